@@ -1,0 +1,138 @@
+//! What a source hands over: entries of raw bytes with their coordinates, and the position after them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::Generation;
+
+/// One read from a feed. All of it is resolved by every sink before `after` may be committed.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    pub generation: Generation,
+    pub entries: Vec<Entry>,
+    /// Where reading stands once all entries are resolved.
+    pub after: Position,
+    /// Versions of objects in this batch, to be remembered with the feed; empty for log-like feeds.
+    pub seen: Vec<Seen>,
+    /// The newest thing upstream has for this feed, when it says so; lag is measured against it.
+    pub upstream: Option<Upstream>,
+}
+
+/// One thing read: a message of a log, or one version of an object.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub content: Content,
+    pub coordinates: Coordinates,
+    /// When upstream published it: Event Hubs' enqueued time, an object's last update.
+    pub published: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Bytes as upstream sent them: one or many records, by `shape`.
+    Records { shape: Shape, bytes: Bytes },
+    /// Upstream lost or expired something before we could read it.
+    Gap(Gap),
+    /// Something is there but can't be read; it goes to quarantine with what we have of it.
+    Unreadable { reason: String, bytes: Bytes },
+}
+
+/// What kind of record the bytes hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// A streaming message: `{"records":[…]}`, a bare record, an array of records, or one record a line.
+    Streaming,
+    /// One Graph `security/incidents` object; its expanded alerts travel as entries of their own.
+    GraphIncident,
+    /// One Graph `security/alerts_v2` object.
+    GraphAlert,
+}
+
+/// Where an entry stands upstream. With tenant and source it identifies the entry for ever, whoever reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Coordinates {
+    Log { generation: Generation, partition: Arc<str>, sequence: i64 },
+    Object { id: Arc<str>, version: Version },
+}
+
+/// Which version of an object: its last update and the digest of its content, because two versions may share a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Version {
+    pub updated: Timestamp,
+    pub digest: [u8; 8],
+}
+
+/// A position in a feed and generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Position {
+    Log(LogPosition),
+    Objects(ObjectsPosition),
+}
+
+/// After this message. `offset` is opaque: resume by it, but compare and count by `sequence` alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPosition {
+    pub offset: String,
+    pub sequence: i64,
+    pub enqueued: Timestamp,
+}
+
+/// Every version updated before `from` is done with; versions since then are done with if their digest was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectsPosition {
+    pub from: Timestamp,
+}
+
+impl Position {
+    /// Whether this lies at or after `other`. Positions of different kinds never do.
+    pub fn reaches(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Log(mine), Self::Log(theirs)) => mine.sequence >= theirs.sequence,
+            (Self::Objects(mine), Self::Objects(theirs)) => mine.from >= theirs.from,
+            (Self::Log(_), Self::Objects(_)) | (Self::Objects(_), Self::Log(_)) => false,
+        }
+    }
+}
+
+/// One version of one object, remembered so that it isn't delivered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Seen {
+    pub updated: Timestamp,
+    /// Digest of (object id, version).
+    pub digest: [u8; 16],
+}
+
+/// A visible statement that records were lost upstream or expired there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub reason: GapReason,
+    /// How many messages, when upstream's numbering tells.
+    pub lost: Option<u64>,
+    pub after_sequence: Option<i64>,
+    pub before_sequence: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapReason {
+    /// Retention passed before the records were read.
+    Expired,
+    /// What is behind the feed was recreated; what was unread in the old one is gone.
+    Recreated,
+    /// The upstream's end lies before our cursor: a tail was lost in a fail-over there.
+    TailLost,
+    /// Sequence numbers jumped between two messages of one generation.
+    Skipped,
+}
+
+/// The newest thing upstream has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upstream {
+    pub sequence: Option<i64>,
+    pub published: Option<Timestamp>,
+}

@@ -1,0 +1,3 @@
+//! The one shape a record takes inside the gateway.
+
+pub mod batch;
