@@ -1,1 +1,20 @@
-//! See the architecture chapter of the manual.
+//! Protobuf types and gRPC stubs, generated from `proto/`. Only the edges may name them: `admin`, `cli`, and the
+//! peer transport and codec of `cluster`.
+//!
+//! A package is a module path: `siemgate.v1` is [`v1`], `siemgate.cluster.v1` is `cluster::v1`.
+
+pub use generated::siemgate::*;
+
+/// The public API as encoded descriptors, for gRPC reflection.
+pub const PUBLIC_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/public.bin"));
+
+#[allow(
+    clippy::all,
+    clippy::too_many_lines,
+    unused_qualifications,
+    missing_docs,
+    reason = "generated code keeps its own style"
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/wire.rs"));
+}

@@ -1,0 +1,1 @@
+//! Configuration: the node's own file, and the resources of the cluster.
