@@ -1,8 +1,16 @@
-//! A value that never shows itself: not in logs, errors, debug output or serialised form, and wiped when dropped.
+//! A value that never shows itself: not in logs, errors, debug output or serialised form, and wiped when dropped. And
+//! the reference by which configuration names one.
 
 use std::fmt;
+use std::io::Read;
+use std::path::PathBuf;
+use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+/// Longest secret read from a file: a certificate chain with its key fits, a mistaken path to a log does not.
+const SECRET_BYTES_MAX: u64 = 256 << 10;
 
 /// A secret text. It has no `Display` and no `Serialize`, and its `Debug` prints `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,6 +32,95 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Where a secret is kept on the node: `${env:NAME}` or `${file:/path}`. Resources hold this, never the secret itself.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum SecretRef {
+    Env(String),
+    File(PathBuf),
+}
+
+/// Why a secret can't be had. None of these repeats what was given in its place.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    #[error(
+        "a secret must not be written out here: store it apart and refer to it by `${{file:/path}}` or `${{env:NAME}}`"
+    )]
+    Literal,
+    #[error("environment variable `{name}` is not set, or is not UTF-8: set it for the siemgate service")]
+    Environment { name: String },
+    #[error("can't read secret file `{}`: {cause}", path.display())]
+    File { path: PathBuf, cause: String },
+    #[error("the secret in {place} is empty")]
+    Empty { place: String },
+}
+
+impl SecretRef {
+    /// Fetches the secret. One newline at its end is dropped, because editors put it there.
+    pub fn read(&self) -> Result<Secret, SecretError> {
+        let secret = match self {
+            Self::Env(name) => {
+                Secret::new(std::env::var(name).map_err(|_| SecretError::Environment { name: name.clone() })?)
+            }
+            Self::File(path) => {
+                let failed = |cause: String| SecretError::File { path: path.clone(), cause };
+                let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
+                // Room for all of it at once: growing would leave copies behind that nothing wipes.
+                let mut text = Zeroizing::new(String::with_capacity(SECRET_BYTES_MAX as usize + 1));
+                file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
+                if text.len() as u64 > SECRET_BYTES_MAX {
+                    return Err(failed(format!("it is larger than {SECRET_BYTES_MAX} bytes")));
+                }
+                Secret::new(text.strip_suffix('\n').map_or(&**text, |rest| rest.trim_end_matches('\r')).to_owned())
+            }
+        };
+        if secret.expose().is_empty() {
+            return Err(SecretError::Empty { place: self.to_string() });
+        }
+        Ok(secret)
+    }
+}
+
+impl FromStr for SecretRef {
+    type Err = SecretError;
+    fn from_str(text: &str) -> Result<Self, SecretError> {
+        let inner = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).ok_or(SecretError::Literal)?;
+        match inner.split_once(':') {
+            Some(("env", name)) if !name.is_empty() && !name.contains(['=', '\0', '$', '}']) => {
+                Ok(Self::Env(name.to_owned()))
+            }
+            Some(("file", path)) if path.starts_with('/') && !path.contains(['\0', '}']) => {
+                Ok(Self::File(PathBuf::from(path)))
+            }
+            _ => Err(SecretError::Literal),
+        }
+    }
+}
+impl TryFrom<String> for SecretRef {
+    type Error = SecretError;
+    fn try_from(text: String) -> Result<Self, SecretError> {
+        Zeroizing::new(text).parse()
+    }
+}
+impl From<SecretRef> for String {
+    fn from(reference: SecretRef) -> Self {
+        reference.to_string()
+    }
+}
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "${{env:{name}}}"),
+            Self::File(path) => write!(f, "${{file:{}}}", path.display()),
+        }
+    }
+}
+impl fmt::Debug for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +128,39 @@ mod tests {
     #[test]
     fn a_secret_prints_as_stars() {
         assert_eq!(format!("{:?}", Secret::new("hunter2".into())), "***");
+    }
+
+    #[test]
+    fn a_reference_reads_back_from_what_it_prints() {
+        for text in ["${env:CONTOSO_SECRET}", "${file:/run/credentials/siemgate/contoso}"] {
+            assert_eq!(text.parse::<SecretRef>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_literal_is_refused_without_being_repeated() {
+        for bad in
+            ["hunter2", "", "${env:}", "${file:relative}", "${vault:x}", "${env:A}hunter2", "${file:/a}/hunter2}"]
+        {
+            let error = bad.parse::<SecretRef>().unwrap_err();
+            assert!(matches!(error, SecretError::Literal), "{bad}");
+            assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_without_its_last_newline() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        for (content, expected) in [("hunter2\n", "hunter2"), ("a\r\nb\r\n", "a\r\nb"), ("plain", "plain")] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(SecretRef::File(path.clone()).read().unwrap().expose(), expected);
+        }
+        std::fs::write(&path, "\n").unwrap();
+        assert!(matches!(SecretRef::File(path.clone()).read(), Err(SecretError::Empty { .. })));
+        std::fs::write(&path, vec![b'x'; SECRET_BYTES_MAX as usize + 1]).unwrap();
+        assert!(matches!(SecretRef::File(path).read(), Err(SecretError::File { .. })));
+        assert!(matches!(SecretRef::File("/nowhere".into()).read(), Err(SecretError::File { .. })));
+        assert!(matches!(SecretRef::Env("SIEMGATE_NOT_SET".into()).read(), Err(SecretError::Environment { .. })));
     }
 }
