@@ -1,1 +1,0 @@
-//! See the architecture chapter of the manual.

@@ -1,0 +1,326 @@
+//! Every metric, named and described once. Each owner of a feed, sink or credential makes its handles once and then
+//! counts through them, so that nothing is formatted or looked up for a record.
+
+mod recorder;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Label};
+
+use crate::ids::{CredentialId, FeedId, NodeId, SinkId, TenantId};
+
+pub use recorder::{Recorder, without_tenants};
+
+/// What a metric does over time; the unit and `_total` are part of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub help: &'static str,
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, help }
+}
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, help }
+}
+const fn histogram(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Histogram, help }
+}
+
+pub const FEED_READ: Metric = counter("siemgate_feed_records_read_total", "Records read from upstream.");
+pub const FEED_DELIVERED: Metric =
+    counter("siemgate_feed_records_delivered_total", "Records that every sink wanting them has acknowledged.");
+pub const FEED_FILTERED: Metric =
+    counter("siemgate_feed_records_filtered_total", "Records that no sink's routes wanted.");
+pub const FEED_QUARANTINED: Metric =
+    counter("siemgate_feed_records_quarantined_total", "Records set aside because they could not be processed.");
+pub const FEED_LOST: Metric =
+    counter("siemgate_feed_records_lost_total", "Records upstream lost or expired, as gap records state.");
+pub const FEED_BYTES: Metric = counter("siemgate_feed_read_bytes_total", "Bytes of records read from upstream.");
+pub const FEED_ERRORS: Metric = counter("siemgate_feed_errors_total", "Reads from upstream that failed.");
+pub const FEED_IN_FLIGHT: Metric =
+    gauge("siemgate_feed_in_flight_records", "Records read and not yet resolved by every sink.");
+pub const FEED_FRESHNESS: Metric =
+    gauge("siemgate_feed_freshness_seconds", "Age of the newest record read, by upstream's publishing time.");
+pub const FEED_LAG_MESSAGES: Metric =
+    gauge("siemgate_feed_lag_messages", "Messages upstream has beyond the last one read.");
+pub const FEED_LAG: Metric =
+    gauge("siemgate_feed_lag_seconds", "Publishing time between the last record read and upstream's newest.");
+pub const FEED_CURSOR_AGE: Metric =
+    gauge("siemgate_feed_cursor_age_seconds", "Time since the cluster last committed the feed's cursor.");
+pub const FEED_EPOCH: Metric = gauge("siemgate_feed_epoch", "Epoch under which this node owns the feed.");
+
+pub const SINK_SENT: Metric =
+    counter("siemgate_sink_events_sent_total", "Events written to the sink, resends included.");
+pub const SINK_ACKNOWLEDGED: Metric =
+    counter("siemgate_sink_events_acknowledged_total", "Events the sink has acknowledged at its assurance level.");
+pub const SINK_BYTES: Metric =
+    counter("siemgate_sink_sent_bytes_total", "Bytes written to the sink, framing included.");
+pub const SINK_RETRIES: Metric =
+    counter("siemgate_sink_retries_total", "Times delivery to the sink was tried again after a failure.");
+pub const SINK_QUARANTINED: Metric =
+    counter("siemgate_sink_events_quarantined_total", "Events the sink cannot take, set aside.");
+pub const SINK_IN_FLIGHT: Metric =
+    gauge("siemgate_sink_in_flight_events", "Events handed to the sink and not yet acknowledged.");
+pub const SINK_STATE: Metric = gauge("siemgate_sink_state", "0 healthy, 1 retrying, 2 suspended.");
+pub const SINK_LATENCY: Metric =
+    histogram("siemgate_sink_acknowledgement_seconds", "Time from reading a batch to its acknowledgement by the sink.");
+
+pub const CREDENTIAL_EXPIRY: Metric =
+    gauge("siemgate_credential_expiry_seconds", "Time until the secret or certificate stops working.");
+pub const CREDENTIAL_TOKENS: Metric =
+    counter("siemgate_credential_tokens_total", "Access tokens obtained with the credential.");
+pub const CREDENTIAL_FAILURES: Metric =
+    counter("siemgate_credential_failures_total", "Token requests refused or failed.");
+
+pub const RAFT_LEADER: Metric = gauge("siemgate_raft_leader", "1 on the node that leads the cluster, otherwise 0.");
+pub const RAFT_TERM: Metric = gauge("siemgate_raft_term", "Raft term this node is in.");
+pub const RAFT_APPLIED: Metric = gauge("siemgate_raft_applied_index", "Last log index applied to the state.");
+pub const RAFT_LOG: Metric = gauge("siemgate_raft_last_log_index", "Last log index written to disk.");
+pub const RAFT_PROPOSE: Metric =
+    histogram("siemgate_raft_propose_seconds", "Time from proposing a command to its being applied.");
+
+pub const SPOOL_BYTES: Metric = gauge("siemgate_spool_bytes", "Disk space the spool takes on this node.");
+pub const BUILD: Metric = gauge("siemgate_build_info", "Always 1; the version is a label.");
+pub const PROCESS_MEMORY: Metric = gauge("process_resident_memory_bytes", "Memory the process holds.");
+pub const PROCESS_FILES: Metric = gauge("process_open_fds", "Files and sockets the process holds open.");
+pub const PROCESS_THREADS: Metric = gauge("process_threads", "Threads of the process.");
+pub const ADMIN_CALLS: Metric = counter("siemgate_admin_calls_total", "Calls of the admin API, by method and outcome.");
+
+/// All of the above, in the order they are documented.
+pub const ALL: &[Metric] = &[
+    FEED_READ,
+    FEED_DELIVERED,
+    FEED_FILTERED,
+    FEED_QUARANTINED,
+    FEED_LOST,
+    FEED_BYTES,
+    FEED_ERRORS,
+    FEED_IN_FLIGHT,
+    FEED_FRESHNESS,
+    FEED_LAG_MESSAGES,
+    FEED_LAG,
+    FEED_CURSOR_AGE,
+    FEED_EPOCH,
+    SINK_SENT,
+    SINK_ACKNOWLEDGED,
+    SINK_BYTES,
+    SINK_RETRIES,
+    SINK_QUARANTINED,
+    SINK_IN_FLIGHT,
+    SINK_STATE,
+    SINK_LATENCY,
+    CREDENTIAL_EXPIRY,
+    CREDENTIAL_TOKENS,
+    CREDENTIAL_FAILURES,
+    RAFT_LEADER,
+    RAFT_TERM,
+    RAFT_APPLIED,
+    RAFT_LOG,
+    RAFT_PROPOSE,
+    SPOOL_BYTES,
+    BUILD,
+    PROCESS_MEMORY,
+    PROCESS_FILES,
+    PROCESS_THREADS,
+    ADMIN_CALLS,
+];
+
+fn counter_of(metric: Metric, labels: Vec<Label>) -> Counter {
+    debug_assert_eq!(metric.kind, Kind::Counter);
+    metrics::counter!(metric.name, labels)
+}
+fn gauge_of(metric: Metric, labels: Vec<Label>) -> Gauge {
+    debug_assert_eq!(metric.kind, Kind::Gauge);
+    metrics::gauge!(metric.name, labels)
+}
+fn histogram_of(metric: Metric, labels: Vec<Label>) -> Histogram {
+    debug_assert_eq!(metric.kind, Kind::Histogram);
+    metrics::histogram!(metric.name, labels)
+}
+
+/// A gauge that is known only while somebody measures it: when its owner goes, it reads as not-a-number instead of
+/// staying at its last value for ever.
+#[derive(Clone)]
+pub struct Live(Arc<LiveGauge>);
+
+struct LiveGauge(Gauge);
+
+impl Drop for LiveGauge {
+    fn drop(&mut self) {
+        self.0.set(f64::NAN);
+    }
+}
+
+impl Live {
+    fn of(metric: Metric, labels: &[Label]) -> Self {
+        Self(Arc::new(LiveGauge(gauge_of(metric, labels.to_vec()))))
+    }
+    pub fn set(&self, value: f64) {
+        self.0.0.set(value);
+    }
+    pub fn set_span(&self, span: Duration) {
+        self.set(span.as_secs_f64());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a metric is a float; 2^53 records in flight are not a worry")]
+    pub fn set_count(&self, count: u64) {
+        self.set(count as f64);
+    }
+}
+
+/// What one feed counts on its owner.
+#[derive(Clone)]
+pub struct Feed {
+    pub read: Counter,
+    pub delivered: Counter,
+    pub filtered: Counter,
+    pub quarantined: Counter,
+    pub lost: Counter,
+    pub bytes: Counter,
+    pub errors: Counter,
+    pub in_flight: Live,
+    pub freshness: Live,
+    pub lag_messages: Live,
+    pub lag: Live,
+    pub cursor_age: Live,
+    pub epoch: Live,
+}
+
+impl Feed {
+    pub fn new(feed: &FeedId) -> Self {
+        let labels = vec![
+            Label::new("tenant", feed.tenant.as_str().to_owned()),
+            Label::new("source", feed.source.as_str().to_owned()),
+            Label::new("part", feed.part.as_str().to_owned()),
+        ];
+        let count = |metric| counter_of(metric, labels.clone());
+        let live = |metric| Live::of(metric, &labels);
+        Self {
+            read: count(FEED_READ),
+            delivered: count(FEED_DELIVERED),
+            filtered: count(FEED_FILTERED),
+            quarantined: count(FEED_QUARANTINED),
+            lost: count(FEED_LOST),
+            bytes: count(FEED_BYTES),
+            errors: count(FEED_ERRORS),
+            in_flight: live(FEED_IN_FLIGHT),
+            freshness: live(FEED_FRESHNESS),
+            lag_messages: live(FEED_LAG_MESSAGES),
+            lag: live(FEED_LAG),
+            cursor_age: live(FEED_CURSOR_AGE),
+            epoch: live(FEED_EPOCH),
+        }
+    }
+}
+
+/// What one sink counts on this node, over all feeds.
+#[derive(Clone)]
+pub struct Sink {
+    pub sent: Counter,
+    pub acknowledged: Counter,
+    pub bytes: Counter,
+    pub retries: Counter,
+    pub quarantined: Counter,
+    pub in_flight: Live,
+    pub state: Live,
+    pub latency: Histogram,
+}
+
+impl Sink {
+    pub fn new(sink: &SinkId) -> Self {
+        let labels = vec![Label::new("sink", sink.as_str().to_owned())];
+        let count = |metric| counter_of(metric, labels.clone());
+        Self {
+            sent: count(SINK_SENT),
+            acknowledged: count(SINK_ACKNOWLEDGED),
+            bytes: count(SINK_BYTES),
+            retries: count(SINK_RETRIES),
+            quarantined: count(SINK_QUARANTINED),
+            in_flight: Live::of(SINK_IN_FLIGHT, &labels),
+            state: Live::of(SINK_STATE, &labels),
+            latency: histogram_of(SINK_LATENCY, labels.clone()),
+        }
+    }
+}
+
+/// What one credential counts on this node.
+#[derive(Clone)]
+pub struct Credential {
+    pub tokens: Counter,
+    pub failures: Counter,
+    pub expiry: Live,
+}
+
+impl Credential {
+    pub fn new(tenant: &TenantId, credential: &CredentialId) -> Self {
+        let labels = vec![
+            Label::new("tenant", tenant.as_str().to_owned()),
+            Label::new("credential", credential.as_str().to_owned()),
+        ];
+        Self {
+            tokens: counter_of(CREDENTIAL_TOKENS, labels.clone()),
+            failures: counter_of(CREDENTIAL_FAILURES, labels.clone()),
+            expiry: Live::of(CREDENTIAL_EXPIRY, &labels),
+        }
+    }
+}
+
+/// What this node sees of Raft.
+#[derive(Clone)]
+pub struct Raft {
+    pub leader: Live,
+    pub term: Live,
+    pub applied: Live,
+    pub last_log: Live,
+    pub propose: Histogram,
+}
+
+impl Raft {
+    pub fn new(node: NodeId) -> Self {
+        let labels = vec![Label::new("node", node.to_string())];
+        Self {
+            leader: Live::of(RAFT_LEADER, &labels),
+            term: Live::of(RAFT_TERM, &labels),
+            applied: Live::of(RAFT_APPLIED, &labels),
+            last_log: Live::of(RAFT_LOG, &labels),
+            propose: histogram_of(RAFT_PROPOSE, labels.clone()),
+        }
+    }
+}
+
+/// Disk space the spool takes, for whoever keeps it.
+pub fn spool_bytes() -> Live {
+    Live::of(SPOOL_BYTES, &[])
+}
+
+/// One call of the admin API. Both labels come from closed sets, so that a caller can't make series.
+pub fn admin_call(method: &'static str, outcome: &'static str) {
+    counter_of(ADMIN_CALLS, vec![Label::new("method", method), Label::new("outcome", outcome)]).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_tell_their_kind() {
+        let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for metric in ALL {
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+}
