@@ -1,0 +1,147 @@
+//! One feed's place in the control state, and the rules by which its cursors move. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::command::{CursorItem, ItemOutcome, Refusal};
+use super::limits::{GAPS_MAX, SEEN_MAX};
+use crate::clock::Timestamp;
+use crate::event::batch::{Gap, Position, Seen};
+use crate::ids::{Epoch, Generation, NodeId, SinkId};
+
+/// Who reads a feed, and how far each sink has acknowledged it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeedState {
+    pub owner: Option<NodeId>,
+    /// Invariant: never decreases, also across retirement and a new declaration of the same feed.
+    pub epoch: Epoch,
+    /// When the current owner was assigned; informational.
+    pub assigned_at: Timestamp,
+    pub generation: Generation,
+    /// Invariant: within a generation, a position never decreases.
+    pub cursors: BTreeMap<SinkId, Position>,
+    /// Versions at or after the smallest cursor that were delivered already.
+    pub seen: BTreeSet<Seen>,
+    /// The newest gap records, oldest first.
+    pub gaps: VecDeque<GapRecord>,
+    /// Gap records ever made, with those no longer kept.
+    pub gaps_total: u64,
+    /// Messages those gaps say were lost, where upstream's numbering told.
+    pub lost_total: u64,
+}
+
+/// A gap as it was recorded, with the ownership it was found under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GapRecord {
+    pub epoch: Epoch,
+    pub generation: Generation,
+    pub gap: Gap,
+    pub at: Timestamp,
+}
+
+impl FeedState {
+    /// A feed nobody has read; its first owner gets the epoch after `floor`.
+    pub fn new(floor: Epoch) -> Self {
+        Self { epoch: floor, ..Self::default() }
+    }
+
+    pub(super) fn assign(&mut self, node: NodeId, at: Timestamp) -> Epoch {
+        self.epoch = self.epoch.next();
+        self.owner = Some(node);
+        self.assigned_at = at;
+        self.epoch
+    }
+
+    /// Releasing twice under the same epoch is one release.
+    pub(super) fn release(&mut self, epoch: Epoch) -> Result<(), Refusal> {
+        if self.epoch != epoch {
+            return Err(Refusal::StaleEpoch { current_epoch: self.epoch });
+        }
+        self.owner = None;
+        Ok(())
+    }
+
+    /// Opening the generation that is open already changes nothing. Answers the versions it forgot.
+    pub(super) fn open_generation(&mut self, epoch: Epoch, generation: Generation) -> Result<BTreeSet<Seen>, Refusal> {
+        self.owned_under(epoch)?;
+        if self.generation == generation {
+            return Ok(BTreeSet::new());
+        }
+        self.generation = generation;
+        self.cursors.clear();
+        Ok(std::mem::take(&mut self.seen))
+    }
+
+    pub(super) fn record_gap(&mut self, epoch: Epoch, gap: Gap, at: Timestamp) -> Result<(), Refusal> {
+        self.owned_under(epoch)?;
+        let record = GapRecord { epoch, generation: self.generation, gap, at };
+        if self.gaps.contains(&record) {
+            return Ok(()); // The same proposal again, because its first outcome was not heard.
+        }
+        self.gaps_total += 1;
+        self.lost_total = self.lost_total.saturating_add(record.gap.lost.unwrap_or(0));
+        self.gaps.push_back(record);
+        while self.gaps.len() > GAPS_MAX {
+            self.gaps.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Takes a node's progress, or nothing of it. `lives` says whether a sink still exists; versions that came or
+    /// went are added to `changed`.
+    pub(super) fn commit(
+        &mut self,
+        node: NodeId,
+        item: CursorItem,
+        lives: impl Fn(&SinkId) -> bool,
+        changed: &mut BTreeSet<Seen>,
+    ) -> ItemOutcome {
+        if self.epoch != item.epoch || self.owner != Some(node) {
+            return ItemOutcome::Stale { current_epoch: self.epoch };
+        }
+        if self.generation != item.generation {
+            return ItemOutcome::StaleGeneration { current: self.generation };
+        }
+        let mut next = BTreeMap::new();
+        for (sink, position) in item.cursors {
+            let standing = next.get(&sink).or_else(|| self.cursors.get(&sink));
+            if standing.is_some_and(|standing| !position.reaches(standing)) {
+                return ItemOutcome::Behind { sink };
+            }
+            if lives(&sink) {
+                next.insert(sink, position);
+            }
+        }
+        self.cursors.append(&mut next);
+        changed.extend(item.seen.into_iter().filter(|seen| self.seen.insert(*seen)));
+        self.forget_seen(changed);
+        ItemOutcome::Done
+    }
+
+    /// Drops versions that no sink's cursor can meet again, then the oldest beyond the bound.
+    fn forget_seen(&mut self, changed: &mut BTreeSet<Seen>) {
+        if let Some(from) = self.smallest_from() {
+            // Digests order after the time, so the split keeps every version updated at `from` itself.
+            let kept = self.seen.split_off(&Seen { updated: from, digest: [0; 16] });
+            changed.extend(std::mem::replace(&mut self.seen, kept));
+        }
+        while self.seen.len() > SEEN_MAX {
+            changed.extend(self.seen.pop_first());
+        }
+    }
+
+    fn smallest_from(&self) -> Option<Timestamp> {
+        let froms = self.cursors.values().filter_map(|position| match position {
+            Position::Objects(objects) => Some(objects.from),
+            Position::Log(_) => None,
+        });
+        froms.min()
+    }
+
+    fn owned_under(&self, epoch: Epoch) -> Result<(), Refusal> {
+        if self.epoch == epoch && self.owner.is_some() {
+            Ok(())
+        } else {
+            Err(Refusal::StaleEpoch { current_epoch: self.epoch })
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What the cluster has agreed on, and the one function that changes it. Pure: equal commands in equal order leave
+//! equal states on every node, because nothing here knows a clock, chance, or an unordered map.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::command::{Command, CursorItem, ItemOutcome, Outcome, Refusal, ResourceKey, ResourceKind};
+use super::feed::FeedState;
+use super::limits::{FEEDS_MAX, PARTS_MAX, TOMBSTONES_MAX};
+use crate::clock::Timestamp;
+use crate::event::batch::Seen;
+use crate::ids::{Epoch, FeedId, FeedPart, NodeId, SinkId, SourceId, TenantId};
+
+/// The replicated state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ControlState {
+    pub(super) resources: BTreeMap<ResourceKey, Resource>,
+    pub(super) feeds: BTreeMap<FeedId, FeedState>,
+    /// Feeds that ended, with the last epoch granted, so that a late owner is refused and a successor outranks it.
+    pub(super) tombstones: BTreeMap<FeedId, Epoch>,
+    pub(super) counters: Counters,
+}
+
+/// Numbers of the whole state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Changes of resources so far; the newest one's number is its revision.
+    pub revision: u64,
+    /// No new feed starts below this epoch: it covers the tombstones that are no longer kept.
+    pub epoch_floor: Epoch,
+}
+
+/// Something an operator declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    pub body: String,
+    pub uses: BTreeSet<ResourceKey>,
+    /// Differs between any two contents a name ever had, also across deletion.
+    pub revision: u64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// The parts a state is stored in. Whatever a command changes, it names here.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Counters,
+    Resource(ResourceKey),
+    Feed(FeedId),
+    Seen(FeedId, Seen),
+    Tombstone(FeedId),
+}
+
+/// The parts that commands changed since they were last stored.
+pub type Touched = BTreeSet<Part>;
+
+impl ControlState {
+    /// Applies one command.
+    pub fn apply(&mut self, command: Command) -> Outcome {
+        self.apply_noting(command, &mut Touched::new())
+    }
+
+    /// Applies one command and notes the parts it may have changed.
+    pub fn apply_noting(&mut self, command: Command, touched: &mut Touched) -> Outcome {
+        let result = match command {
+            Command::PutResource { kind, tenant, name, body, uses, at } => {
+                self.put_resource(ResourceKey { kind, tenant, name }, body, uses, at, touched)
+            }
+            Command::DeleteResource { kind, tenant, name, at: _ } => {
+                self.delete_resource(&ResourceKey { kind, tenant, name }, touched)
+            }
+            Command::DeclareFeeds { tenant, source, parts } => self.declare_feeds(&tenant, &source, parts, touched),
+            Command::RetireFeeds { tenant, source, parts } => {
+                for part in parts {
+                    self.retire(&FeedId { tenant: tenant.clone(), source: source.clone(), part }, touched);
+                }
+                Ok(Outcome::Done)
+            }
+            Command::Assign { feed, node, at } => {
+                self.feed_mut(&feed, touched).map(|state| Outcome::Epoch(state.assign(node, at)))
+            }
+            Command::Release { feed, epoch } => {
+                self.feed_mut(&feed, touched).and_then(|state| state.release(epoch)).map(|()| Outcome::Done)
+            }
+            Command::OpenGeneration { feed, epoch, generation } => self
+                .feed_mut(&feed, touched)
+                .and_then(|state| state.open_generation(epoch, generation))
+                .map(|forgotten| note_seen(&feed, forgotten, touched)),
+            Command::CommitCursors { node, items } => {
+                Ok(Outcome::Items(items.into_iter().map(|item| self.commit(node, item, touched)).collect::<Vec<_>>()))
+            }
+            Command::RecordGap { feed, epoch, gap, at } => {
+                self.feed_mut(&feed, touched).and_then(|state| state.record_gap(epoch, gap, at)).map(|()| Outcome::Done)
+            }
+        };
+        result.unwrap_or_else(Outcome::Refused)
+    }
+
+    pub fn resource(&self, key: &ResourceKey) -> Option<&Resource> {
+        self.resources.get(key)
+    }
+    /// All resources of a kind, ordered by tenant and name.
+    pub fn resources(&self, kind: ResourceKind) -> impl Iterator<Item = (&ResourceKey, &Resource)> {
+        self.resources.iter().filter(move |(key, _)| key.kind == kind)
+    }
+    pub fn feed(&self, feed: &FeedId) -> Option<&FeedState> {
+        self.feeds.get(feed)
+    }
+    /// All feeds, ordered by tenant, source and part.
+    pub fn feeds(&self) -> impl Iterator<Item = (&FeedId, &FeedState)> {
+        self.feeds.iter()
+    }
+    pub fn feeds_of(&self, tenant: &TenantId, source: &SourceId) -> impl Iterator<Item = (&FeedId, &FeedState)> {
+        self.feeds.iter().filter(move |(feed, _)| feed.tenant == *tenant && feed.source == *source)
+    }
+    /// The last epoch of a feed that ended.
+    pub fn tombstone(&self, feed: &FeedId) -> Option<Epoch> {
+        self.tombstones.get(feed).copied()
+    }
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn declare_feeds(
+        &mut self,
+        tenant: &TenantId,
+        source: &SourceId,
+        parts: Vec<FeedPart>,
+        touched: &mut Touched,
+    ) -> Result<Outcome, Refusal> {
+        let owner = ResourceKey::source(tenant, source);
+        if !self.resources.contains_key(&owner) {
+            return Err(Refusal::Missing { what: owner.to_string() });
+        }
+        let feeds = parts.into_iter().map(|part| FeedId { tenant: tenant.clone(), source: source.clone(), part });
+        let new: BTreeSet<FeedId> = feeds.filter(|feed| !self.feeds.contains_key(feed)).collect();
+        if new.len() > PARTS_MAX {
+            return Err(Refusal::OverLimit { what: format!("new feeds of {owner}"), limit: PARTS_MAX as u64 });
+        }
+        if self.feeds.len() + new.len() > FEEDS_MAX {
+            return Err(Refusal::OverLimit { what: "the number of feeds".into(), limit: FEEDS_MAX as u64 });
+        }
+        for feed in new {
+            let floor = self.tombstones.remove(&feed).unwrap_or_default().max(self.counters.epoch_floor);
+            touched.extend([Part::Tombstone(feed.clone()), Part::Feed(feed.clone())]);
+            self.feeds.insert(feed, FeedState::new(floor));
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Ends a feed, and leaves its epoch behind. A feed that ended already stays as it is.
+    pub(super) fn retire(&mut self, feed: &FeedId, touched: &mut Touched) {
+        let Some(state) = self.feeds.remove(feed) else { return };
+        note_seen(feed, state.seen, touched);
+        touched.extend([Part::Feed(feed.clone()), Part::Tombstone(feed.clone())]);
+        self.tombstones.insert(feed.clone(), state.epoch);
+        if self.tombstones.len() > TOMBSTONES_MAX
+            && let Some((dropped, epoch)) = self.tombstones.pop_first()
+        {
+            self.counters.epoch_floor = self.counters.epoch_floor.max(epoch);
+            touched.extend([Part::Tombstone(dropped), Part::Counters]);
+        }
+    }
+
+    fn commit(&mut self, node: NodeId, item: CursorItem, touched: &mut Touched) -> ItemOutcome {
+        let Some(state) = self.feeds.get_mut(&item.feed) else {
+            return ItemOutcome::NoSuchFeed;
+        };
+        let feed = item.feed.clone();
+        let resources = &self.resources;
+        let mut changed = BTreeSet::new();
+        let lives = |sink: &SinkId| resources.contains_key(&ResourceKey::sink(sink));
+        let outcome = state.commit(node, item, lives, &mut changed);
+        if outcome == ItemOutcome::Done {
+            note_seen(&feed, changed, touched);
+            touched.insert(Part::Feed(feed));
+        }
+        outcome
+    }
+
+    fn feed_mut(&mut self, feed: &FeedId, touched: &mut Touched) -> Result<&mut FeedState, Refusal> {
+        match self.feeds.get_mut(feed) {
+            Some(state) => {
+                touched.insert(Part::Feed(feed.clone()));
+                Ok(state)
+            }
+            None => Err(Refusal::Missing { what: format!("feed `{feed}`") }),
+        }
+    }
+}
+
+fn note_seen(feed: &FeedId, changed: BTreeSet<Seen>, touched: &mut Touched) -> Outcome {
+    touched.extend(changed.into_iter().map(|seen| Part::Seen(feed.clone(), seen)));
+    Outcome::Done
+}
