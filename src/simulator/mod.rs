@@ -1,1 +1,3 @@
 //! See the architecture chapter of the manual.
+
+pub mod event_hubs;
