@@ -1,3 +1,5 @@
 //! See the architecture chapter of the manual.
 
 pub mod event_hubs;
+pub mod receiver;
+pub mod workload;
