@@ -1,1 +1,195 @@
-//! See the architecture chapter of the manual.
+//! The ways out. A sink takes parcels of framed events and says when each was acknowledged at its assurance level.
+
+pub mod file;
+pub mod limits;
+pub mod status;
+pub mod syslog;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+
+use crate::clock::Timestamp;
+use crate::ids::{Epoch, FeedId};
+use status::SinkStatus;
+use syslog::barrier::Assurance;
+
+/// Framed events of one batch for one sink.
+#[derive(Debug)]
+pub struct Parcel {
+    pub frames: Bytes,
+    pub events: u32,
+    /// Holds the sink's window open; dropped when the parcel is acknowledged.
+    pub permit: Option<OwnedSemaphorePermit>,
+    pub receipt: Receipt,
+}
+
+/// How a sink says that a parcel is acknowledged. Dropped unsaid, the parcel stays unresolved and is read again.
+#[derive(Debug)]
+pub struct Receipt {
+    lane: usize,
+    batch: u64,
+    events: u32,
+    acks: mpsc::Sender<Ack>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ack {
+    pub lane: usize,
+    pub batch: u64,
+    pub events: u32,
+}
+
+impl Receipt {
+    /// `acks` must have room for every unresolved batch of its feed, so that saying it never waits.
+    pub fn new(lane: usize, batch: u64, events: u32, acks: mpsc::Sender<Ack>) -> Self {
+        Self { lane, batch, events, acks }
+    }
+
+    pub fn acknowledged(self) {
+        // A feed that is gone has no use for the answer: its next owner reads the batch again.
+        let _ = self.acks.try_send(Ack { lane: self.lane, batch: self.batch, events: self.events });
+    }
+}
+
+/// What a frame's header needs to know of an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp<'a> {
+    pub tenant: &'a str,
+    pub source: &'a str,
+    pub feed: &'a FeedId,
+    pub epoch: Epoch,
+    /// The event id, in hexadecimal.
+    pub id: &'a str,
+    /// Index of the record within its message.
+    pub record: u32,
+    pub time: Timestamp,
+    /// The table, or `Alert`, `Incident`, `Gap`.
+    pub kind: &'a str,
+    /// Whether a finding, not telemetry; it decides the syslog facility.
+    pub finding: bool,
+    /// Syslog severity, 0 to 7.
+    pub severity: u8,
+}
+
+/// One configured sink.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Config {
+    /// Syslog over TCP with octet counting.
+    Syslog(SyslogConfig),
+    /// One event a line, appended to a file and synced before it is acknowledged.
+    File(FileConfig),
+    /// One event a line on standard output.
+    Stdout(StdoutConfig),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyslogConfig {
+    /// `host:port` of the receiver.
+    pub address: String,
+    /// HOSTNAME of every frame: one name for the whole cluster, so that a fail-over does not look like a new host.
+    #[serde(default = "standard_hostname")]
+    pub hostname: String,
+    /// Whether each frame carries tenant, source, feed, epoch and event id as structured data. Default: false.
+    #[serde(default)]
+    pub structured_data: bool,
+    /// `a2` waits for the receiver's end-of-stream, `a1` for a window. Left out, a probe decides.
+    #[serde(default)]
+    pub assurance: Option<Assurance>,
+}
+
+fn standard_hostname() -> String {
+    "siemgate".to_owned()
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileConfig {
+    pub path: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StdoutConfig {}
+
+/// How frames are made for a sink.
+#[derive(Debug, Clone)]
+pub enum Framing {
+    Syslog(syslog::frame::Header),
+    Line,
+}
+
+impl Framing {
+    /// Appends one frame around an encoded event.
+    pub fn frame(&mut self, stamp: &Stamp<'_>, payload: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Syslog(header) => header.frame(stamp, payload, out),
+            Self::Line => {
+                // An encoder writes one line; a newline in it would be two records, so it is a space here.
+                out.extend(payload.iter().map(|b| if *b == b'\n' { b' ' } else { *b }));
+                out.push(b'\n');
+            }
+        }
+    }
+}
+
+impl Config {
+    pub fn framing(&self) -> Framing {
+        match self {
+            Self::Syslog(config) => {
+                Framing::Syslog(syslog::frame::Header::new(&config.hostname, config.structured_data))
+            }
+            Self::File(_) | Self::Stdout(_) => Framing::Line,
+        }
+    }
+
+    /// What is wrong with the settings, if anything, in words for the person who wrote them.
+    pub fn fault(&self) -> Option<String> {
+        match self {
+            Self::Syslog(config) => syslog::config_fault(config),
+            Self::File(config) if !config.path.is_absolute() => {
+                Some(format!("path `{}` must be absolute, such as `/var/log/siemgate/events.log`", config.path.display()))
+            }
+            Self::File(_) | Self::Stdout(_) => None,
+        }
+    }
+}
+
+/// Why a sink could not deliver, by cause.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    #[error("can't find {address}: {cause}; check the name and the port in the sink's `address`")]
+    Resolve { address: String, cause: std::io::Error },
+    #[error("can't connect to {address}: {cause}; check that the receiver listens there and that no firewall is between")]
+    Connect { address: SocketAddr, cause: std::io::Error },
+    #[error("the connection to {address} broke: {cause}")]
+    Broken { address: SocketAddr, cause: std::io::Error },
+    #[error("{address} took longer than {seconds} s to {what}; is the receiver overloaded or stopped?")]
+    Slow { address: SocketAddr, what: &'static str, seconds: u64 },
+    #[error("{address} closed the connection while we were writing; is the receiver restarting?")]
+    ClosedByPeer { address: SocketAddr },
+    #[error("can't write {}: {cause}; check free space and permissions", path.display())]
+    File { path: PathBuf, cause: std::io::Error },
+    #[error("can't write to standard output: {cause}")]
+    Stdout { cause: std::io::Error },
+}
+
+/// Runs one sink until its parcels end or `stop` turns true; then it acknowledges what it still can and returns.
+pub async fn run(
+    config: Config,
+    parcels: mpsc::Receiver<Parcel>,
+    status: Arc<SinkStatus>,
+    stop: watch::Receiver<bool>,
+) {
+    match config {
+        Config::Syslog(config) => syslog::tcp::run(config, parcels, status, stop).await,
+        Config::File(config) => file::run(file::Target::File(config.path), parcels, status, stop).await,
+        Config::Stdout(_) => file::run(file::Target::Stdout, parcels, status, stop).await,
+    }
+}

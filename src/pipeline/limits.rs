@@ -1,0 +1,44 @@
+//! Every bound of the data path, with its reason.
+
+use std::time::Duration;
+
+/// Batches of one feed that sinks have not resolved yet. Beyond this the feed stops reading, which stops its source.
+/// 256 small batches keep a slow barrier from stalling a busy partition; bytes are bounded by the sink's window.
+pub const IN_FLIGHT_BATCHES_MAX: usize = 256;
+
+/// Newly resolved events after which a commit is asked for before its second is over, so that a crash repeats
+/// at most about this many.
+pub const COMMIT_EVENTS: u64 = 5_000;
+
+/// How often resolved cursors are proposed: one batched proposal per node bounds Raft's write rate whatever the
+/// number of feeds.
+pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Encoded digests and cursors in one proposal. Raft entries stay small, so that heartbeats are never behind them.
+pub const COMMIT_ITEMS_MAX: usize = 512;
+pub const COMMIT_SEEN_MAX: usize = 1_500;
+
+/// How long a stopping feed waits for its sinks to acknowledge what is in flight.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(20);
+
+/// First and longest wait between attempts after an error that may pass by itself.
+pub const RETRY_FIRST: Duration = Duration::from_millis(200);
+pub const RETRY_LONGEST: Duration = Duration::from_secs(30);
+
+/// How often a feed that waits for an operator looks again.
+pub const OPERATOR_PROBE: Duration = Duration::from_secs(60);
+
+/// A quarantine file is closed at this size, and the directory is full at the total: then feeds that meet a bad
+/// record wait, because dropping it would lose an event and growing on would take the disk from Raft.
+pub const QUARANTINE_FILE_BYTES_MAX: u64 = 64 << 20;
+pub const QUARANTINE_TOTAL_BYTES_MAX: u64 = 1 << 30;
+
+/// Lines kept for watchers of the live tail; a watcher that is slower misses lines, never the sinks.
+pub const TAP_LINES: usize = 1_024;
+
+/// Share of rejected records in one batch above which an operator is warned: one bad record is an accident, many
+/// are a change upstream.
+pub const REJECTED_SHARE_WARN_PERCENT: u64 = 20;
+
+const _: () = assert!(COMMIT_ITEMS_MAX >= IN_FLIGHT_BATCHES_MAX, "one feed's window fits one proposal");
+const _: () = assert!(QUARANTINE_TOTAL_BYTES_MAX >= QUARANTINE_FILE_BYTES_MAX);

@@ -1,0 +1,76 @@
+//! What a sink is doing, for operators: counters and the last error, updated by its worker and read by anyone.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+/// How a sink fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Starting,
+    Healthy,
+    Retrying,
+}
+
+#[derive(Debug, Default)]
+pub struct SinkStatus {
+    state: AtomicU8,
+    pub sent: AtomicU64,
+    pub acknowledged: AtomicU64,
+    pub in_flight: AtomicU64,
+    pub retries: AtomicU64,
+    assurance: Mutex<&'static str>,
+    last_error: Mutex<Option<String>>,
+}
+
+impl SinkStatus {
+    pub fn state(&self) -> State {
+        match self.state.load(Relaxed) {
+            0 => State::Starting,
+            1 => State::Healthy,
+            _ => State::Retrying,
+        }
+    }
+
+    /// Returns whether this is a change, so that it is logged once.
+    pub fn healthy(&self) -> bool {
+        *self.last_error.lock() = None;
+        self.state.swap(1, Relaxed) != 1
+    }
+
+    /// Returns whether this is a change, so that it is logged once.
+    pub fn retrying(&self, error: String) -> bool {
+        *self.last_error.lock() = Some(error);
+        self.retries.fetch_add(1, Relaxed);
+        self.state.swap(2, Relaxed) != 2
+    }
+
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error.lock().clone()
+    }
+
+    pub fn assurance(&self) -> &'static str {
+        *self.assurance.lock()
+    }
+
+    pub fn settle_assurance(&self, level: &'static str) {
+        *self.assurance.lock() = level;
+    }
+
+    pub fn wrote(&self, events: u32) {
+        self.sent.fetch_add(u64::from(events), Relaxed);
+        self.in_flight.fetch_add(u64::from(events), Relaxed);
+    }
+
+    pub fn acknowledged(&self, events: u32) {
+        self.acknowledged.fetch_add(u64::from(events), Relaxed);
+        self.in_flight.fetch_sub(u64::from(events), Relaxed);
+    }
+
+    /// Written events that must be written again are no longer in flight.
+    pub fn lost_connection(&self, events: u64) {
+        self.in_flight.fetch_sub(events, Relaxed);
+    }
+}
