@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn upstreams_text_can_not_break_the_header() {
-        assert!(framed(false, "Bad \n]table", b"x").contains(" defender - Bad___table - x"));
+        assert!(framed(false, "Bad \n]table", b"x").contains(" defender - Bad__]table - x"));
         assert!(framed(false, "", b"x").contains(" defender - - - x"));
         assert!(framed(false, &"T".repeat(99), b"x").contains(&format!(" {} - x", "T".repeat(32))));
     }
