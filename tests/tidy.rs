@@ -32,8 +32,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "node",
         &[
-            "event", "identity", "sources", "normalize", "encode", "sinks", "pipeline", "cluster", "config", "tls",
-            "metrics", "admin", "web",
+            "event",
+            "identity",
+            "sources",
+            "normalize",
+            "encode",
+            "sinks",
+            "pipeline",
+            "cluster",
+            "config",
+            "tls",
+            "metrics",
+            "admin",
+            "web",
         ],
     ),
     ("admin", &["cluster", "config", "metrics", "wire"]),
@@ -41,8 +52,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "wire", "config", "node", "admin", "metrics", "normalize", "encode", "event", "simulator", "tls",
-            "identity", "sources", "sinks",
+            "wire",
+            "config",
+            "node",
+            "admin",
+            "metrics",
+            "normalize",
+            "encode",
+            "event",
+            "simulator",
+            "tls",
+            "identity",
+            "sources",
+            "sinks",
         ],
     ),
     ("simulator", &["tls"]),
@@ -150,7 +172,8 @@ fn module_of(path: &str) -> &str {
 
 /// The modules a line names through `crate::`.
 fn crate_names(line: &str) -> Vec<String> {
-    let word = |text: &str| -> String { text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
+    let word =
+        |text: &str| -> String { text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
     line.match_indices("crate::")
         .filter(|(at, _)| !line[..*at].ends_with('$'))
         .flat_map(|(at, prefix)| {
@@ -288,8 +311,22 @@ fn every_file_says_what_it_is_for() {
 #[test]
 fn the_root_holds_only_what_was_agreed() {
     const ROOT: &[&str] = &[
-        "Cargo.toml", "Cargo.lock", "README.md", "proto", "src", "deploy", "tests", "benches", ".ci", ".cargo", ".git",
-        ".gitignore", "rustfmt.toml", "clippy.toml", "deny.toml", "target",
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "proto",
+        "src",
+        "deploy",
+        "tests",
+        "benches",
+        ".ci",
+        ".cargo",
+        ".git",
+        ".gitignore",
+        "rustfmt.toml",
+        "clippy.toml",
+        "deny.toml",
+        "target",
     ];
     let entries = fs::read_dir(root()).expect("the root can be listed");
     let names = entries.map(|entry| entry.expect("the root can be listed").file_name().to_string_lossy().into_owned());

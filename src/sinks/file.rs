@@ -106,9 +106,8 @@ impl Open {
         match target {
             Target::Stdout => Ok(Self::Stdout(tokio::io::stdout())),
             Target::File(path) => {
-                let file = open_whole_lines(path)
-                    .await
-                    .map_err(|cause| SinkError::File { path: path.clone(), cause })?;
+                let file =
+                    open_whole_lines(path).await.map_err(|cause| SinkError::File { path: path.clone(), cause })?;
                 Ok(Self::File(file, path.clone()))
             }
         }
@@ -116,13 +115,10 @@ impl Open {
 
     async fn write(&mut self, parcel: &Parcel) -> Result<(), SinkError> {
         match self {
-            Self::File(file, path) => file
-                .write_all(&parcel.frames)
-                .await
-                .map_err(|cause| SinkError::File { path: path.clone(), cause }),
-            Self::Stdout(stdout) => {
-                stdout.write_all(&parcel.frames).await.map_err(|cause| SinkError::Stdout { cause })
+            Self::File(file, path) => {
+                file.write_all(&parcel.frames).await.map_err(|cause| SinkError::File { path: path.clone(), cause })
             }
+            Self::Stdout(stdout) => stdout.write_all(&parcel.frames).await.map_err(|cause| SinkError::Stdout { cause }),
         }
     }
 

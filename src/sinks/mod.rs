@@ -153,9 +153,10 @@ impl Config {
     pub fn fault(&self) -> Option<String> {
         match self {
             Self::Syslog(config) => syslog::config_fault(config),
-            Self::File(config) if !config.path.is_absolute() => {
-                Some(format!("path `{}` must be absolute, such as `/var/log/siemgate/events.log`", config.path.display()))
-            }
+            Self::File(config) if !config.path.is_absolute() => Some(format!(
+                "path `{}` must be absolute, such as `/var/log/siemgate/events.log`",
+                config.path.display()
+            )),
             Self::File(_) | Self::Stdout(_) => None,
         }
     }
@@ -166,7 +167,9 @@ impl Config {
 pub enum SinkError {
     #[error("can't find {address}: {cause}; check the name and the port in the sink's `address`")]
     Resolve { address: String, cause: std::io::Error },
-    #[error("can't connect to {address}: {cause}; check that the receiver listens there and that no firewall is between")]
+    #[error(
+        "can't connect to {address}: {cause}; check that the receiver listens there and that no firewall is between"
+    )]
     Connect { address: SocketAddr, cause: std::io::Error },
     #[error("the connection to {address} broke: {cause}")]
     Broken { address: SocketAddr, cause: std::io::Error },
