@@ -1,1 +1,13 @@
-//! See the architecture chapter of the manual.
+//! The path that joins sources to sinks: one task for each feed reads batches, turns them into framed events for every
+//! sink, and tells the ledger which cursors are safe once sinks have acknowledged.
+
+pub mod backoff;
+pub mod feed;
+pub mod ledger;
+pub mod limits;
+pub mod prepare;
+pub mod progress;
+pub mod quarantine;
+pub mod route;
+pub mod status;
+pub mod tap;

@@ -23,6 +23,8 @@ pub struct Progress {
 struct Lane {
     /// The first batch this lane has not resolved.
     low_water: BatchNumber,
+    /// What was committed before this run. A feed starts at its least advanced sink, so others must first pass this.
+    floor: Option<Position>,
     advanced: Option<Position>,
 }
 
@@ -43,9 +45,10 @@ pub struct Advance {
 }
 
 impl Progress {
-    pub fn new(lanes: usize) -> Self {
+    /// One committed position, or none, for each lane.
+    pub fn new(floors: Vec<Option<Position>>) -> Self {
         Self {
-            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            lanes: floors.into_iter().map(|floor| Lane { floor, ..Lane::default() }).collect(),
             window: VecDeque::new(),
             first: 0,
             seen_ready: Vec::new(),
@@ -77,7 +80,10 @@ impl Progress {
             if !slot.resolved[index] {
                 break;
             }
-            lane.advanced = Some(slot.after.clone());
+            if lane.floor.as_ref().is_none_or(|floor| !floor.reaches(&slot.after)) {
+                lane.advanced = Some(slot.after.clone());
+                lane.floor = None;
+            }
             lane.low_water += 1;
         }
     }
@@ -97,6 +103,13 @@ impl Progress {
             self.lanes.iter_mut().enumerate().filter_map(|(i, lane)| Some((i, lane.advanced.take()?))).collect();
         let seen = std::mem::take(&mut self.seen_ready);
         (!cursors.is_empty() || !seen.is_empty()).then_some(Advance { cursors, seen })
+    }
+
+    /// Positions committed in another generation mean nothing for what comes now.
+    pub fn forget_floors(&mut self) {
+        for lane in &mut self.lanes {
+            lane.floor = None;
+        }
     }
 
     pub fn in_flight(&self) -> usize {
@@ -122,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_cursor_waits_for_the_batches_before_it() {
-        let mut progress = Progress::new(1);
+        let mut progress = Progress::new(vec![None]);
         let (first, second) = (progress.begin(at(1), vec![]), progress.begin(at(2), vec![]));
         progress.resolve(0, second);
         assert_eq!(progress.take_advance(), None);
@@ -133,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_version_counts_as_seen_only_when_every_lane_has_it() {
-        let mut progress = Progress::new(2);
+        let mut progress = Progress::new(vec![None, None]);
         let batch = progress.begin(at(1), vec![seen(7)]);
         progress.resolve(0, batch);
         let advance = progress.take_advance().unwrap();
@@ -143,13 +156,25 @@ mod tests {
         assert_eq!((advance.cursors, advance.seen), (vec![(1, at(1))], vec![seen(7)]));
     }
 
+    #[test]
+    fn a_lane_that_was_ahead_commits_only_what_lies_beyond() {
+        let mut progress = Progress::new(vec![Some(at(2)), None]);
+        for n in 1..=3 {
+            let batch = progress.begin(at(n), vec![]);
+            progress.resolve(0, batch);
+            progress.resolve(1, batch);
+            let lanes: Vec<usize> = progress.take_advance().unwrap().cursors.iter().map(|(lane, _)| *lane).collect();
+            assert_eq!(lanes, if n < 3 { vec![1] } else { vec![0, 1] });
+        }
+    }
+
     proptest! {
         /// S3: a cursor never passes the contiguous resolved low-water mark of its lane; S15: it never steps back.
         #[test]
         fn s3_a_cursor_is_the_contiguous_low_water_mark(
             order in prop::collection::vec((0..3usize, 0..20u64), 0..200),
         ) {
-            let mut progress = Progress::new(3);
+            let mut progress = Progress::new(vec![None; 3]);
             for n in 0..20 {
                 progress.begin(at(n), vec![seen(u8::try_from(n).unwrap())]);
             }

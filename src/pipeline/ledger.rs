@@ -1,0 +1,49 @@
+//! The only door through which the data path reaches the control plane.
+
+use std::future::Future;
+
+use crate::event::batch::{Gap, Position, Seen};
+use crate::ids::{Epoch, FeedId, Generation, SinkId};
+
+/// How far one feed has come since the last word about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedProgress {
+    pub feed: FeedId,
+    pub epoch: Epoch,
+    pub generation: Generation,
+    pub cursors: Vec<(SinkId, Position)>,
+    pub seen: Vec<Seen>,
+    /// Events acknowledged since the last word, so that the ledger can tell when a commit is worth its while.
+    pub events: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// Ownership or generation has passed on: the feed must stop.
+    #[error("the feed was given to another owner (epoch {current})")]
+    Stale { current: Epoch },
+    #[error("the control plane did not answer: {cause}")]
+    Unavailable { cause: String },
+}
+
+/// Records what feeds have done.
+pub trait Ledger: Send + Sync {
+    /// Takes note of progress; it is committed with that of other feeds soon. Never waits.
+    fn advance(&self, progress: FeedProgress);
+
+    /// States that another incarnation is behind the feed now. Cursors of it are accepted only after this.
+    fn open_generation(
+        &self,
+        feed: &FeedId,
+        epoch: Epoch,
+        generation: Generation,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Remembers that records were lost upstream.
+    fn record_gap(
+        &self,
+        feed: &FeedId,
+        epoch: Epoch,
+        gap: &Gap,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}

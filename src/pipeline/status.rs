@@ -1,0 +1,151 @@
+//! What a feed is doing, for operators: counters and the last problem, updated by its task and read by anyone.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+
+use crate::clock::Timestamp;
+use crate::event::batch::Upstream;
+use crate::ids::SinkId;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FeedState {
+    #[default]
+    Starting,
+    Reading,
+    /// In-flight batches fill the window: the sinks set the pace.
+    Waiting,
+    Retrying,
+    /// An operator must act.
+    Held,
+    Stopped,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub at: Timestamp,
+    pub error: String,
+    pub remedy: String,
+}
+
+/// Counts since the process started. `read = delivered + filtered + in flight` for each sink, and quarantined records
+/// are counted once for the feed.
+#[derive(Debug, Default)]
+pub struct FeedStatus {
+    pub read: AtomicU64,
+    pub quarantined: AtomicU64,
+    pub gaps: AtomicU64,
+    in_flight_batches: AtomicU64,
+    last_sequence: AtomicI64,
+    upstream_sequence: AtomicI64,
+    published: AtomicI64,
+    read_at: AtomicI64,
+    committed_at: AtomicI64,
+    texts: Mutex<Texts>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Texts {
+    state: FeedState,
+    problem: Option<Problem>,
+    lanes: BTreeMap<SinkId, LaneCounts>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct LaneCounts {
+    pub sent: u64,
+    pub delivered: u64,
+    pub filtered: u64,
+}
+
+impl FeedStatus {
+    pub fn enter(&self, state: FeedState) {
+        self.texts.lock().state = state;
+    }
+
+    pub fn state(&self) -> FeedState {
+        self.texts.lock().state
+    }
+
+    /// Returns whether the problem is a new one, so that it is logged once.
+    pub fn troubled(&self, state: FeedState, problem: Problem) -> bool {
+        let mut texts = self.texts.lock();
+        let fresh = texts.problem.as_ref().is_none_or(|known| known.error != problem.error);
+        texts.state = state;
+        texts.problem = Some(problem);
+        fresh
+    }
+
+    pub fn recovered(&self) -> bool {
+        self.texts.lock().problem.take().is_some()
+    }
+
+    pub fn problem(&self) -> Option<Problem> {
+        self.texts.lock().problem.clone()
+    }
+
+    pub fn lanes(&self) -> BTreeMap<SinkId, LaneCounts> {
+        self.texts.lock().lanes.clone()
+    }
+
+    pub fn count(&self, sink: &SinkId, change: impl FnOnce(&mut LaneCounts)) {
+        let mut texts = self.texts.lock();
+        match texts.lanes.get_mut(sink) {
+            Some(counts) => change(counts),
+            None => change(texts.lanes.entry(sink.clone()).or_default()),
+        }
+    }
+
+    pub fn batch_read(&self, now: Timestamp, sequence: Option<i64>, published: Option<Timestamp>) {
+        self.read_at.store(now.nanos(), Relaxed);
+        if let Some(sequence) = sequence {
+            self.last_sequence.store(sequence, Relaxed);
+        }
+        if let Some(published) = published {
+            self.published.fetch_max(published.nanos(), Relaxed);
+        }
+    }
+
+    pub fn upstream_said(&self, upstream: Upstream) {
+        if let Some(sequence) = upstream.sequence {
+            self.upstream_sequence.fetch_max(sequence, Relaxed);
+        }
+    }
+
+    pub fn committed(&self, now: Timestamp) {
+        self.committed_at.store(now.nanos(), Relaxed);
+    }
+
+    pub fn in_flight(&self, batches: usize) {
+        self.in_flight_batches.store(batches as u64, Relaxed);
+    }
+
+    pub fn in_flight_batches(&self) -> u64 {
+        self.in_flight_batches.load(Relaxed)
+    }
+
+    /// Messages that upstream has and we haven't read, where it numbers them.
+    pub fn lag_messages(&self) -> Option<u64> {
+        let upstream = self.upstream_sequence.load(Relaxed);
+        (upstream > 0).then(|| u64::try_from(upstream - self.last_sequence.load(Relaxed)).unwrap_or(0))
+    }
+
+    /// When the newest record read was published upstream.
+    pub fn published(&self) -> Option<Timestamp> {
+        known(&self.published)
+    }
+
+    pub fn read_at(&self) -> Option<Timestamp> {
+        known(&self.read_at)
+    }
+
+    pub fn committed_at(&self) -> Option<Timestamp> {
+        known(&self.committed_at)
+    }
+}
+
+fn known(nanos: &AtomicI64) -> Option<Timestamp> {
+    let nanos = nanos.load(Relaxed);
+    (nanos != 0).then(|| Timestamp::from_nanos(nanos))
+}
