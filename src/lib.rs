@@ -40,3 +40,5 @@ pub mod web;
 
 // A Microsoft cloud in a box; it shares nothing with the data path but the words.
 pub mod simulator;
+
+pub mod manual;

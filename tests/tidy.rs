@@ -68,6 +68,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("simulator", &["tls"]),
+    ("manual", &[]),
 ];
 
 /// Files and folders that decide. They may not name a clock, a socket, a disk, randomness or an async runtime.

@@ -1,0 +1,20 @@
+//! The manual: read it with `cargo doc --open`.
+
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}
+
+/// Why things are as they are. Records are superseded, never edited.
+pub mod decisions {
+    #[doc = include_str!("decisions/0001-one-voter-is-the-default.md")]
+    pub mod one_voter_is_the_default {}
+    #[doc = include_str!("decisions/0002-where-the-log-lives.md")]
+    pub mod where_the_log_lives {}
+    #[doc = include_str!("decisions/0003-which-amqp-crate.md")]
+    pub mod which_amqp_crate {}
+    #[doc = include_str!("decisions/0004-a-drain-barrier-for-plain-tcp.md")]
+    pub mod a_drain_barrier_for_plain_tcp {}
+    #[doc = include_str!("decisions/0005-secrets-are-references-for-now.md")]
+    pub mod secrets_are_references_for_now {}
+    #[doc = include_str!("decisions/0006-bad-records-never-stop-a-feed.md")]
+    pub mod bad_records_never_stop_a_feed {}
+}
