@@ -102,7 +102,10 @@ const PURE: &[&str] = &[
 
 const IMPURE_WORDS: &[&str] = &[
     "tokio::",
-    "std::net",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "ToSocketAddrs",
     "std::fs",
     "std::thread",
     "SystemTime",
@@ -143,7 +146,7 @@ fn sources(folder: &str) -> Vec<Source> {
 }
 
 fn walk(folder: &Path, found: &mut Vec<Source>) {
-    for entry in fs::read_dir(folder).expect("the folder is part of the repository") {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.expect("the folder can be listed").path();
         if path.is_dir() {
             walk(&path, found);
@@ -234,6 +237,7 @@ fn pure_files_do_not_touch_the_world() {
 #[test]
 fn every_pure_rule_still_names_a_file() {
     let all = sources("src");
+    assert!(!all.is_empty(), "no sources found under the root");
     let stale = PURE.iter().filter(|pure| !all.iter().any(|source| source.path.starts_with(*pure)));
     check("rules without a file", stale.map(|pure| format!("{pure}: nothing there")).collect());
 }

@@ -106,7 +106,8 @@ impl<C: Commits> CommitLedger<C> {
                 // Versions go ahead of the cursor that would make them superfluous, so that none is forgotten early.
                 let rest = entry.get_mut().seen.split_off(room);
                 let whole = entry.get_mut();
-                let part = CursorItem { cursors: Vec::new(), seen: std::mem::replace(&mut whole.seen, rest), ..whole.clone() };
+                let part =
+                    CursorItem { cursors: Vec::new(), seen: std::mem::replace(&mut whole.seen, rest), ..whole.clone() };
                 seen += part.seen.len();
                 items.push(part);
             }

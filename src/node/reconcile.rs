@@ -85,10 +85,7 @@ mod tests {
         let nobody = BTreeMap::new();
         assert_eq!(steps(HERE, &declared(Some(1), 4, 0), &BTreeMap::new(), &nobody), [Step::Assign(feed())]);
         let granted = BTreeMap::from([(feed(), Epoch(5))]);
-        assert_eq!(
-            steps(HERE, &declared(Some(1), 5, 0), &BTreeMap::new(), &granted),
-            [Step::Start(feed(), Epoch(5))]
-        );
+        assert_eq!(steps(HERE, &declared(Some(1), 5, 0), &BTreeMap::new(), &granted), [Step::Start(feed(), Epoch(5))]);
     }
 
     #[test]

@@ -178,7 +178,7 @@ mod tests {
             for n in 0..20 {
                 progress.begin(at(n), vec![seen(u8::try_from(n).unwrap())]);
             }
-            let mut resolved = vec![[false; 20]; 3];
+            let mut resolved = [[false; 20]; 3];
             let mut cursors = [-1i64; 3];
             let mut seen_count = 0;
             for (lane, batch) in order {
