@@ -9,6 +9,7 @@ mod cbs;
 mod connection_string;
 mod hub;
 mod link;
+mod position;
 
 use std::time::Duration;
 

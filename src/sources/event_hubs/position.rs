@@ -1,0 +1,161 @@
+//! Where to begin in a partition, and whether what arrives follows on. Pure.
+//!
+//! Two rules hold whatever the service says: reading never begins after the first message that the cluster has not
+//! covered, and whatever can no longer be read becomes a gap. Sequence numbers decide; offsets are opaque and only
+//! ever handed back as they came.
+
+use crate::clock::Timestamp;
+use crate::event::batch::{Gap, GapReason, LogPosition};
+use crate::ids::Generation;
+
+/// The offset before the first message of any partition.
+pub(super) const BEFORE_ALL: &str = "-1";
+
+/// How often a partition may lose its tail within one incarnation before two incarnations could be taken for one
+/// another. A lost tail adds one to the generation, which is otherwise the hub's creation time in milliseconds; nobody
+/// creates a hub, fills it and creates it anew within a second.
+const TAILS_MAX: u64 = 1000;
+
+/// What the service says of a partition before we attach to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Partition {
+    /// When the hub was created.
+    pub created: Timestamp,
+    /// The oldest message still there.
+    pub begin: i64,
+    /// The newest message ever written; -1 if there was none.
+    pub last: i64,
+    pub last_offset: String,
+    pub last_enqueued: Timestamp,
+    /// Nothing is there now, because nothing ever was or because all of it expired.
+    pub empty: bool,
+}
+
+/// What the cluster, or this source since, has covered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Covered {
+    pub generation: Generation,
+    pub position: LogPosition,
+}
+
+/// How to attach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub track: Track,
+    /// Read what comes after this offset.
+    pub after_offset: String,
+    /// What we already know is lost, to be handed over before anything else.
+    pub gap: Option<(Gap, Covered)>,
+}
+
+/// Decides how to attach to a partition of which `covered` was read so far. `from_latest` matters only to a partition
+/// never read before.
+pub(super) fn plan(partition: &Partition, covered: Option<&Covered>, from_latest: bool) -> Plan {
+    let created = Generation(u64::try_from(partition.created.millis()).unwrap_or(0));
+    let Some(covered) = covered else {
+        let after_offset = if from_latest { newest(partition) } else { BEFORE_ALL.to_owned() };
+        let last = from_latest.then_some(partition.last);
+        return Plan { track: Track { generation: created, last, fresh: true }, after_offset, gap: None };
+    };
+    let seen = covered.position.sequence;
+    let same_hub = (created.0..created.0.saturating_add(TAILS_MAX)).contains(&covered.generation.0);
+    if !same_hub {
+        return anew(partition, created, GapReason::Recreated, seen);
+    }
+    if seen > partition.last {
+        return anew(partition, Generation(covered.generation.0 + 1), GapReason::TailLost, seen);
+    }
+    let oldest = oldest(partition);
+    if oldest > seen.saturating_add(1) {
+        return expired(partition, covered, oldest);
+    }
+    Plan {
+        track: Track { generation: covered.generation, last: Some(seen), fresh: true },
+        after_offset: covered.position.offset.clone(),
+        gap: None,
+    }
+}
+
+/// The number of the first message that can still be read, or of the next that will be written.
+fn oldest(partition: &Partition) -> i64 {
+    if partition.empty { partition.last.saturating_add(1) } else { partition.begin }
+}
+
+fn newest(partition: &Partition) -> String {
+    if partition.last < 0 { BEFORE_ALL.to_owned() } else { partition.last_offset.clone() }
+}
+
+/// All numbers may mean something new: read whatever there is. How much was lost before it, nobody can say.
+fn anew(partition: &Partition, generation: Generation, reason: GapReason, seen: i64) -> Plan {
+    let oldest = oldest(partition);
+    let gap = Gap { reason, lost: None, after_sequence: Some(seen), before_sequence: Some(oldest) };
+    let covered = before(generation, oldest, Timestamp::ZERO);
+    Plan {
+        track: Track { generation, last: None, fresh: true },
+        after_offset: BEFORE_ALL.to_owned(),
+        gap: Some((gap, covered)),
+    }
+}
+
+/// Retention passed while nobody read: the numbers tell how much went.
+fn expired(partition: &Partition, covered: &Covered, oldest: i64) -> Plan {
+    let gap = missing(GapReason::Expired, covered.position.sequence, oldest);
+    let enqueued = if partition.empty { partition.last_enqueued } else { covered.position.enqueued };
+    Plan {
+        track: Track { generation: covered.generation, last: Some(oldest - 1), fresh: true },
+        after_offset: BEFORE_ALL.to_owned(),
+        gap: Some((gap, before(covered.generation, oldest, enqueued))),
+    }
+}
+
+fn before(generation: Generation, sequence: i64, enqueued: Timestamp) -> Covered {
+    let position = LogPosition { offset: BEFORE_ALL.to_owned(), sequence: sequence - 1, enqueued };
+    Covered { generation, position }
+}
+
+fn missing(reason: GapReason, after: i64, before: i64) -> Gap {
+    let lost = u64::try_from(before.saturating_sub(after).saturating_sub(1)).ok();
+    Gap { reason, lost, after_sequence: Some(after), before_sequence: Some(before) }
+}
+
+/// Follows the numbers of one attached link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Track {
+    pub generation: Generation,
+    /// The number last covered; unknown before the first message of a generation.
+    last: Option<i64>,
+    /// Nothing has arrived on this link yet.
+    fresh: bool,
+}
+
+/// How a message stands to the ones before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Arrival {
+    Follows,
+    /// Numbers are missing between the last message and this one.
+    Jumps(Gap),
+    /// The numbers went back: upstream lost its tail and wrote another. The generation has moved on.
+    TurnsBack(Gap),
+}
+
+impl Track {
+    pub(super) fn arrive(&mut self, sequence: i64) -> Arrival {
+        let fresh = std::mem::replace(&mut self.fresh, false);
+        let Some(last) = self.last.replace(sequence) else { return Arrival::Follows };
+        if sequence <= last {
+            self.generation = Generation(self.generation.0 + 1);
+            let (after_sequence, before_sequence) = (Some(last), Some(sequence));
+            return Arrival::TurnsBack(Gap { reason: GapReason::TailLost, lost: None, after_sequence, before_sequence });
+        }
+        if sequence == last.saturating_add(1) {
+            return Arrival::Follows;
+        }
+        // Between the look at the partition and the first message, retention is what takes messages away.
+        let reason = if fresh { GapReason::Expired } else { GapReason::Skipped };
+        Arrival::Jumps(missing(reason, last, sequence))
+    }
+}
+
+#[cfg(test)]
+#[path = "position_tests.rs"]
+mod tests;
