@@ -69,8 +69,8 @@ pub enum BadConnection {
     PlainNeedsKey,
     #[error("`plaintext` is for a namespace on this machine: remove it for `{host}`")]
     PlaintextAbroad { host: String },
-    #[error("`{path}` can't serve as `ca_file`: {cause}")]
-    CaFile { path: String, cause: String },
+    #[error("{cause}")]
+    Trust { cause: String },
 }
 
 impl ConnectionString {

@@ -6,14 +6,17 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::cbs;
 use super::connection_string::{BadConnection, ConnectionString, Namespace, SharedAccess};
 use crate::clock::Timestamp;
 use crate::ids::CredentialId;
 use crate::secret::Secret;
 use crate::sources::SourceError;
+use crate::tls::{self, Roots};
 
 /// One `event-hub` source, as an operator writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +117,7 @@ pub(super) struct Place {
     pub(super) start: Start,
     pub(super) sasl: Sasl,
     pub(super) access: Access,
+    pub(super) token_lifetime: Duration,
     /// Nothing means plain TCP.
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -158,17 +162,27 @@ impl Hub {
             return Err(BadConnection::PlaintextAbroad { host: namespace.host().to_owned() });
         }
         let plaintext = config.plaintext || emulator;
-        let tls = if plaintext { None } else { Some(super::link::tls(config.ca_file.as_deref())?) };
-        let consumer_group = config.consumer_group.clone();
-        Ok(Self(Arc::new(Place {
+        let tls = if plaintext { None } else { Some(trust(config.ca_file.as_ref())?) };
+        let place = Place {
             namespace,
             hub,
-            consumer_group,
+            consumer_group: config.consumer_group.clone(),
             start: config.start,
             sasl: config.sasl,
             access,
+            token_lifetime: cbs::SIGNATURE_LIFETIME,
             tls,
-        })))
+        };
+        Ok(Self(Arc::new(place)))
+    }
+
+    /// Signs tokens for this long instead of an hour. For a hub that nobody reads yet.
+    #[must_use]
+    pub fn signing_for(mut self, lifetime: Duration) -> Self {
+        if let Some(place) = Arc::get_mut(&mut self.0) {
+            place.token_lifetime = lifetime;
+        }
+        self
     }
 }
 
@@ -183,6 +197,12 @@ impl Place {
     pub(super) fn name(&self) -> String {
         format!("{}/{}", self.namespace, self.hub)
     }
+}
+
+fn trust(ca_file: Option<&PathBuf>) -> Result<Arc<rustls::ClientConfig>, BadConnection> {
+    let extra = ca_file.map(std::slice::from_ref).unwrap_or_default();
+    let settings = Roots::system_and(extra).and_then(|roots| tls::client(&roots, None));
+    settings.map(Arc::new).map_err(|error| BadConnection::Trust { cause: error.to_string() })
 }
 
 /// Either of two statements, or both if they say the same.
@@ -261,6 +281,6 @@ mod tests {
             let string = STRING.replace(";EntityPath=logs", "");
             assert!(hub(bad, &string).is_err(), "{bad}");
         }
-        assert!(matches!(hub("ca_file = \"/nonexistent.pem\"", STRING), Err(BadConnection::CaFile { .. })));
+        assert!(matches!(hub("ca_file = \"/nonexistent.pem\"", STRING), Err(BadConnection::Trust { .. })));
     }
 }

@@ -44,7 +44,7 @@ pub(super) struct Plan {
     pub track: Track,
     /// Read what comes after this offset.
     pub after_offset: String,
-    /// What we already know is lost, to be handed over before anything else.
+    /// What we already know is lost, to be handed over before anything else, and what is covered with it.
     pub gap: Option<(Gap, Covered)>,
 }
 
@@ -145,7 +145,12 @@ impl Track {
         if sequence <= last {
             self.generation = Generation(self.generation.0 + 1);
             let (after_sequence, before_sequence) = (Some(last), Some(sequence));
-            return Arrival::TurnsBack(Gap { reason: GapReason::TailLost, lost: None, after_sequence, before_sequence });
+            return Arrival::TurnsBack(Gap {
+                reason: GapReason::TailLost,
+                lost: None,
+                after_sequence,
+                before_sequence,
+            });
         }
         if sequence == last.saturating_add(1) {
             return Arrival::Follows;
@@ -153,6 +158,11 @@ impl Track {
         // Between the look at the partition and the first message, retention is what takes messages away.
         let reason = if fresh { GapReason::Expired } else { GapReason::Skipped };
         Arrival::Jumps(missing(reason, last, sequence))
+    }
+
+    /// The number to read on from where the offset is refused.
+    pub(super) fn after_sequence(&self) -> i64 {
+        self.last.unwrap_or(-1)
     }
 }
 
