@@ -1,1 +1,292 @@
-//! Configuration: the node's own file, and the resources of the cluster.
+//! Configuration: the node's own file as one value, with the rules that span its sections. `resources` reads what is
+//! applied to the cluster. Each component owns the type of its part; here they are only put together.
+
+pub mod document;
+pub mod fault;
+pub mod substitute;
+pub mod suggest;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use document::Document;
+use fault::{Complaint, Fault, Faults};
+use substitute::Reference;
+
+/// Where the node's file is, unless the command line says otherwise.
+pub const STANDARD_PATH: &str = "/etc/siemgate/siemgate.toml";
+/// Largest configuration file read; a mistaken path to something else should fail early.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Everything a node needs to know before it can join or lead. The rest is a cluster resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub node: Node,
+    pub listen: Listen,
+    pub log: Log,
+    pub tracing: Tracing,
+    pub tls: Tls,
+}
+
+/// Which node this is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// How people tell this node from the others. Default: `siemgate`.
+    pub name: String,
+    /// Raft's log and state, the spool, quarantined records and the access tokens. Default: `/var/lib/siemgate`.
+    pub data_dir: PathBuf,
+    /// Resource files applied at each start; a folder stands for its `*.toml` files by name. Default: none.
+    pub resources: Vec<PathBuf>,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { name: "siemgate".into(), data_dir: "/var/lib/siemgate".into(), resources: Vec::new() }
+    }
+}
+
+/// Where this node is reached. A port of 0 takes any that is free.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// The gRPC API. Loopback only, because it speaks no TLS yet. Default: `127.0.0.1:7443`.
+    pub api: SocketAddr,
+    /// Health and metrics over HTTP. Without a token it names no tenant. Default: `127.0.0.1:7480`.
+    pub web: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self { api: SocketAddr::new(loopback, 7443), web: SocketAddr::new(loopback, 7480) }
+    }
+}
+
+/// What this node says about itself on standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A level (`error`, `warn`, `info`, `debug`, `trace`), or directives such as `info,siemgate::sources=debug`.
+    /// Default: `info`.
+    pub level: String,
+    /// Default: `text`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Spans for a collector.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tracing {
+    /// Address of an OTLP receiver over gRPC, such as `http://127.0.0.1:4317`. Default: none, nothing is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
+}
+
+/// Whom this node trusts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM files of authorities trusted beside the system's, for a proxy that inspects TLS. Default: none.
+    pub extra_ca: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Reads the node's file, or names everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, Faults> {
+        let text = read_file(path)?;
+        Self::parse(path, &text, &substitute::from_the_machine)
+    }
+
+    /// Pure but for `look_up`.
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        look_up: &impl Fn(Reference<'_>) -> Result<String, String>,
+    ) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let (document, syntax) = Document::parse(text);
+        syntax.into_iter().for_each(|(place, problem)| faults.add(path, place, problem));
+        let mut root = Value::Object(document.root.clone());
+        let unresolved = substitute::substitute(&mut root, look_up);
+        let Value::Object(table) = root else { return faults.or(None) };
+
+        let read = fault::read::<Self>(&table);
+        let config = match read {
+            Ok(config) => {
+                config.rules().into_iter().for_each(|it| it.fault(&document, &[], path, &mut faults));
+                Some(config)
+            }
+            Err(complaints) => {
+                // A reference that could not be replaced is the cause; what it then fails to be is noise.
+                let known = |it: &Complaint| unresolved.iter().any(|cause| cause.path == it.path);
+                complaints
+                    .into_iter()
+                    .filter(|it| !known(it))
+                    .for_each(|it| it.fault(&document, &[], path, &mut faults));
+                None
+            }
+        };
+        unresolved.into_iter().for_each(|it| it.fault(&document, &[], path, &mut faults));
+        faults.or(config)
+    }
+
+    /// What no single value shows.
+    fn rules(&self) -> Vec<Complaint> {
+        let mut complaints = Vec::new();
+        let mut wrong = |section: &str, key: &str, problem: String| {
+            complaints.push(Complaint { path: vec![section.into(), key.into()], problem });
+        };
+        if self.node.name.trim().is_empty() || self.node.name.len() > NODE_NAME_BYTES_MAX {
+            wrong("node", "name", format!("`name` must have 1 to {NODE_NAME_BYTES_MAX} bytes"));
+        }
+        if !self.node.data_dir.is_absolute() {
+            wrong("node", "data_dir", "`data_dir` must be an absolute path, such as `/var/lib/siemgate`".into());
+        }
+        if !self.listen.api.ip().is_loopback() {
+            let address = self.listen.api;
+            wrong(
+                "listen",
+                "api",
+                format!(
+                    "`{address}` is reachable from other hosts, but the API speaks no TLS yet: use `127.0.0.1:{}` and a tunnel such as SSH",
+                    address.port()
+                ),
+            );
+        }
+        if self.listen.api == self.listen.web && self.listen.api.port() != 0 {
+            wrong("listen", "web", format!("`{}` is taken by `api` already: use another port", self.listen.web));
+        }
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
+            wrong("log", "level", format!("`{}` is not a log level: {error}", self.log.level));
+        }
+        if let Some(endpoint) = &self.tracing.otlp_endpoint
+            && !endpoint.starts_with("http://")
+            && !endpoint.starts_with("https://")
+        {
+            wrong("tracing", "otlp_endpoint", "`otlp_endpoint` must be a URL such as `http://127.0.0.1:4317`".into());
+        }
+        complaints
+    }
+
+    /// The file by which a program on this host proves that its user may administer the node.
+    pub fn admin_token(&self) -> PathBuf {
+        self.node.data_dir.join("admin.token")
+    }
+    /// The file for those that may look at metrics and status, and nothing else.
+    pub fn monitor_token(&self) -> PathBuf {
+        self.node.data_dir.join("monitor.token")
+    }
+}
+
+/// Node names go into logs, metrics and certificates.
+const NODE_NAME_BYTES_MAX: usize = 64;
+
+/// Reads a whole configuration file; whatever prevents that is a fault of its first line.
+pub fn read_file(path: &Path) -> Result<String, Faults> {
+    let fault = |problem: String| Faults(vec![Fault { file: path.to_owned(), line: 1, column: 1, problem }]);
+    match std::fs::metadata(path) {
+        Ok(found) if found.len() > FILE_BYTES_MAX => {
+            return Err(fault(format!("the file is larger than {FILE_BYTES_MAX} bytes: it is not a configuration")));
+        }
+        Ok(found) if found.is_dir() => return Err(fault("this is a folder: name a file".into())),
+        Ok(_) | Err(_) => {}
+    }
+    std::fs::read_to_string(path).map_err(|error| fault(format!("can't read the file: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let look_up = |reference: Reference<'_>| match reference {
+            Reference::Env("PORT") => Ok("7000".to_owned()),
+            Reference::Env(name) => Err(format!("environment variable `{name}` is not set: set it for siemgate")),
+            Reference::File(path) => Err(format!("can't read `{path}`")),
+        };
+        Config::parse(Path::new("siemgate.toml"), text, &look_up).map_err(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_a_whole_configuration() {
+        let config = parse("").unwrap();
+        assert_eq!(config, Config::default());
+        assert_eq!(config.admin_token(), Path::new("/var/lib/siemgate/admin.token"));
+    }
+
+    #[test]
+    fn references_are_resolved_before_values_are_read() {
+        assert_eq!(parse("[listen]\nweb = \"0.0.0.0:${env:PORT}\"\n").unwrap().listen.web.port(), 7000);
+    }
+
+    #[test]
+    fn each_fault_is_told_with_its_place_and_what_to_do() {
+        let cases = [
+            ("[lisen]\n", "siemgate.toml:1:2: unknown key `lisen`; did you mean `listen`?"),
+            ("[node]\nnmae = \"a\"\n", "siemgate.toml:2:1: unknown key `nmae`; did you mean `name`?"),
+            ("[node]\ncolour = 1\n", "siemgate.toml:2:1: unknown key `colour`; known: name, data_dir, resources"),
+            ("[node]\nname = 5\n", "siemgate.toml:2:1: `node.name`: invalid type: integer `5`, expected a string"),
+            (
+                "[node]\ndata_dir = \"data\"\n",
+                "siemgate.toml:2:1: `data_dir` must be an absolute path, such as `/var/lib/siemgate`",
+            ),
+            ("[listen]\nweb = \"localhost\"\n", "siemgate.toml:2:1: `listen.web`: invalid socket address syntax"),
+            (
+                "[listen]\napi = \"0.0.0.0:7443\"\n",
+                "siemgate.toml:2:1: `0.0.0.0:7443` is reachable from other hosts, but the API speaks no TLS yet: use `127.0.0.1:7443` and a tunnel such as SSH",
+            ),
+            (
+                "[listen]\nweb = \"127.0.0.1:7443\"\n",
+                "siemgate.toml:2:1: `127.0.0.1:7443` is taken by `api` already: use another port",
+            ),
+            (
+                "[log]\nformat = \"jsn\"\n",
+                "siemgate.toml:2:1: `log.format`: `jsn` is not known here; did you mean `json`?",
+            ),
+            (
+                "[tracing]\notlp_endpoint = \"127.0.0.1:4317\"\n",
+                "siemgate.toml:2:1: `otlp_endpoint` must be a URL such as `http://127.0.0.1:4317`",
+            ),
+            (
+                "[listen]\nweb = \"${env:NOPE}\"\n",
+                "siemgate.toml:2:1: environment variable `NOPE` is not set: set it for siemgate",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse(text).unwrap_err(), expected, "{text}");
+        }
+        assert!(
+            parse("[log]\nlevel = \"siemgate=lots\"\n")
+                .unwrap_err()
+                .starts_with("siemgate.toml:2:1: `siemgate=lots` is not a log level")
+        );
+        assert!(parse("[node\n").unwrap_err().starts_with("siemgate.toml:1:6: "));
+    }
+
+    #[test]
+    fn faults_are_told_all_at_once_in_their_order() {
+        let text = "[node]\nnmae = \"a\"\nname = 5\n[log]\nformat = \"xml\"\n[oops]\n";
+        let told = parse(text).unwrap_err();
+        let lines: Vec<_> = told.lines().map(|line| line.split(':').nth(1).unwrap()).collect();
+        assert_eq!(lines, ["2", "3", "5", "6"], "{told}");
+    }
+}
