@@ -38,18 +38,12 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 }
 
 pub const FEED_READ: Metric = counter("siemgate_feed_records_read_total", "Records read from upstream.");
-pub const FEED_DELIVERED: Metric =
-    counter("siemgate_feed_records_delivered_total", "Records that every sink wanting them has acknowledged.");
-pub const FEED_FILTERED: Metric =
-    counter("siemgate_feed_records_filtered_total", "Records that no sink's routes wanted.");
 pub const FEED_QUARANTINED: Metric =
     counter("siemgate_feed_records_quarantined_total", "Records set aside because they could not be processed.");
 pub const FEED_LOST: Metric =
     counter("siemgate_feed_records_lost_total", "Records upstream lost or expired, as gap records state.");
 pub const FEED_BYTES: Metric = counter("siemgate_feed_read_bytes_total", "Bytes of records read from upstream.");
 pub const FEED_ERRORS: Metric = counter("siemgate_feed_errors_total", "Reads from upstream that failed.");
-pub const FEED_IN_FLIGHT: Metric =
-    gauge("siemgate_feed_in_flight_records", "Records read and not yet resolved by every sink.");
 pub const FEED_FRESHNESS: Metric =
     gauge("siemgate_feed_freshness_seconds", "Age of the newest record read, by upstream's publishing time.");
 pub const FEED_LAG_MESSAGES: Metric =
@@ -59,6 +53,13 @@ pub const FEED_LAG: Metric =
 pub const FEED_CURSOR_AGE: Metric =
     gauge("siemgate_feed_cursor_age_seconds", "Time since the cluster last committed the feed's cursor.");
 pub const FEED_EPOCH: Metric = gauge("siemgate_feed_epoch", "Epoch under which this node owns the feed.");
+
+pub const LANE_DELIVERED: Metric =
+    counter("siemgate_lane_records_delivered_total", "Records of a feed that a sink has acknowledged.");
+pub const LANE_FILTERED: Metric =
+    counter("siemgate_lane_records_filtered_total", "Records of a feed that a sink's routes don't want.");
+pub const LANE_IN_FLIGHT: Metric =
+    gauge("siemgate_lane_in_flight_records", "Records of a feed sent to a sink and not yet acknowledged.");
 
 pub const SINK_SENT: Metric =
     counter("siemgate_sink_events_sent_total", "Events written to the sink, resends included.");
@@ -100,18 +101,18 @@ pub const ADMIN_CALLS: Metric = counter("siemgate_admin_calls_total", "Calls of 
 /// All of the above, in the order they are documented.
 pub const ALL: &[Metric] = &[
     FEED_READ,
-    FEED_DELIVERED,
-    FEED_FILTERED,
     FEED_QUARANTINED,
     FEED_LOST,
     FEED_BYTES,
     FEED_ERRORS,
-    FEED_IN_FLIGHT,
     FEED_FRESHNESS,
     FEED_LAG_MESSAGES,
     FEED_LAG,
     FEED_CURSOR_AGE,
     FEED_EPOCH,
+    LANE_DELIVERED,
+    LANE_FILTERED,
+    LANE_IN_FLIGHT,
     SINK_SENT,
     SINK_ACKNOWLEDGED,
     SINK_BYTES,
@@ -182,13 +183,10 @@ impl Live {
 #[derive(Clone)]
 pub struct Feed {
     pub read: Counter,
-    pub delivered: Counter,
-    pub filtered: Counter,
     pub quarantined: Counter,
     pub lost: Counter,
     pub bytes: Counter,
     pub errors: Counter,
-    pub in_flight: Live,
     pub freshness: Live,
     pub lag_messages: Live,
     pub lag: Live,
@@ -198,27 +196,48 @@ pub struct Feed {
 
 impl Feed {
     pub fn new(feed: &FeedId) -> Self {
-        let labels = vec![
-            Label::new("tenant", feed.tenant.as_str().to_owned()),
-            Label::new("source", feed.source.as_str().to_owned()),
-            Label::new("part", feed.part.as_str().to_owned()),
-        ];
+        let labels = feed_labels(feed);
         let count = |metric| counter_of(metric, labels.clone());
         let live = |metric| Live::of(metric, &labels);
         Self {
             read: count(FEED_READ),
-            delivered: count(FEED_DELIVERED),
-            filtered: count(FEED_FILTERED),
             quarantined: count(FEED_QUARANTINED),
             lost: count(FEED_LOST),
             bytes: count(FEED_BYTES),
             errors: count(FEED_ERRORS),
-            in_flight: live(FEED_IN_FLIGHT),
             freshness: live(FEED_FRESHNESS),
             lag_messages: live(FEED_LAG_MESSAGES),
             lag: live(FEED_LAG),
             cursor_age: live(FEED_CURSOR_AGE),
             epoch: live(FEED_EPOCH),
+        }
+    }
+}
+
+fn feed_labels(feed: &FeedId) -> Vec<Label> {
+    vec![
+        Label::new("tenant", feed.tenant.as_str().to_owned()),
+        Label::new("source", feed.source.as_str().to_owned()),
+        Label::new("part", feed.part.as_str().to_owned()),
+    ]
+}
+
+/// What one feed counts on its way to one sink.
+#[derive(Clone)]
+pub struct Lane {
+    pub delivered: Counter,
+    pub filtered: Counter,
+    pub in_flight: Live,
+}
+
+impl Lane {
+    pub fn new(feed: &FeedId, sink: &SinkId) -> Self {
+        let mut labels = feed_labels(feed);
+        labels.push(Label::new("sink", sink.as_str().to_owned()));
+        Self {
+            delivered: counter_of(LANE_DELIVERED, labels.clone()),
+            filtered: counter_of(LANE_FILTERED, labels.clone()),
+            in_flight: Live::of(LANE_IN_FLIGHT, &labels),
         }
     }
 }

@@ -1,0 +1,304 @@
+//! The answers that the command line and the console both show. Plain data: the node fills it, edges convert it.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Serialize, Serializer};
+
+use crate::clock::Timestamp;
+use crate::ids::{CredentialId, Epoch, FeedId, Generation, NodeId, SinkId, TenantId};
+
+/// How the node and all it does are, at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    #[serde(serialize_with = "moment")]
+    pub at: Timestamp,
+    pub node: NodeStatus,
+    pub feeds: Vec<FeedStatus>,
+    pub sinks: Vec<SinkStatus>,
+    pub credentials: Vec<CredentialStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeStatus {
+    pub name: String,
+    pub id: NodeId,
+    pub version: String,
+    #[serde(serialize_with = "moment")]
+    pub started: Timestamp,
+    pub health: Health,
+    pub role: Role,
+    /// Nobody, while the cluster has no leader.
+    pub leader: Option<NodeId>,
+    pub term: u64,
+    pub applied: u64,
+    pub voters: Vec<NodeId>,
+}
+
+/// Whether the node can do its work. It names no tenant: health is shown to anybody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    pub ready: bool,
+    /// Why not; empty when ready.
+    pub reasons: Vec<String>,
+}
+
+impl Health {
+    /// Ready means that somebody leads and that what was agreed has been applied here.
+    pub fn of(leader: Option<NodeId>, applied: u64, last_log: u64, draining: bool) -> Self {
+        let mut reasons = Vec::new();
+        if leader.is_none() {
+            reasons.push("no node leads the cluster".to_owned());
+        }
+        if last_log > applied.saturating_add(BEHIND_ENTRIES_MAX) {
+            reasons.push(format!("{} agreed changes are not applied here yet", last_log - applied));
+        }
+        if draining {
+            reasons.push("the node is stopping".to_owned());
+        }
+        Self { ready: reasons.is_empty(), reasons }
+    }
+}
+
+/// Entries that may be on their way from log to state; more means that the node lags behind what was agreed.
+const BEHIND_ENTRIES_MAX: u64 = 1_000;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $type { $($(#[$variant_doc])* $variant),+ }
+
+        impl $type {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|it| it.word() == word)
+            }
+        }
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// What the node is in Raft.
+    Role { Leader = "leader", Follower = "follower", Candidate = "candidate", Learner = "learner" }
+}
+words! {
+    /// What a feed is doing.
+    FeedState {
+        /// It belongs to a node that hasn't read from it yet, or to none.
+        Starting = "starting",
+        Reading = "reading",
+        /// The sinks set the pace.
+        Waiting = "waiting",
+        Retrying = "retrying",
+        /// An operator must act.
+        Held = "held",
+        Stopped = "stopped",
+    }
+}
+words! {
+    /// How a sink fares.
+    SinkState { Starting = "starting", Healthy = "healthy", Retrying = "retrying", Suspended = "suspended" }
+}
+
+/// What went wrong last, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    #[serde(serialize_with = "moment")]
+    pub at: Timestamp,
+    pub error: String,
+    pub remedy: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FeedStatus {
+    pub feed: FeedId,
+    /// As resources write it: `event-hub`, `graph-incidents`.
+    pub kind: String,
+    pub owner: Option<NodeId>,
+    pub epoch: Epoch,
+    pub generation: Generation,
+    pub state: FeedState,
+    /// How long ago the newest record read was published upstream.
+    #[serde(serialize_with = "seconds")]
+    pub freshness: Option<Duration>,
+    /// Messages upstream has beyond the last one read, where it numbers them.
+    pub lag_messages: Option<u64>,
+    /// Publishing time between the last record read and upstream's newest, where it says so.
+    #[serde(serialize_with = "seconds")]
+    pub lag: Option<Duration>,
+    /// How long ago the cursor was last committed.
+    #[serde(serialize_with = "seconds")]
+    pub cursor_age: Option<Duration>,
+    pub read: u64,
+    pub quarantined: u64,
+    /// Records upstream lost or expired, as gap records state.
+    pub lost: u64,
+    /// How far each sink is.
+    pub lanes: Vec<LaneStatus>,
+    pub problem: Option<Problem>,
+}
+
+/// One feed on its way to one sink.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LaneStatus {
+    pub sink: SinkId,
+    /// The cursor, as people read it; empty when nothing was committed yet.
+    pub position: String,
+    pub delivered: u64,
+    pub filtered: u64,
+    pub in_flight: u64,
+}
+
+impl FeedStatus {
+    /// Records that even the slowest sink has resolved.
+    pub fn delivered(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.delivered).min().unwrap_or(0)
+    }
+    pub fn filtered(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.filtered).min().unwrap_or(0)
+    }
+    pub fn in_flight(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.in_flight).max().unwrap_or(0)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SinkStatus {
+    pub sink: SinkId,
+    pub kind: String,
+    pub format: String,
+    pub state: SinkState,
+    /// What an acknowledgement means, `A0` to `A4`; empty until a probe has settled it.
+    pub assurance: String,
+    pub sent: u64,
+    pub acknowledged: u64,
+    pub in_flight: u64,
+    pub retries: u64,
+    pub problem: Option<Problem>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CredentialStatus {
+    pub tenant: TenantId,
+    pub credential: CredentialId,
+    /// As resources write it: `client-certificate`, `client-secret`, `connection-string`.
+    pub grant: String,
+    /// When the secret or certificate stops working, where that is known.
+    #[serde(serialize_with = "maybe_moment")]
+    pub expires: Option<Timestamp>,
+    #[serde(serialize_with = "maybe_moment")]
+    pub last_success: Option<Timestamp>,
+    pub problem: Option<Problem>,
+}
+
+/// How soon somebody must renew a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    None,
+    /// Within 30 days.
+    Soon,
+    /// Within 14 days.
+    Urgent,
+    /// Within 3 days, or too late.
+    Now,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl CredentialStatus {
+    pub fn urgency(&self, now: Timestamp) -> Urgency {
+        match self.expires.map(|expires| expires.since(now)) {
+            None => Urgency::None,
+            Some(left) if left <= 3 * DAY => Urgency::Now,
+            Some(left) if left <= 14 * DAY => Urgency::Urgent,
+            Some(left) if left <= 30 * DAY => Urgency::Soon,
+            Some(_) => Urgency::None,
+        }
+    }
+}
+
+/// One event as it passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TapEvent {
+    /// The event id, in hexadecimal.
+    pub id: String,
+    pub feed: FeedId,
+    /// The table, or `Alert`, `Incident`, `Gap`.
+    pub kind: String,
+    /// `incident`, `alert`, `process`, …
+    pub class: String,
+    pub time: Option<Timestamp>,
+    pub severity: String,
+    /// The upstream record, untouched.
+    pub record: Bytes,
+}
+
+fn moment<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
+
+fn maybe_moment<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(time),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn seconds<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match span {
+        Some(span) => serializer.serialize_f64((span.as_secs_f64() * 1000.0).round() / 1000.0),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_ready_when_it_is_led_and_up_to_date() {
+        let leader = Some(NodeId(1));
+        assert!(Health::of(leader, 10, 10, false).ready);
+        assert_eq!(Health::of(None, 10, 10, false).reasons, ["no node leads the cluster"]);
+        assert_eq!(
+            Health::of(leader, 10, 5000, true).reasons,
+            ["4990 agreed changes are not applied here yet", "the node is stopping"]
+        );
+    }
+
+    #[test]
+    fn a_credential_is_counted_down() {
+        let now = Timestamp::from_millis(1_900_000_000_000);
+        let mut credential = CredentialStatus {
+            tenant: "contoso".parse().unwrap(),
+            credential: "app".parse().unwrap(),
+            grant: "client-secret".into(),
+            expires: None,
+            last_success: None,
+            problem: None,
+        };
+        assert_eq!(credential.urgency(now), Urgency::None);
+        for (days, expected) in [(31, Urgency::None), (30, Urgency::Soon), (14, Urgency::Urgent), (3, Urgency::Now)] {
+            credential.expires = Some(now.plus(days * DAY));
+            assert_eq!(credential.urgency(now), expected, "{days}");
+        }
+        credential.expires = Some(now.minus(DAY));
+        assert_eq!(credential.urgency(now), Urgency::Now);
+    }
+}
