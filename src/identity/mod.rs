@@ -1,1 +1,105 @@
-//! See the architecture chapter of the manual.
+//! How a tenant lets us in: credentials as configured, the grants that turn them into access tokens, and the cache that
+//! asks for each token once.
+//!
+//! `Tokens` is made once for a node; `Tokens::provider` gives a source the handle it asks for tokens. The rules live in
+//! the pure files `grants`, `assertion`, `refusal` and `freshness`; `entra` alone touches a socket.
+
+#![expect(dead_code, reason = "the source that uses the rest comes next")]
+
+mod assertion;
+mod cache;
+mod credential;
+mod entra;
+mod freshness;
+mod grants;
+pub mod http;
+mod refusal;
+
+use std::time::Duration;
+
+pub use cache::{Expiries, TokenProvider, Tokens};
+pub use credential::{BadDirectory, ClientId, Config, DirectoryId, ProtocolVersion, TenantConfig};
+pub use grants::{BadScope, Scope};
+pub use refusal::{Advice, Refusal, Response};
+
+use crate::clock::Timestamp;
+use crate::secret::{Secret, SecretError};
+use crate::sources::SourceError;
+
+/// An access token of Entra ID, for one request header at a time.
+#[derive(Debug, Clone)]
+pub struct AccessToken {
+    pub text: Secret,
+    pub expires: Timestamp,
+}
+
+/// Why a token can't be had, by cause. None of these holds a secret.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum IdentityError {
+    #[error("{cause}")]
+    Secret { cause: String },
+    #[error("certificate credential is not usable: {cause}")]
+    Certificate { cause: String },
+    #[error("a connection string gives no tokens")]
+    NoGrant,
+    #[error("{authority} refused the credential: {refusal}")]
+    Refused { authority: String, refusal: Refusal },
+    #[error("{authority} asks us to wait {} s", wait.as_secs())]
+    Throttled { authority: String, wait: Duration },
+    #[error("{authority} can't be reached: {cause}")]
+    Unreachable { authority: String, cause: String },
+    #[error("{authority} answered something we can't read: {cause}")]
+    Protocol { authority: String, cause: String },
+    #[error(transparent)]
+    Transport(#[from] http::TransportError),
+}
+
+impl From<SecretError> for IdentityError {
+    fn from(error: SecretError) -> Self {
+        Self::Secret { cause: error.to_string() }
+    }
+}
+
+impl IdentityError {
+    /// What a person must do about it, or nothing when time alone may heal it.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Secret { cause } => Some(cause.clone()),
+            Self::Certificate { .. } => Some(
+                "give a PEM certificate and its unencrypted RSA private key, and upload the certificate to the app \
+                 registration"
+                    .to_owned(),
+            ),
+            Self::NoGrant => {
+                Some("use a client-certificate or client-secret credential for a source that needs tokens".to_owned())
+            }
+            Self::Refused { refusal, .. } => refusal.advice.for_operator().map(str::to_owned),
+            Self::Transport(error) => Some(error.to_string()),
+            Self::Throttled { .. } | Self::Unreachable { .. } | Self::Protocol { .. } => None,
+        }
+    }
+}
+
+impl From<IdentityError> for SourceError {
+    fn from(error: IdentityError) -> Self {
+        let cause = error.to_string();
+        let advice = error.advice();
+        match error {
+            IdentityError::Throttled { authority, wait } => Self::Throttled { upstream: authority, wait },
+            IdentityError::Unreachable { authority, cause } => Self::Disconnected { upstream: authority, cause },
+            IdentityError::Protocol { authority, cause } => Self::Protocol { upstream: authority, cause },
+            IdentityError::Refused { authority, .. } if advice.is_none() => {
+                Self::Unavailable { upstream: authority, cause }
+            }
+            IdentityError::Refused { .. }
+            | IdentityError::Secret { .. }
+            | IdentityError::Certificate { .. }
+            | IdentityError::NoGrant
+            | IdentityError::Transport(_) => Self::Rejected {
+                upstream: "the identity provider".to_owned(),
+                cause,
+                remedy: advice.unwrap_or_default(),
+            },
+        }
+    }
+}
