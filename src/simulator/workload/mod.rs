@@ -17,6 +17,9 @@ mod random;
 mod stream;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
