@@ -9,6 +9,8 @@ mod frame;
 mod header;
 mod history;
 mod ledger;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
@@ -205,12 +207,18 @@ async fn listen(shared: Arc<Shared>, listener: TcpListener, address: SocketAddr)
             },
             Some(open) => tokio::select! {
                 accepted = open.accept(), if connections.len() < CONNECTIONS_MAX => {
-                    if let Ok((stream, _)) = accepted {
-                        let serial = shared.ledger.lock().connected();
-                        connections.spawn(connection::serve(Arc::clone(&shared), stream, serial));
+                    match accepted {
+                        Ok((stream, _)) => {
+                            let serial = shared.ledger.lock().connected();
+                            connections.spawn(connection::serve(Arc::clone(&shared), stream, serial));
+                        }
+                        // Most often too many open files, which only time mends.
+                        Err(_) => tokio::time::sleep(REBIND_EVERY).await,
                     }
                 }
-                Some(_) = connections.join_next() => {}
+                Some(ended) = connections.join_next() => if let Err(error) = ended {
+                    tracing::error!(%error, "a connection's task failed");
+                },
                 changed = behaviour.changed() => if changed.is_err() { return },
             },
         }

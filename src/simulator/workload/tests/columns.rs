@@ -2,10 +2,7 @@
 
 /// The columns the vendor documents for each table.
 pub const COLUMNS: &[(&str, &str)] = &[
-    (
-        "AlertInfo",
-        concat!("Timestamp, AlertId, Title, Category, Severity, ServiceSource, DetectionSource, AttackTechniques",),
-    ),
+    ("AlertInfo", "Timestamp, AlertId, Title, Category, Severity, ServiceSource, DetectionSource, AttackTechniques"),
     (
         "AlertEvidence",
         concat!(
