@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 
 use crate::clock::Timestamp;
 
-use super::hub::{Hub, Slice};
+use super::hub::Hub;
+use super::log::{LastEnqueued, Slice};
 use super::orders::{Order, Orders};
 use super::readers::{ReaderId, Readers};
 use super::refusal::Refusal;
@@ -39,6 +40,8 @@ pub(super) struct HubState {
     incarnation: u64,
     readers: HashMap<(String, u32), Readers>,
     watching: HashMap<ReaderId, Watching>,
+    /// Which partition takes the next event that names none.
+    next_partition: u32,
 }
 
 struct Watching {
@@ -50,7 +53,7 @@ struct Watching {
 
 impl HubState {
     pub(super) fn of(hub: Hub) -> Self {
-        Self { hub, incarnation: 0, readers: HashMap::new(), watching: HashMap::new() }
+        Self { hub, incarnation: 0, readers: HashMap::new(), watching: HashMap::new(), next_partition: 0 }
     }
 
     /// Attaches a receiver: the sequence number it starts at, and the incarnation it belongs to.
@@ -102,6 +105,18 @@ impl HubState {
         self.detach_all(why);
     }
 
+    /// The partition for a key, always the same one; without a key, each in its turn.
+    pub(super) fn choose_partition(&mut self, key: Option<&str>) -> u32 {
+        let count = self.hub.partition_count();
+        match key {
+            Some(key) => crc32fast::hash(key.as_bytes()) % count,
+            None => {
+                self.next_partition = (self.next_partition + 1) % count;
+                self.next_partition
+            }
+        }
+    }
+
     pub(super) fn wake(&self, partition: u32) {
         for watching in self.watching.values().filter(|watching| watching.place.1 == partition) {
             watching.orders.wake();
@@ -139,6 +154,12 @@ impl Attached {
             self.next = last.sequence + 1;
         }
         slice
+    }
+}
+
+impl Attached {
+    pub(super) fn last_enqueued(&self) -> Option<LastEnqueued> {
+        self.hub.lock().hub.partition(self.partition)?.state().last
     }
 }
 

@@ -5,22 +5,36 @@
 //! shares no mistake with the client library the data path uses, it can refuse a link in the service's exact shape, and
 //! it hands event bodies to the socket without copying them.
 
-#![allow(dead_code, reason = "the protocol that uses the rest follows in the next change")]
-
+mod access;
+mod address;
+mod attach;
 mod attached;
 mod certificate;
+mod connection;
+mod driver;
 mod faults;
 mod hub;
+mod link;
+mod log;
+mod message;
 mod namespace;
 mod orders;
+mod output;
 mod readers;
 mod refusal;
+mod requests;
 mod sas;
+mod sasl;
 mod selector;
 mod serve;
+mod session;
+mod traffic;
+mod wire;
 
 pub use certificate::{CertificateError, SelfSigned, self_signed};
-pub use hub::{DEFAULT_GROUP, LastEnqueued, PARTITION_BYTES_MAX, PartitionState, RETENTION_DEFAULT};
+pub use hub::{DEFAULT_GROUP, PARTITION_BYTES_MAX, RETENTION_DEFAULT};
+pub use log::{LastEnqueued, PartitionState};
+pub use message::MESSAGE_BYTES_MAX;
 pub use namespace::{Appended, JwtCheck, Namespace, NamespaceError, Observer, Options, Patience};
 pub use sas::{Rights, Rule};
 pub use serve::serve;

@@ -12,7 +12,9 @@ use crate::clock::{Clock, Timestamp};
 
 use super::attached::{Attached, HubState, Watched};
 use super::faults::Faults;
-use super::hub::{Content, Hub, PartitionState};
+use super::hub::Hub;
+use super::log::{Content, PartitionState};
+use super::message::MESSAGE_BYTES_MAX;
 use super::orders::{Order, Orders};
 use super::readers::ReaderId;
 use super::refusal::{Refusal, Tracking};
@@ -83,6 +85,8 @@ pub enum NamespaceError {
     UnknownPartition { hub: String, partition: u32 },
     #[error("there is a hub `{0}` already: recreate it, or choose another name")]
     HubExists(String),
+    #[error("the event has {size} bytes, and {MESSAGE_BYTES_MAX} is the limit: send smaller ones")]
+    TooLarge { size: usize },
     #[error("the namespace holds {HUBS_MAX} hubs, which is its limit")]
     TooManyHubs,
 }
@@ -168,8 +172,11 @@ impl Namespace {
         partition: u32,
         content: Content,
     ) -> Result<u64, NamespaceError> {
-        let mut state = state.lock();
         let body = content.body.clone();
+        if body.len() > MESSAGE_BYTES_MAX {
+            return Err(NamespaceError::TooLarge { size: body.len() });
+        }
+        let mut state = state.lock();
         let Some(sequence) = state.hub.append(partition, self.shared.clock.now(), content) else {
             return Err(NamespaceError::UnknownPartition { hub: state.hub.name.clone(), partition });
         };

@@ -1,7 +1,7 @@
 //! The answers no: every reason for which the service refuses or ends something, with the error condition clients match
 //! on and the text people read.
 
-use super::hub::BadPosition;
+use super::log::BadPosition;
 use super::readers::AttachRefusal;
 use super::sas::BadToken;
 use super::selector::BadSelector;
