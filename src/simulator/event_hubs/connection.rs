@@ -1,11 +1,11 @@
 //! One connection after its login: a machine that takes performatives, orders and the passing of time, and leaves what
 //! it says in its output. Sockets and timers belong to whoever drives it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fe2o3_amqp_types::definitions::{Error, ErrorCondition, Handle, MIN_MAX_FRAME_SIZE, Role};
+use fe2o3_amqp_types::definitions::{Error, ErrorCondition, Fields, Handle, MIN_MAX_FRAME_SIZE, Role};
 use fe2o3_amqp_types::performatives::{
     Attach, Begin, Close, Detach, Disposition, End, Flow, Open, Performative, Transfer,
 };
@@ -44,6 +44,8 @@ pub(super) struct Connection {
     pub(super) out: Output,
     pub(super) sessions: BTreeMap<u16, Session>,
     pub(super) frame_max: usize,
+    /// Channels whose session has ended. Some clients still speak on them, and are not heard.
+    ended: BTreeSet<u16>,
     phase: Phase,
     peer_idle: Option<Duration>,
     had_link: bool,
@@ -61,6 +63,7 @@ impl Connection {
             out: Output::default(),
             sessions: BTreeMap::new(),
             frame_max: MIN_MAX_FRAME_SIZE,
+            ended: BTreeSet::new(),
             phase: Phase::Opening,
             peer_idle: None,
             had_link: false,
@@ -79,7 +82,8 @@ impl Connection {
 
     pub(super) fn error(&self, refusal: &Refusal, entity: &str) -> Error {
         let condition = ErrorCondition::Custom(Symbol::from(refusal.condition()));
-        Error::new(condition, self.namespace.tracking(entity).describe(refusal), None)
+        // The information is empty and yet there, because Microsoft's Python client expects all three fields.
+        Error::new(condition, self.namespace.tracking(entity).describe(refusal), Fields::new())
     }
 
     /// Says goodbye with a reason; what comes after it is not read any more.
@@ -112,6 +116,10 @@ impl Connection {
     }
 
     fn on_performative(&mut self, channel: u16, said: Performative, payload: Bytes) -> Result<(), Refusal> {
+        let is_stray = !matches!(said, Performative::Begin(_) | Performative::Close(_));
+        if is_stray && self.ended.contains(&channel) {
+            return Ok(());
+        }
         match said {
             Performative::Open(_) => Err(Refusal::Framing("a second open".to_owned())),
             Performative::Begin(begin) => self.on_begin(channel, &begin),
@@ -124,9 +132,10 @@ impl Connection {
             }
             Performative::Detach(detach) => self.on_detach(channel, &detach),
             Performative::End(_) => {
-                if self.sessions.remove(&channel).is_some() {
-                    self.say(channel, &End { error: None });
-                }
+                self.session(channel)?;
+                self.sessions.remove(&channel);
+                self.ended.insert(channel);
+                self.say(channel, &End { error: None });
                 Ok(())
             }
             Performative::Close(_) => {
@@ -166,6 +175,7 @@ impl Connection {
         }
         let (session, reply) = Session::answering(channel, begin);
         self.sessions.insert(channel, session);
+        self.ended.remove(&channel);
         self.say(channel, &reply);
         Ok(())
     }

@@ -16,6 +16,7 @@ pub(super) const FRAME_BYTES_MAX: usize = 262_144;
 
 pub(super) const FRAME_HEADER_BYTES: usize = 8;
 const DATA_OFFSET_WORDS: u8 = 2;
+const NULL: u8 = 0x40;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameKind {
@@ -63,11 +64,36 @@ pub(super) fn performative(body: &Bytes) -> Result<(Performative, Bytes), Refusa
 
 /// A frame of ours without a payload, or the head of one whose payload of `payload_bytes` follows.
 pub(super) fn frame(kind: FrameKind, channel: u16, body: &impl Serialize, payload_bytes: usize) -> Bytes {
-    let body = encoded(body);
+    let body = complete(encoded(body));
     let mut head = BytesMut::with_capacity(FRAME_HEADER_BYTES + body.len());
     put_header(&mut head, kind, channel, body.len() + payload_bytes);
     head.extend_from_slice(&body);
     head.freeze()
+}
+
+/// How many fields each performative has, by its descriptor's code.
+const FIELD_COUNTS: &[(u8, u8)] =
+    &[(0x10, 10), (0x11, 8), (0x12, 14), (0x13, 11), (0x14, 11), (0x15, 6), (0x16, 3), (0x17, 1), (0x18, 1)];
+
+/// Writes out the null fields at the end of a performative. AMQP lets them be left out, and the encoder does; the
+/// service does not, and Microsoft's Python client relies on it.
+fn complete(body: Vec<u8>) -> Vec<u8> {
+    let (code, present, items) = match body.as_slice() {
+        [0, 0x53, code, 0x45] => (*code, 0, &body[4..]),
+        [0, 0x53, code, 0xc0, _, count, items @ ..] => (*code, *count, items),
+        [0, 0x53, code, 0xd0, _, _, _, _, 0, 0, 0, count, items @ ..] => (*code, *count, items),
+        _ => return body,
+    };
+    let Some(&(_, count)) = FIELD_COUNTS.iter().find(|(of, _)| *of == code) else { return body };
+    let missing = usize::from(count.saturating_sub(present));
+    let size = items.len() + missing + 4;
+    let mut whole = Vec::with_capacity(size + 8);
+    whole.extend_from_slice(&[0, 0x53, code, 0xd0]);
+    whole.put_u32(u32::try_from(size).expect("performatives are short"));
+    whole.put_u32(u32::from(count));
+    whole.extend_from_slice(items);
+    whole.resize(whole.len() + missing, NULL);
+    whole
 }
 
 /// The empty frame that keeps a connection alive.
@@ -134,7 +160,7 @@ fn plain_length(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use fe2o3_amqp_types::performatives::{Begin, Close};
+    use fe2o3_amqp_types::performatives::{Begin, Close, Detach};
     use proptest::prelude::*;
     use serde_amqp::Value;
     use serde_amqp::described::Described;
@@ -166,6 +192,17 @@ mod tests {
         }
         assert!(next_frame(&mut BytesMut::from(&b"\x00\x00\x00\x08\x03\x00\x00\x00"[..])).is_err());
         assert!(next_frame(&mut BytesMut::from(&b"\x00\x00\x00\x08\x02\x05\x00\x00"[..])).is_err());
+    }
+
+    #[test]
+    fn performatives_are_written_with_all_their_fields() {
+        let close = frame(FrameKind::Amqp, 0, &Close::new(None), 0);
+        assert_eq!(&close[FRAME_HEADER_BYTES..], b"\x00\x53\x18\xd0\x00\x00\x00\x05\x00\x00\x00\x01\x40");
+        let detach = Detach { handle: 1.into(), closed: true, error: None };
+        let bytes = frame(FrameKind::Amqp, 0, &detach, 0);
+        assert_eq!(&bytes[FRAME_HEADER_BYTES..][8..], b"\x00\x00\x00\x03\x52\x01\x41\x40");
+        let body = bytes.slice(FRAME_HEADER_BYTES..);
+        assert_eq!(performative(&body), Ok((Performative::Detach(detach), Bytes::new())));
     }
 
     #[test]
