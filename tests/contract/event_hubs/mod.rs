@@ -1,0 +1,7 @@
+//! The Event Hubs source against the simulated service, over real AMQP on loopback.
+
+mod faults;
+mod ownership;
+mod reading;
+mod tokens;
+mod world;
