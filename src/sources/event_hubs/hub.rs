@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cbs;
 use super::connection_string::{BadConnection, ConnectionString, Namespace, SharedAccess};
-use crate::clock::Timestamp;
+use crate::identity::{AccessToken, Scope, TokenProvider};
 use crate::ids::CredentialId;
 use crate::secret::Secret;
 use crate::sources::SourceError;
@@ -74,29 +74,46 @@ pub enum Authentication {
     Entra(TokenSource),
 }
 
-/// An access token of Entra ID.
-#[derive(Debug, Clone)]
-pub struct AccessToken {
-    pub text: Secret,
-    pub expires: Timestamp,
-}
-
-/// Asks for a token that is still fresh. Called once for each connection and once for each renewal.
+/// Where Entra's access tokens come from: once for each connection and once for each renewal.
 #[derive(Clone)]
-pub struct TokenSource(Arc<dyn Fn() -> TokenFuture + Send + Sync>);
+pub struct TokenSource(Asked);
+
+#[derive(Clone)]
+enum Asked {
+    Provider { provider: TokenProvider, scope: Scope },
+    Function(Arc<dyn Fn() -> TokenFuture + Send + Sync>),
+}
 
 pub type TokenFuture = Pin<Box<dyn Future<Output = Result<AccessToken, SourceError>> + Send>>;
 
 impl TokenSource {
+    /// Tokens of a tenant's credential, for the resource `scope` names; `SCOPE` in the public cloud.
+    pub fn provider(provider: TokenProvider, scope: Scope) -> Self {
+        Self(Asked::Provider { provider, scope })
+    }
+
+    /// Tokens from anywhere else.
     pub fn new<F, A>(ask: A) -> Self
     where
         A: Fn() -> F + Send + Sync + 'static,
         F: Future<Output = Result<AccessToken, SourceError>> + Send + 'static,
     {
-        Self(Arc::new(move || Box::pin(ask())))
+        Self(Asked::Function(Arc::new(move || Box::pin(ask()))))
     }
-    pub(super) fn ask(&self) -> TokenFuture {
-        (self.0)()
+
+    pub(super) async fn ask(&self) -> Result<AccessToken, SourceError> {
+        match &self.0 {
+            Asked::Provider { provider, scope } => Ok(provider.token(scope).await?),
+            Asked::Function(ask) => ask().await,
+        }
+    }
+
+    /// Tells that the service refused `token`, and whether another is worth a try.
+    pub(super) fn refused(&self, token: &Secret) -> bool {
+        match &self.0 {
+            Asked::Provider { provider, scope } => provider.rejected(scope, token),
+            Asked::Function(_) => false,
+        }
     }
 }
 
@@ -226,6 +243,7 @@ fn check_name(field: &'static str, name: &str, bytes_max: usize) -> Result<(), B
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     const STRING: &str = "Endpoint=sb://n.example/;SharedAccessKeyName=r;SharedAccessKey=hunter2;EntityPath=logs";
 

@@ -128,18 +128,30 @@ impl TokenNode {
         let name = place.name();
         let about = About { upstream: &name, what: "$cbs" };
         let audience = cbs::audience(place.namespace.host(), &place.hub);
-        let token = token(place, &audience, clock, &about).await?;
+        let mut shown = token(place, &audience, clock, &about).await?;
+        let mut outcome = self.show(&audience, &shown, &about).await;
+        if let (Err(SourceError::Rejected { .. }), Access::Entra(tokens)) = (&outcome, &place.access) {
+            // A token kept for a while may have been revoked; one that is new can't be improved upon.
+            if tokens.refused(&shown.text) {
+                shown = token(place, &audience, clock, &about).await?;
+                outcome = self.show(&audience, &shown, &about).await;
+            }
+        }
+        outcome?;
+        tracing::debug!(upstream = name, expires = %shown.expires, "token accepted");
+        self.renew_at = cbs::renew_at(clock.now(), shown.expires);
+        self.expires = shown.expires;
+        Ok(())
+    }
+
+    async fn show(&mut self, audience: &str, token: &Token, about: &About<'_>) -> Result<(), SourceError> {
         let properties = ApplicationProperties::builder()
             .insert("operation", "put-token")
             .insert("type", token.kind.as_str())
             .insert("name", audience)
             .insert("expiration", SimpleValue::Timestamp(token.expires.millis().into()))
             .build();
-        let answer = self.node.ask(properties, Value::String(token.text.expose().to_owned()), &about).await?;
-        tracing::debug!(upstream = name, status = answer.status, expires = %token.expires, "token accepted");
-        self.renew_at = cbs::renew_at(clock.now(), token.expires);
-        self.expires = token.expires;
-        Ok(())
+        self.node.ask(properties, Value::String(token.text.expose().to_owned()), about).await.map(|_accepted| ())
     }
 }
 

@@ -33,7 +33,7 @@ use position::Covered;
 use reader::{Assignment, Item, Taken};
 
 pub use connection_string::{BadConnection, ConnectionString, Namespace, SharedAccess};
-pub use hub::{AccessToken, Authentication, Config, Hub, Sasl, Start, TokenFuture, TokenSource};
+pub use hub::{Authentication, Config, Hub, Sasl, Start, TokenFuture, TokenSource};
 
 /// How often a hub's partitions are listed anew. A partition can be added at any time and must be read within a minute.
 pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(45);

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use siemgate::clock::Clock;
+use siemgate::identity::AccessToken;
 use siemgate::secret::Secret;
 use siemgate::simulator::event_hubs::{Options, self_signed, serve};
-use siemgate::sources::event_hubs::{AccessToken, Authentication, ConnectionString, Hub, TokenSource};
+use siemgate::sources::event_hubs::{Authentication, ConnectionString, Hub, TokenSource};
 use siemgate::sources::{Remedy, SourceError};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
