@@ -61,7 +61,8 @@ pub fn sign(audience: &str, rule: &str, key: &Secret, expires: Timestamp) -> Tok
     Token {
         kind: TokenKind::Signature,
         text: Secret::new(format!("SharedAccessSignature sr={resource}&sig={signature}&se={end}&skn={rule}")),
-        expires,
+        // The text says whole seconds, so the token ends a little before it was asked to.
+        expires: Timestamp::from_millis(end.saturating_mul(1000)),
     }
 }
 

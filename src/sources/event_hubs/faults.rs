@@ -103,8 +103,8 @@ impl About<'_> {
         match status {
             401 | 403 => self.rejected(cause),
             404 => self.not_found(cause),
-            429 => self.busy(),
-            503 if description.to_ascii_lowercase().contains("busy") => self.busy(),
+            // Nodes say with 503 what links say with `server-busy`; the number of the reason stands in the text alone.
+            429 | 503 => self.busy(),
             408 | 500..=599 => self.unavailable(cause),
             _ => self.protocol(cause),
         }
@@ -185,8 +185,8 @@ mod tests {
         assert!(matches!(remedy(401), Remedy::HoldForOperator(_)));
         assert!(matches!(remedy(404), Remedy::HoldForOperator(_)));
         assert_eq!(remedy(429), Remedy::RetryAfter(BUSY_WAIT));
-        assert_eq!(remedy(503), Remedy::Reconnect);
-        assert_eq!(ABOUT.classify_status(503, "Server is Busy").remedy(), Remedy::RetryAfter(BUSY_WAIT));
+        assert_eq!(remedy(503), Remedy::RetryAfter(BUSY_WAIT));
+        assert_eq!(remedy(500), Remedy::Reconnect);
         assert_eq!(remedy(400), Remedy::Reconnect);
     }
 

@@ -40,23 +40,23 @@ async fn a_key_may_be_shown_as_it_is_where_configured() {
 #[tokio::test]
 async fn a_short_token_is_renewed_without_losing_the_link() {
     let world = World::start().await;
-    let hub = world.hub().signing_for(Duration::from_secs(3));
+    let hub = world.hub().signing_for(Duration::from_secs(2));
     let mut reader = Reader::of(hub, 1, None);
-    // Five lives of a token; each read must come over the link that was there at first.
-    for round in 1..=30 {
+    // Three lives of a token; each read must come over the link that was there at first.
+    for round in 1..=20 {
         world.write(0, 1);
         while reader.sequences.len() < round {
             reader.batch().await.expect("the link ended with its token");
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    reader.holds(0..30);
+    reader.holds(0..20);
 }
 
 #[tokio::test]
 async fn entra_tokens_are_asked_for_anew_before_they_end() {
     let jwt = Box::new(|text: &str| match text {
-        "good" => Ok(Clock::System.now().plus(Duration::from_secs(3))),
+        "good" => Ok(Clock::System.now().plus(Duration::from_secs(2))),
         _ => Err("unknown token".to_owned()),
     });
     let world = World::with(Options { jwt: Some(jwt), ..Options::default() }).await;
@@ -67,7 +67,7 @@ async fn entra_tokens_are_asked_for_anew_before_they_end() {
         async {
             Ok(AccessToken {
                 text: Secret::new("good".into()),
-                expires: Clock::System.now().plus(Duration::from_secs(3)),
+                expires: Clock::System.now().plus(Duration::from_secs(2)),
             })
         }
     });
