@@ -1,22 +1,49 @@
 //! Who does what: the replicated control plane. [`ControlPlane`] proposes commands and shows the state they leave.
 
+// What is agreed on: pure.
 pub mod command;
-pub mod feed;
+mod feed;
 pub mod limits;
 mod resource;
 pub mod state;
 
-use std::fmt;
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+// How it is kept: bytes, then files.
+mod applied;
+mod codec;
+mod data_dir;
+mod disk;
+mod fatal;
+mod frame;
+mod log;
+mod replay;
+mod snapshot;
 
-use tokio::sync::watch;
+// How it is agreed on: Raft around both.
+mod engine;
+mod log_store;
+mod machine;
+mod peers;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 pub use command::{Command, CursorItem, ItemOutcome, Outcome, Refusal, ResourceKey, ResourceKind};
+pub use fatal::{EXIT_STORAGE, OnFatal};
 pub use feed::{FeedState, GapRecord};
 pub use state::{ControlState, Resource};
 
 use crate::ids::NodeId;
+use disk::RealDisk;
+use engine::{Engine, Proposal, Store};
+use limits::{COMMAND_BYTES_MAX, PROPOSE_TIMEOUT};
 
 /// What a control plane needs to start.
 #[derive(Debug, Clone)]
@@ -34,34 +61,6 @@ impl Settings {
         Self { data_dir: data_dir.into(), node_id, on_fatal: OnFatal::exit() }
     }
 }
-
-/// Called once when a sync or read of Raft's data failed, or a command is unknown. The default ends the process: going
-/// on would mean acknowledging what may not be there.
-#[derive(Clone)]
-pub struct OnFatal(Arc<dyn Fn(&ClusterError) + Send + Sync>);
-
-impl OnFatal {
-    pub fn new(hook: impl Fn(&ClusterError) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(hook))
-    }
-    pub fn exit() -> Self {
-        Self::new(|error| {
-            tracing::error!(%error, "control plane data cannot be trusted, ending the process");
-            std::process::exit(EXIT_STORAGE);
-        })
-    }
-    pub fn call(&self, error: &ClusterError) {
-        (self.0)(error);
-    }
-}
-impl fmt::Debug for OnFatal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnFatal")
-    }
-}
-
-/// The exit code of a process that ended because of its storage, so that a supervisor can tell it from a crash.
-pub const EXIT_STORAGE: i32 = 74;
 
 /// Why the control plane could not do something, by cause. Each message ends with what to do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -101,53 +100,88 @@ pub struct View {
     pub snapshot: u64,
     pub purged: u64,
     pub state_bytes: u64,
+    /// Equal on every node that applied the same index.
+    pub state_digest: String,
 }
 
-/// A handle to the control plane; clones share one.
+/// A handle to the control plane; clones share one. When the last one goes, the control plane ends by itself.
 #[derive(Clone)]
 pub struct ControlPlane {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
+    engine: Arc<Engine>,
     node: NodeId,
-    state: RwLock<ControlState>,
-    applied: watch::Sender<u64>,
 }
 
 impl ControlPlane {
     /// Opens the data directory, or makes a cluster of this one node in an empty one, and waits until this node may
     /// act on what it knows.
     pub async fn open(settings: Settings) -> Result<Self, ClusterError> {
-        let inner = Inner { node: settings.node_id, state: RwLock::default(), applied: watch::Sender::new(0) };
-        Ok(Self { inner: Arc::new(inner) })
+        let lock = data_dir::lock(&settings.data_dir)?;
+        let disk = Arc::new(RealDisk::new(&settings.data_dir));
+        let store = Store::new(disk, Some(settings.data_dir.join("applied")));
+        Self::open_on(settings, store, Some(lock)).await
+    }
+
+    async fn open_on(settings: Settings, store: Store, lock: Option<data_dir::Lock>) -> Result<Self, ClusterError> {
+        let node = settings.node_id;
+        let engine = engine::start(settings, store, lock).await?;
+        Ok(Self { engine: Arc::new(engine), node })
     }
 
     /// Proposes a command and waits for its outcome. Dropping the future does not withdraw the command.
     pub async fn propose(&self, command: Command) -> Result<Outcome, ClusterError> {
-        let mut state = self.inner.state.write().unwrap_or_else(PoisonError::into_inner);
-        let outcome = state.apply(command);
-        drop(state);
-        self.inner.applied.send_modify(|applied| *applied += 1);
-        Ok(outcome)
+        let bytes = codec::command_bytes(&command);
+        if bytes > COMMAND_BYTES_MAX {
+            return Err(ClusterError::TooLarge { bytes, limit: COMMAND_BYTES_MAX });
+        }
+        let (reply, outcome) = oneshot::channel();
+        match self.engine.proposals.send_timeout(Proposal { command, bytes, reply }, PROPOSE_TIMEOUT).await {
+            Ok(()) => {}
+            Err(SendTimeoutError::Timeout(_)) => return Err(ClusterError::Busy),
+            Err(SendTimeoutError::Closed(_)) => return Err(ClusterError::Stopped),
+        }
+        match timeout(PROPOSE_TIMEOUT, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(ClusterError::Unknown { why: "the control plane stopped meanwhile".into() }),
+            Err(_) => Err(ClusterError::Unknown { why: format!("none within {} s", PROPOSE_TIMEOUT.as_secs()) }),
+        }
     }
 
     /// Shows the state as applied here. Keep `view` short: applying waits for it.
     pub fn read<T>(&self, view: impl FnOnce(&ControlState) -> T) -> T {
-        view(&self.inner.state.read().unwrap_or_else(PoisonError::into_inner))
+        view(&self.engine.shared.state.read())
     }
 
     /// The index applied last; it changes whenever the state may have changed.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.inner.applied.subscribe()
+        self.engine.shared.changes.subscribe()
     }
 
     pub fn view(&self) -> View {
-        View { node: self.inner.node, applied: *self.inner.applied.borrow(), ..View::default() }
+        let raft = self.engine.raft.metrics().borrow().clone();
+        let standing = *self.engine.shared.standing.borrow();
+        let index = |id: Option<types::LogId>| id.map_or(0, |id| id.index);
+        View {
+            node: self.node,
+            leader: raft.current_leader.map(NodeId),
+            term: raft.current_term,
+            voters: raft.membership_config.voter_ids().map(NodeId).collect(),
+            last_log: raft.last_log_index.unwrap_or(0),
+            applied: standing.applied,
+            snapshot: index(raft.snapshot),
+            purged: index(raft.purged),
+            state_bytes: standing.bytes,
+            state_digest: format!("{:032x}", standing.digest),
+        }
     }
 
-    /// Ends the control plane in order: what was acknowledged is on disk already, so this only saves time at the start.
+    /// Ends the control plane in order. What was acknowledged is on disk already, so this only makes the next start
+    /// quicker.
     pub async fn shutdown(&self) -> Result<(), ClusterError> {
-        Ok(())
+        self.engine.stop.send_replace(true);
+        let mut ended = self.engine.ended.clone();
+        match timeout(PROPOSE_TIMEOUT, async { while ended.changed().await.is_ok() {} }).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(ClusterError::Unknown { why: "Raft is still stopping".into() }),
+        }
     }
 }

@@ -90,6 +90,9 @@ pub const RAFT_APPLIED: Metric = gauge("siemgate_raft_applied_index", "Last log 
 pub const RAFT_LOG: Metric = gauge("siemgate_raft_last_log_index", "Last log index written to disk.");
 pub const RAFT_PROPOSE: Metric =
     histogram("siemgate_raft_propose_seconds", "Time from proposing a command to its being applied.");
+pub const RAFT_PROPOSALS: Metric = counter("siemgate_raft_proposals_total", "Commands proposed on this node.");
+pub const RAFT_SYNC: Metric = histogram("siemgate_raft_sync_seconds", "Time to write and sync one log frame.");
+pub const RAFT_STATE_BYTES: Metric = gauge("siemgate_raft_state_bytes", "Encoded size of the replicated state.");
 
 pub const SPOOL_BYTES: Metric = gauge("siemgate_spool_bytes", "Disk space the spool takes on this node.");
 pub const BUILD: Metric = gauge("siemgate_build_info", "Always 1; the version is a label.");
@@ -129,6 +132,9 @@ pub const ALL: &[Metric] = &[
     RAFT_APPLIED,
     RAFT_LOG,
     RAFT_PROPOSE,
+    RAFT_PROPOSALS,
+    RAFT_SYNC,
+    RAFT_STATE_BYTES,
     SPOOL_BYTES,
     BUILD,
     PROCESS_MEMORY,
@@ -302,6 +308,9 @@ pub struct Raft {
     pub applied: Live,
     pub last_log: Live,
     pub propose: Histogram,
+    pub proposals: Counter,
+    pub sync: Histogram,
+    pub state_bytes: Live,
 }
 
 impl Raft {
@@ -313,6 +322,9 @@ impl Raft {
             applied: Live::of(RAFT_APPLIED, &labels),
             last_log: Live::of(RAFT_LOG, &labels),
             propose: histogram_of(RAFT_PROPOSE, labels.clone()),
+            proposals: counter_of(RAFT_PROPOSALS, labels.clone()),
+            sync: histogram_of(RAFT_SYNC, labels.clone()),
+            state_bytes: Live::of(RAFT_STATE_BYTES, &labels),
         }
     }
 }

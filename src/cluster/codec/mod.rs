@@ -1,0 +1,55 @@
+//! Everything the control plane keeps or sends, as versioned protobuf bytes. Pure.
+//!
+//! Reading is strict: an unknown kind or a higher version is [`CodecError::Newer`], at which the node stops, because
+//! leaving something out would make its state differ from the others'. Old bytes stay readable for ever; the files in
+//! `fixtures/` are there to prove it.
+
+mod command;
+mod raft;
+mod state;
+
+pub(super) use command::command_bytes;
+pub(super) use raft::{FrameBody, Identity, Opening, decode_frame, decode_identity, encode_frame, encode_identity};
+pub(super) use state::{AppliedTo, SnapshotHead, decode_applied, decode_part, decode_snapshot, encode_applied};
+pub(super) use state::{EncodedPart, encode_key, encode_part, encode_snapshot, parts_of};
+
+/// The version of what log entries mean. Raised when a command or a field is added that older nodes would miss.
+pub(super) const ENTRY_VERSION: u32 = 1;
+/// The version of the state's parts and of snapshots.
+pub(super) const STATE_VERSION: u32 = 1;
+/// The version of the identity file.
+pub(super) const IDENTITY_VERSION: u32 = 1;
+
+/// Why bytes could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    #[error("{what} is unknown here")]
+    Newer { what: String },
+    #[error("{what} cannot be read: {cause}")]
+    Malformed { what: &'static str, cause: String },
+}
+
+impl CodecError {
+    fn newer(what: impl Into<String>) -> Self {
+        Self::Newer { what: what.into() }
+    }
+    fn malformed(what: &'static str, cause: impl ToString) -> Self {
+        Self::Malformed { what, cause: cause.to_string() }
+    }
+    fn absent(what: &'static str) -> Self {
+        Self::Malformed { what, cause: "it is missing".into() }
+    }
+}
+
+fn check_version(what: &str, found: u32, known: u32) -> Result<(), CodecError> {
+    if found > known { Err(CodecError::newer(format!("{what} of version {found}"))) } else { Ok(()) }
+}
+
+/// Bytes of a fixed length, such as a digest.
+fn array<const N: usize>(what: &'static str, bytes: &[u8]) -> Result<[u8; N], CodecError> {
+    bytes.try_into().map_err(|_| CodecError::malformed(what, format!("it has {} bytes, not {N}", bytes.len())))
+}
+
+fn parse<T: std::str::FromStr<Err: ToString>>(what: &'static str, text: &str) -> Result<T, CodecError> {
+    text.parse().map_err(|bad: T::Err| CodecError::malformed(what, bad))
+}

@@ -1,0 +1,84 @@
+//! The data directory: whose it is, and that nobody else uses it.
+//!
+//! A directory is taken only when it is empty or says that it belongs to this node. While it is being made it says so,
+//! so that a crash in the middle is told from a log that somebody deleted.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::codec::{CodecError, Identity, decode_identity, encode_identity};
+use super::disk::{Disk, replace, sweep};
+use super::frame;
+use super::log::{Log, failed};
+use super::{ClusterError, Settings};
+
+const IDENTITY: &str = "identity";
+const LOCK: &str = "lock";
+/// Names a directory may hold and still count as empty.
+const NOT_DATA: [&str; 2] = [LOCK, "lost+found"];
+
+/// Keeps other processes out for as long as it lives.
+pub(super) struct Lock(#[expect(dead_code, reason = "held for its lock, which ends with it")] File);
+
+/// Makes the directory if need be, and locks it.
+pub(super) fn lock(dir: &Path) -> Result<Lock, ClusterError> {
+    fs::create_dir_all(dir).map_err(failed("make the data directory"))?;
+    if let Some(parent) = dir.canonicalize().ok().as_deref().and_then(Path::parent) {
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync the data directory's parent"))?;
+    }
+    let file = File::create(dir.join(LOCK)).map_err(failed("open the lock of the data directory"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Lock(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(ClusterError::Locked { dir: dir.to_owned() }),
+        Err(errno) => Err(failed("lock the data directory")(errno.into())),
+    }
+}
+
+/// Opens the log of a directory that is this node's, or makes one where there is nothing.
+pub(super) fn open_log(disk: &Arc<dyn Disk>, settings: &Settings, segment_bytes: u64) -> Result<Log, ClusterError> {
+    let identity = read_identity(disk.as_ref(), settings)?;
+    if identity.formed {
+        return Log::open(disk.clone(), &identity, segment_bytes);
+    }
+    write_identity(disk.as_ref(), &identity)?;
+    let log = Log::create(disk.clone(), &identity, segment_bytes)?;
+    write_identity(disk.as_ref(), &Identity { formed: true, ..identity })?;
+    tracing::info!(dir = %settings.data_dir.display(), node = %settings.node_id, "made a new cluster of one voter");
+    Ok(log)
+}
+
+fn read_identity(disk: &dyn Disk, settings: &Settings) -> Result<Identity, ClusterError> {
+    let foreign = |why: String| ClusterError::Foreign { dir: settings.data_dir.clone(), why };
+    sweep(disk, "").map_err(failed("clean the data directory"))?;
+    let names = disk.list("").map_err(failed("list the data directory"))?;
+    if names.iter().any(|name| name == IDENTITY) {
+        let bytes = disk.read(IDENTITY).map_err(failed("read the identity file"))?;
+        let identity = decode(&bytes)?;
+        if identity.node != settings.node_id {
+            let (theirs, ours) = (identity.node, settings.node_id);
+            return Err(foreign(format!("it belongs to node {theirs} and this is node {ours}: correct either one")));
+        }
+        return Ok(identity);
+    }
+    match names.iter().find(|name| !NOT_DATA.contains(&name.as_str())) {
+        Some(name) => Err(foreign(format!("it holds `{name}` and no identity: choose an empty directory"))),
+        None => Ok(Identity { cluster: rand::random(), node: settings.node_id, formed: false }),
+    }
+}
+
+fn write_identity(disk: &dyn Disk, identity: &Identity) -> Result<(), ClusterError> {
+    replace(disk, "", IDENTITY, &frame::encode(0, 0, &encode_identity(identity)))
+        .map_err(failed("write the identity file"))
+}
+
+fn decode(bytes: &[u8]) -> Result<Identity, ClusterError> {
+    let damaged = |what: String| ClusterError::Damaged { file: IDENTITY.into(), offset: 0, what };
+    let payload = frame::decode(0, 0, bytes).map_err(|_| damaged("it does not match its checksum".into()))?;
+    decode_identity(&payload).map_err(|bad| match bad {
+        CodecError::Newer { what } => ClusterError::Newer { what },
+        CodecError::Malformed { .. } => damaged(bad.to_string()),
+    })
+}

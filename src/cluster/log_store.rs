@@ -1,0 +1,82 @@
+//! The log as openraft wants it. Every call is durable when it returns; every failure ends the process first.
+
+use std::fmt::Debug;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+use parking_lot::Mutex;
+
+use super::ClusterError;
+use super::fatal::OnFatal;
+use super::log::Log;
+use super::types::{Entry, LogId, StorageError, TypeConfig, Vote};
+
+/// Shared by Raft and its readers. Calls block for the length of a sync, on Raft's own threads.
+#[derive(Clone)]
+pub(super) struct LogStore {
+    log: Arc<Mutex<Log>>,
+    on_fatal: OnFatal,
+}
+
+impl LogStore {
+    pub(super) fn new(log: Log, on_fatal: OnFatal) -> Self {
+        Self { log: Arc::new(Mutex::new(log)), on_fatal }
+    }
+
+    #[expect(clippy::result_large_err, reason = "openraft's traits want this error as it is")]
+    fn with<T>(&self, work: impl FnOnce(&mut Log) -> Result<T, ClusterError>) -> Result<T, StorageError> {
+        self.on_fatal.guard(work(&mut self.log.lock()))
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<R: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: R,
+    ) -> Result<Vec<Entry>, StorageError> {
+        self.with(|log| log.read(range))
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, StorageError> {
+        let log = self.log.lock();
+        Ok(LogState { last_purged_log_id: log.heads().purged, last_log_id: log.heads().last })
+    }
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
+        self.with(|log| log.save_vote(*vote))
+    }
+    async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
+        Ok(self.log.lock().heads().vote)
+    }
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
+        self.log.lock().save_committed(committed);
+        Ok(())
+    }
+    async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
+        Ok(self.log.lock().heads().committed)
+    }
+    async fn append<I>(&mut self, entries: I, callback: LogFlushed<TypeConfig>) -> Result<(), StorageError>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries = entries.into_iter().collect();
+        self.with(|log| log.append(entries))?;
+        callback.log_io_completed(Ok(()));
+        Ok(())
+    }
+    async fn truncate(&mut self, since: LogId) -> Result<(), StorageError> {
+        self.with(|log| log.truncate(since.index))
+    }
+    async fn purge(&mut self, upto: LogId) -> Result<(), StorageError> {
+        self.with(|log| log.purge(upto))
+    }
+}
