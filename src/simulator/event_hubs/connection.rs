@@ -242,7 +242,8 @@ impl Connection {
             return Ok(());
         }
         if session.links.remove(&handle).is_none() {
-            return Err(Refusal::Framing(format!("a detach of the handle {handle}, which has no link")));
+            // Two detaches crossed, and one of them was an answer to the other already.
+            return Ok(());
         }
         session.forget_waiting(handle);
         self.say(channel, &Detach { handle: Handle(handle), closed: detach.closed, error: None });

@@ -38,3 +38,6 @@ pub use message::MESSAGE_BYTES_MAX;
 pub use namespace::{Appended, JwtCheck, Namespace, NamespaceError, Observer, Options, Patience};
 pub use sas::{Rights, Rule};
 pub use serve::serve;
+
+#[cfg(test)]
+mod tests;
