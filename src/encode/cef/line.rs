@@ -1,0 +1,309 @@
+//! One CEF line in the making. Its bytes can be reached only through methods that escape, so that no value can end a
+//! field, a line or a key that isn't its own.
+
+use std::net::IpAddr;
+
+use super::Version;
+use super::keys::{Key, Type};
+use crate::clock::Timestamp;
+use crate::event::id::Decimal;
+
+/// A line being written. Values are cut before they are escaped, at a character, to the length of their key.
+pub(super) struct Line<'o> {
+    out: &'o mut Vec<u8>,
+    written: u128,
+    cut: u32,
+    /// Whether the extension has begun, so that the next key needs a blank before it.
+    begun: bool,
+    version: Version,
+}
+
+impl<'o> Line<'o> {
+    /// `fixed` is the part of the header that never changes and ends in a pipe.
+    pub(super) fn begin(out: &'o mut Vec<u8>, version: Version, fixed: &str) -> Self {
+        out.extend_from_slice(fixed.as_bytes());
+        Self { out, written: 0, cut: 0, begun: false, version }
+    }
+
+    /// A header field made of several parts, and the pipe after it.
+    pub(super) fn header(&mut self, parts: &[&str], characters_max: usize) {
+        let mut left = characters_max;
+        for part in parts {
+            let (kept, length) = first_characters(part, left);
+            left -= length;
+            self.cut += u32::from(kept.len() < part.len());
+            escape_header(kept, self.out);
+        }
+        self.out.push(b'|');
+    }
+
+    pub(super) fn severity(&mut self, number: u8) {
+        self.number_alone(i64::from(number));
+        self.out.push(b'|');
+    }
+
+    pub(super) const fn has(&self, key: Key) -> bool {
+        self.written & (1 << key as u8) != 0
+    }
+    pub(super) const fn version(&self) -> Version {
+        self.version
+    }
+    /// How many values had to be cut.
+    pub(super) const fn cut(&self) -> u32 {
+        self.cut
+    }
+
+    /// Text under a key that holds text; `label` says what a custom key means.
+    pub(super) fn text(&mut self, key: Key, label: Option<&str>, value: &str) {
+        let Type::Text(limit) = key.holds() else { return };
+        if !self.has(key) && self.text_under(key.name(), usize::from(limit), value) {
+            self.finish(key, label);
+        }
+    }
+
+    /// Text under a name that is no key of the dictionary. The caller answers for its being alphanumeric.
+    pub(super) fn additional(&mut self, name: &str, characters_max: usize, value: &str) {
+        self.text_under(name, characters_max, value);
+    }
+
+    fn text_under(&mut self, name: &str, characters_max: usize, value: &str) -> bool {
+        let value = trim(value);
+        if value.is_empty() {
+            return false;
+        }
+        let kept = if value.len() <= characters_max { value } else { first_characters(value, characters_max).0 };
+        self.cut += u32::from(kept.len() < value.len());
+        self.key(name);
+        escape_value(kept.trim_end_matches(is_blank), self.out);
+        true
+    }
+
+    pub(super) fn integer(&mut self, key: Key, label: Option<&str>, number: i64) {
+        let fits = match key.holds() {
+            Type::Integer => i32::try_from(number).is_ok(),
+            Type::Count => self.version == Version::One || i32::try_from(number).is_ok(),
+            Type::Long => true,
+            _ => false,
+        };
+        if fits && !self.has(key) {
+            self.key(key.name());
+            self.number_alone(number);
+            self.finish(key, label);
+        }
+    }
+
+    /// Milliseconds since 1970: no zone and no year to guess.
+    pub(super) fn time(&mut self, key: Key, label: Option<&str>, time: Timestamp) {
+        if key.holds() == Type::Time && !self.has(key) {
+            self.key(key.name());
+            self.number_alone(time.millis());
+            self.finish(key, label);
+        }
+    }
+
+    pub(super) fn address(&mut self, key: Key, label: Option<&str>, address: IpAddr) {
+        if !matches!(key.holds(), Type::Address | Type::Address6) || self.has(key) {
+            return;
+        }
+        self.key(key.name());
+        match address {
+            IpAddr::V4(four) => {
+                for (place, octet) in four.octets().into_iter().enumerate() {
+                    if place > 0 {
+                        self.out.push(b'.');
+                    }
+                    self.number_alone(i64::from(octet));
+                }
+            }
+            IpAddr::V6(six) => self.out.extend_from_slice(six.to_string().as_bytes()),
+        }
+        self.finish(key, label);
+    }
+
+    pub(super) fn mac(&mut self, key: Key, label: Option<&str>, address: [u8; 6]) {
+        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+        if key.holds() != Type::Mac || self.has(key) {
+            return;
+        }
+        self.key(key.name());
+        for (place, byte) in address.into_iter().enumerate() {
+            if place > 0 {
+                self.out.push(b':');
+            }
+            self.out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        self.finish(key, label);
+    }
+
+    fn number_alone(&mut self, number: i64) {
+        self.out.extend_from_slice(Decimal::default().write_signed(number));
+    }
+
+    fn key(&mut self, name: &str) {
+        if self.begun {
+            self.out.push(b' ');
+        }
+        self.begun = true;
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b'=');
+    }
+
+    fn finish(&mut self, key: Key, label: Option<&str>) {
+        self.written |= 1 << key as u8;
+        if let Some(label) = label {
+            self.out.push(b' ');
+            self.out.extend_from_slice(key.name().as_bytes());
+            self.out.extend_from_slice(b"Label=");
+            escape_value(label, self.out);
+        }
+    }
+}
+
+/// The first so many characters of a text, and how many they are.
+fn first_characters(text: &str, characters_max: usize) -> (&str, usize) {
+    match text.char_indices().nth(characters_max) {
+        Some((end, _)) => (&text[..end], characters_max),
+        None => (text, text.chars().count()),
+    }
+}
+
+/// What a reader would lose at the ends of a value: blanks, and control characters that are written as blanks.
+const fn is_blank(letter: char) -> bool {
+    matches!(letter, ' ' | '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}')
+}
+
+fn trim(value: &str) -> &str {
+    let bytes = value.as_bytes();
+    // Nearly every value begins and ends with something else, which is quickly seen.
+    let is_clean = |byte: Option<&u8>| byte.is_some_and(|byte| *byte > b' ' && *byte != 0x7f);
+    if is_clean(bytes.first()) && is_clean(bytes.last()) { value } else { value.trim_matches(is_blank) }
+}
+
+/// In a header field backslash and pipe are escaped; a line break or any other control character becomes one blank.
+fn escape_header(part: &str, out: &mut Vec<u8>) {
+    let bytes = part.as_bytes();
+    let mut copied = 0;
+    for (at, byte) in bytes.iter().copied().enumerate() {
+        if !matches!(byte, b'\\' | b'|' | 0..0x20 | 0x7f) {
+            continue;
+        }
+        out.extend_from_slice(&bytes[copied..at]);
+        copied = at + 1;
+        match byte {
+            b'\\' | b'|' => out.extend([b'\\', byte]),
+            b'\n' if at > 0 && bytes[at - 1] == b'\r' => {}
+            _ => out.push(b' '),
+        }
+    }
+    out.extend_from_slice(&bytes[copied..]);
+}
+
+/// In a value backslash, equals sign and line breaks are escaped, a tab stays, and other control characters become a
+/// blank each. One pass, so that nothing is escaped twice.
+fn escape_value(value: &str, out: &mut Vec<u8>) {
+    let bytes = value.as_bytes();
+    let mut copied = 0;
+    while let Some(length) = bytes[copied..].iter().position(|byte| IS_SPECIAL[usize::from(*byte)]) {
+        let at = copied + length;
+        out.extend_from_slice(&bytes[copied..at]);
+        copied = at + 1;
+        match bytes[at] {
+            byte @ (b'\\' | b'=') => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' if bytes.get(copied) == Some(&b'\n') => {}
+            b'\r' => out.extend_from_slice(b"\\r"),
+            _ => out.push(b' '),
+        }
+    }
+    out.extend_from_slice(&bytes[copied..]);
+}
+
+const IS_SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte < 0x20 && byte != b'\t' as usize) || matches!(byte as u8, b'\\' | b'=' | 0x7f);
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> String {
+        let mut out = Vec::new();
+        Line::begin(&mut out, Version::Zero, "").text(Key::Msg, None, text);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn header(text: &str) -> String {
+        let mut out = Vec::new();
+        Line::begin(&mut out, Version::Zero, "").header(&[text], 512);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_and_header_fields_are_escaped_as_the_published_vectors_say() {
+        let vectors = [
+            ("a|b", r"a\|b", "a|b"),
+            (r"a\b", r"a\\b", r"a\\b"),
+            ("a=b", "a=b", r"a\=b"),
+            (r"C:\new\test", r"C:\\new\\test", r"C:\\new\\test"),
+            ("line1\nline2", "line1 line2", r"line1\nline2"),
+            ("x\r\ny", "x y", r"x\ny"),
+            ("x\ry", "x y", r"x\ry"),
+            (r"a\=b", r"a\\=b", r"a\\\=b"),
+            ("tail  ", "tail  ", "tail"),
+            ("say \"hi\" ]", "say \"hi\" ]", "say \"hi\" ]"),
+            (
+                "cmd /c echo a=b|findstr \"\\n\"",
+                "cmd /c echo a=b\\|findstr \"\\\\n\"",
+                "cmd /c echo a\\=b|findstr \"\\\\n\"",
+            ),
+            ("café ☕", "café ☕", "café ☕"),
+            ("\ttab", " tab", "\ttab"),
+            (r"a\", r"a\\", r"a\\"),
+            ("a\0b\u{7f}c\u{1b}", "a b c ", "a b c"),
+        ];
+        for (input, in_header, in_value) in vectors {
+            assert_eq!(header(input), format!("{in_header}|"), "{input:?}");
+            assert_eq!(value(input), format!("msg={in_value}"), "{input:?}");
+        }
+        assert_eq!(value("  \0 "), "", "what is empty isn't written");
+    }
+
+    #[test]
+    fn values_are_cut_before_they_are_escaped() {
+        let cut = value(&"é=".repeat(1000));
+        assert_eq!(cut, format!("msg={}é", r"é\=".repeat(511)));
+        let mut out = Vec::new();
+        let mut line = Line::begin(&mut out, Version::Zero, "");
+        line.text(Key::ExternalId, None, &"\\".repeat(41));
+        line.header(&["ab", ":", "cd"], 4);
+        assert_eq!(line.cut(), 2);
+        assert_eq!(out, format!("externalId={}ab:c|", r"\\".repeat(40)).into_bytes());
+    }
+
+    #[test]
+    fn a_key_is_written_once_and_only_with_what_it_holds() {
+        let mut out = Vec::new();
+        let mut line = Line::begin(&mut out, Version::Zero, "h|");
+        line.text(Key::Act, None, "one");
+        line.text(Key::Act, None, "two");
+        line.text(Key::Spt, None, "443");
+        line.integer(Key::Spt, None, i64::from(i32::MAX) + 1);
+        line.integer(Key::Dpt, None, 443);
+        line.text(Key::Cs1, Some("Why"), "x");
+        line.mac(Key::Smac, None, [0, 13, 58, 158, 199, 129]);
+        line.address(Key::Src, None, "10.0.0.1".parse().unwrap());
+        line.address(Key::C6a3, Some("Destination IPv6 Address"), "2001:db8::1".parse().unwrap());
+        line.time(Key::Rt, None, Timestamp::from_millis(-1));
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "h|act=one dpt=443 cs1=x cs1Label=Why smac=00:0D:3A:9E:C7:81 src=10.0.0.1 \
+             c6a3=2001:db8::1 c6a3Label=Destination IPv6 Address rt=-1"
+        );
+    }
+}
