@@ -64,7 +64,7 @@ impl Streaming {
         match message.scan(input.text) {
             Ok(()) => {
                 for (index, found) in (first..).zip(&message.found) {
-                    self.record(origin, input, index, &message, found, each);
+                    self.record(origin, input, &message, (index, found), each);
                 }
             }
             Err(reason) => {
@@ -83,9 +83,8 @@ impl Streaming {
         &mut self,
         origin: &Origin<'r>,
         input: Input<'r>,
-        index: u32,
         message: &Message<'r>,
-        found: &Found,
+        (index, found): (u32, &Found),
         each: &mut impl FnMut(Normalized<'_>),
     ) {
         let record = &input.text[found.span.clone()];
