@@ -1,0 +1,206 @@
+//! The lines of a history, read and put into the order in which things happened.
+
+use serde::Deserialize;
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Line {
+    Produced(Produced),
+    Received(Received),
+    Malformed { at: i64, conn: u64, reason: String },
+    Epoch(Assigned),
+    Committed(Committed),
+    Read(Read),
+    Quarantined(Resolved),
+    Filtered(Resolved),
+    Gap(Gap),
+    Rewound { at: i64, feed: String, sink: String, applied: Option<u64> },
+    Fault { at: i64, what: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Produced {
+    pub at: i64,
+    pub stream: String,
+    #[serde(flatten)]
+    pub what: Thing,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Thing {
+    Message {
+        generation: u64,
+        partition: String,
+        sequence: i64,
+        records: u64,
+        #[serde(default)]
+        sha256: Vec<String>,
+    },
+    Version {
+        object: String,
+        updated: String,
+        visible: i64,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Received {
+    pub at: i64,
+    #[serde(default)]
+    pub sink: String,
+    pub conn: u64,
+    pub id: String,
+    pub feed: String,
+    pub epoch: u64,
+    pub record: u64,
+    pub sha256: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Assigned {
+    pub at: i64,
+    pub feed: String,
+    pub epoch: u64,
+    pub applied: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Committed {
+    pub at: i64,
+    pub feed: String,
+    pub sink: String,
+    pub epoch: u64,
+    #[serde(default)]
+    pub generation: u64,
+    pub sequence: Option<i64>,
+    pub from: Option<String>,
+    pub applied: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Read {
+    pub at: i64,
+    pub feed: String,
+    pub epoch: u64,
+    pub object: String,
+    pub updated: String,
+    pub digest: String,
+    pub id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Resolved {
+    pub at: i64,
+    pub feed: String,
+    pub id: String,
+    pub sink: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Gap {
+    pub at: i64,
+    pub feed: String,
+    pub generation: u64,
+    pub after: Option<i64>,
+    pub before: Option<i64>,
+}
+
+impl Gap {
+    pub fn covers(&self, sequence: i64) -> bool {
+        self.after.is_none_or(|after| sequence > after) && self.before.is_none_or(|before| sequence < before)
+    }
+}
+
+impl Line {
+    pub fn at(&self) -> i64 {
+        match self {
+            Self::Produced(line) => line.at,
+            Self::Received(line) => line.at,
+            Self::Epoch(line) => line.at,
+            Self::Committed(line) => line.at,
+            Self::Read(line) => line.at,
+            Self::Quarantined(line) | Self::Filtered(line) => line.at,
+            Self::Gap(line) => line.at,
+            Self::Malformed { at, .. } | Self::Rewound { at, .. } | Self::Fault { at, .. } => *at,
+        }
+    }
+
+    /// Causes before effects, where the clock can't tell them apart.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Fault { .. } => 0,
+            Self::Produced(_) => 1,
+            Self::Epoch(_) => 2,
+            Self::Read(_) => 3,
+            Self::Received(_) | Self::Malformed { .. } => 4,
+            Self::Quarantined(_) | Self::Filtered(_) | Self::Gap(_) => 5,
+            Self::Committed(_) | Self::Rewound { .. } => 6,
+        }
+    }
+}
+
+/// All lines of a run, in order.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    pub lines: Vec<Line>,
+}
+
+impl History {
+    pub fn of(mut lines: Vec<Line>) -> Self {
+        lines.sort_by_key(|line| (line.at(), line.rank()));
+        Self { lines }
+    }
+
+    /// Reads the text of several files, each with the name of the sink whose receiver wrote it, or an empty one. A line
+    /// that a killed process left torn at the end of its file is forgotten; one anywhere else is an error.
+    pub fn parse(files: &[(&str, &str)]) -> Result<Self, String> {
+        let mut lines = Vec::new();
+        for (sink, text) in files {
+            let whole = text.ends_with('\n') || text.is_empty();
+            let count = text.lines().count();
+            for (number, line) in text.lines().enumerate() {
+                match serde_json::from_str(line) {
+                    Ok(Line::Received(mut received)) => {
+                        if received.sink.is_empty() {
+                            received.sink = (*sink).to_owned();
+                        }
+                        lines.push(Line::Received(received));
+                    }
+                    Ok(line) => lines.push(line),
+                    Err(_) if !whole && number + 1 == count => {}
+                    Err(error) => return Err(format!("line {}: {error}: {line}", number + 1)),
+                }
+            }
+        }
+        Ok(Self::of(lines))
+    }
+
+    pub fn received(&self) -> impl Iterator<Item = &Received> {
+        self.lines.iter().filter_map(|line| if let Line::Received(line) = line { Some(line) } else { None })
+    }
+
+    pub fn produced(&self) -> impl Iterator<Item = &Produced> {
+        self.lines.iter().filter_map(|line| if let Line::Produced(line) = line { Some(line) } else { None })
+    }
+
+    pub fn committed(&self) -> impl Iterator<Item = &Committed> {
+        self.lines.iter().filter_map(|line| if let Line::Committed(line) = line { Some(line) } else { None })
+    }
+
+    pub fn reads(&self) -> impl Iterator<Item = &Read> {
+        self.lines.iter().filter_map(|line| if let Line::Read(line) = line { Some(line) } else { None })
+    }
+
+    pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.lines.iter().filter_map(|line| if let Line::Gap(line) = line { Some(line) } else { None })
+    }
+
+    /// Quarantined and filtered alike: what no sink, or one sink, will ever receive.
+    pub fn resolved(&self) -> impl Iterator<Item = &Resolved> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Quarantined(line) | Line::Filtered(line) => Some(line),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! A small model of a cluster that keeps every promise, to have correct histories of any length for the checker's tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use siemgate::clock::Timestamp;
+use siemgate::simulator::workload::Random;
+
+use super::Setup;
+use super::identity::{gap_id, record_id, version_id};
+use super::line::{Assigned, Committed, Gap, History, Line, Produced, Read, Received, Resolved, Thing};
+
+const SINKS: [&str; 2] = ["siem-a", "siem-b"];
+const LOGS: [&str; 2] = ["contoso/hub/0", "fabrikam/hub/1"];
+const OBJECTS: &str = "contoso/graph/incidents";
+const GENERATION: u64 = 1_700_000_000_000;
+const START: i64 = 1_893_492_125_000_000_000;
+
+/// A correct history of about `steps` steps, and what it was meant to be.
+pub fn run(seed: u64, steps: usize) -> (History, Setup) {
+    let mut model = Model::new(seed);
+    for _ in 0..steps {
+        model.step();
+    }
+    model.drain();
+    let setup = Setup {
+        feeds: LOGS.iter().chain([&OBJECTS]).map(|feed| (format!("stream of {feed}"), (*feed).to_owned())).collect(),
+        sinks: SINKS.map(str::to_owned).to_vec(),
+        drained: true,
+        duplicates: BTreeMap::from([("kill".to_owned(), model.duplicates)]),
+        verbatim: true,
+        starts: BTreeMap::new(),
+    };
+    (History::of(model.lines), setup)
+}
+
+struct Model {
+    random: Random,
+    at: i64,
+    applied: u64,
+    lines: Vec<Line>,
+    logs: Vec<Log>,
+    objects: Objects,
+    epoch: u64,
+    conn: u64,
+    /// The most that any kill so far can make arrive twice at one sink.
+    duplicates: usize,
+}
+
+struct Log {
+    feed: &'static str,
+    /// Records of each message; the index is the sequence.
+    messages: Vec<u64>,
+    lost: BTreeSet<usize>,
+    told: BTreeSet<usize>,
+    sinks: [Progress; 2],
+}
+
+/// Messages one sink is done with: in this epoch, ever, and for good.
+#[derive(Default, Clone, Copy)]
+struct Progress {
+    next: usize,
+    reached: usize,
+    committed: usize,
+}
+
+#[derive(Default)]
+struct Objects {
+    /// The last version of each object.
+    latest: BTreeMap<u64, i64>,
+    pending: BTreeSet<u64>,
+    /// Delivered, but not committed.
+    open: BTreeSet<u64>,
+}
+
+impl Model {
+    fn new(seed: u64) -> Self {
+        let log = |feed| Log {
+            feed,
+            messages: Vec::new(),
+            lost: BTreeSet::new(),
+            told: BTreeSet::new(),
+            sinks: [Progress::default(); 2],
+        };
+        let mut model = Self {
+            random: Random::new(seed),
+            at: START,
+            applied: 0,
+            lines: Vec::new(),
+            logs: LOGS.map(log).into(),
+            objects: Objects::default(),
+            epoch: 0,
+            conn: 0,
+            duplicates: 0,
+        };
+        model.assign();
+        model
+    }
+
+    fn tick(&mut self) -> i64 {
+        self.at += 100 * (1 + i64::try_from(self.random.below(50)).unwrap_or(0));
+        self.at
+    }
+
+    fn apply(&mut self) -> Option<u64> {
+        self.applied += 1;
+        Some(self.applied)
+    }
+
+    fn step(&mut self) {
+        let (log, sink) = (self.random.index(LOGS.len()), self.random.index(SINKS.len()));
+        match self.random.below(100) {
+            0..=29 => self.produce(log),
+            30..=69 => self.deliver(log, sink),
+            70..=79 => self.commit(log, sink),
+            80..=87 => self.change(),
+            88..=93 => self.deliver_object(),
+            94..=97 => self.commit_objects(),
+            _ => self.kill(),
+        }
+    }
+
+    fn drain(&mut self) {
+        for log in 0..LOGS.len() {
+            for sink in 0..SINKS.len() {
+                while self.logs[log].sinks[sink].next < self.logs[log].messages.len() {
+                    self.deliver(log, sink);
+                }
+                self.commit(log, sink);
+            }
+        }
+        while !self.objects.pending.is_empty() {
+            self.deliver_object();
+        }
+        self.commit_objects();
+    }
+
+    fn assign(&mut self) {
+        self.epoch += 1;
+        self.conn += 2;
+        for feed in LOGS.iter().chain([&OBJECTS]) {
+            let (at, applied) = (self.tick(), self.apply());
+            self.lines.push(Line::Epoch(Assigned { at, feed: (*feed).to_owned(), epoch: self.epoch, applied }));
+        }
+    }
+
+    /// The owner of everything dies; the next one begins at the cursors.
+    fn kill(&mut self) {
+        let at = self.tick();
+        self.lines.push(Line::Fault { at, what: "kill".to_owned() });
+        for sink in 0..SINKS.len() {
+            let open = |log: &Log| {
+                let progress = log.sinks[sink];
+                log.messages[progress.committed..progress.reached].iter().sum::<u64>() as usize + log.lost.len()
+            };
+            let again = self.logs.iter().map(open).sum::<usize>() + self.objects.open.len();
+            self.duplicates = self.duplicates.max(again);
+        }
+        self.assign();
+        for progress in self.logs.iter_mut().flat_map(|log| &mut log.sinks) {
+            progress.next = progress.committed;
+        }
+        self.objects.pending.append(&mut self.objects.open);
+    }
+
+    fn produce(&mut self, log: usize) {
+        let (at, records) = (self.tick(), self.random.between(0, 3));
+        let lost = self.random.chance(0.03);
+        let log = &mut self.logs[log];
+        let sequence = log.messages.len();
+        log.messages.push(records);
+        if lost {
+            log.lost.insert(sequence);
+        }
+        let what = Thing::Message {
+            generation: GENERATION,
+            partition: "0".to_owned(),
+            sequence: sequence as i64,
+            records,
+            sha256: (0..records).map(|record| content(sequence, record)).collect(),
+        };
+        self.lines.push(Line::Produced(Produced { at, stream: format!("stream of {}", log.feed), what }));
+    }
+
+    /// Sends one message to one sink: received, quarantined, filtered, or told to be lost.
+    fn deliver(&mut self, log: usize, sink: usize) {
+        let sequence = self.logs[log].sinks[sink].next;
+        let Some(&records) = self.logs[log].messages.get(sequence) else { return };
+        let feed = self.logs[log].feed.to_owned();
+        if self.logs[log].lost.contains(&sequence) {
+            self.tell_gap(log, sink, sequence);
+        } else {
+            for record in 0..records {
+                let (at, name) = (self.tick(), SINKS[sink].to_owned());
+                let id = record_id(&feed, GENERATION, "0", sequence as i64, record);
+                let resolved = |sink| Resolved { at, feed: feed.clone(), id: id.clone(), sink };
+                let line = match (sequence * 7 + record as usize) % 41 {
+                    0 => Line::Quarantined(resolved(None)),
+                    1 => Line::Filtered(resolved(Some(name))),
+                    _ => Line::Received(Received {
+                        record,
+                        sha256: content(sequence, record),
+                        ..self.received(at, sink, &feed, id)
+                    }),
+                };
+                self.lines.push(line);
+            }
+        }
+        let progress = &mut self.logs[log].sinks[sink];
+        progress.next += 1;
+        progress.reached = progress.reached.max(progress.next);
+    }
+
+    fn received(&self, at: i64, sink: usize, feed: &str, id: String) -> Received {
+        Received {
+            at,
+            sink: SINKS[sink].to_owned(),
+            conn: self.conn + sink as u64,
+            id,
+            feed: feed.to_owned(),
+            epoch: self.epoch,
+            record: 0,
+            sha256: "gap".to_owned(),
+        }
+    }
+
+    fn tell_gap(&mut self, log: usize, sink: usize, sequence: usize) {
+        let (at, feed) = (self.tick(), self.logs[log].feed.to_owned());
+        let around = sequence as i64;
+        let gap = Gap { at, feed, generation: GENERATION, after: Some(around - 1), before: Some(around + 1) };
+        let line = self.received(at, sink, &gap.feed, gap_id(&gap));
+        if self.logs[log].told.insert(sequence) {
+            self.lines.push(Line::Gap(gap));
+        }
+        self.lines.push(Line::Received(line));
+    }
+
+    fn commit(&mut self, log: usize, sink: usize) {
+        let (at, applied) = (self.tick(), self.apply());
+        let log = &mut self.logs[log];
+        let progress = &mut log.sinks[sink];
+        if progress.next <= progress.committed {
+            return;
+        }
+        progress.committed = progress.next;
+        self.lines.push(Line::Committed(Committed {
+            at,
+            feed: log.feed.to_owned(),
+            sink: SINKS[sink].to_owned(),
+            epoch: self.epoch,
+            generation: GENERATION,
+            sequence: Some(progress.next as i64 - 1),
+            from: None,
+            applied,
+        }));
+    }
+
+    fn change(&mut self) {
+        let (at, object) = (self.tick(), self.random.below(12));
+        self.objects.latest.insert(object, at);
+        self.objects.pending.insert(object);
+        let what = Thing::Version { object: object.to_string(), updated: spelled(at), visible: at };
+        self.lines.push(Line::Produced(Produced { at, stream: format!("stream of {OBJECTS}"), what }));
+    }
+
+    fn deliver_object(&mut self) {
+        let Some(object) = self.objects.pending.pop_first() else { return };
+        let (at, updated) = (self.tick(), spelled(self.objects.latest[&object]));
+        let (object_name, digest) = (object.to_string(), format!("{:016x}", self.objects.latest[&object]));
+        let id = version_id(OBJECTS, &object_name, &updated, &digest);
+        self.lines.push(Line::Read(Read {
+            at,
+            feed: OBJECTS.to_owned(),
+            epoch: self.epoch,
+            object: object_name,
+            updated,
+            digest: digest.clone(),
+            id: id.clone(),
+        }));
+        for sink in 0..SINKS.len() {
+            let at = self.tick();
+            let line = self.received(at, sink, OBJECTS, id.clone());
+            self.lines.push(Line::Received(Received { sha256: digest.clone(), ..line }));
+        }
+        self.objects.open.insert(object);
+    }
+
+    fn commit_objects(&mut self) {
+        let undelivered = self.objects.pending.iter().map(|object| self.objects.latest[object]).min();
+        let from = undelivered.unwrap_or(self.at);
+        self.objects.open.clear();
+        for sink in SINKS {
+            let (at, applied) = (self.tick(), self.apply());
+            self.lines.push(Line::Committed(Committed {
+                at,
+                feed: OBJECTS.to_owned(),
+                sink: sink.to_owned(),
+                epoch: self.epoch,
+                generation: 0,
+                sequence: None,
+                from: Some(spelled(from)),
+                applied,
+            }));
+        }
+    }
+}
+
+fn spelled(at: i64) -> String {
+    Timestamp::from_nanos(at).to_microsoft()
+}
+
+fn content(sequence: usize, record: u64) -> String {
+    format!("{sequence}:{record}")
+}

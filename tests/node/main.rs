@@ -1,0 +1,3 @@
+//! The whole node, judged from outside: by the histories that simulator, receivers and nodes write.
+
+mod history;
