@@ -64,6 +64,14 @@ pub(super) struct Slot {
     pub frame_bytes: usize,
     /// The entry itself, while it is recent.
     pub entry: Option<Entry>,
+    /// Its share of the frame, which is what keeping it costs.
+    pub share: usize,
+}
+
+impl Slot {
+    fn cached_bytes(&self) -> usize {
+        self.entry.as_ref().map_or(0, |_| self.share)
+    }
 }
 
 impl Log {
@@ -121,11 +129,12 @@ impl Log {
         let (segment, offset, frame_bytes) = self.write(&body)?;
         let FrameBody::Entries(entries) = body else { return Ok(()) };
         self.heads.last = Some(last);
+        let share = frame_bytes / entries.len();
         for entry in entries {
-            let slot = Slot { log_id: entry.log_id, segment, offset, frame_bytes, entry: Some(entry) };
+            let slot = Slot { log_id: entry.log_id, segment, offset, frame_bytes, entry: Some(entry), share };
+            self.cached_bytes += share;
             self.entries.insert(slot.log_id.index, slot);
         }
-        self.cached_bytes += frame_bytes;
         if self.cached_bytes > LOG_CACHE_BYTES {
             self.forget_older_half();
         }
@@ -147,7 +156,8 @@ impl Log {
     /// Voids the entries from `since` on.
     pub(super) fn truncate(&mut self, since: u64) -> Result<(), ClusterError> {
         self.write(&FrameBody::Truncate { since })?;
-        self.entries.split_off(&since);
+        let void = self.entries.split_off(&since);
+        self.cached_bytes -= void.values().map(Slot::cached_bytes).sum::<usize>();
         self.heads.last = self.entries.last_key_value().map(|(_, slot)| slot.log_id).or(self.heads.purged);
         Ok(())
     }
@@ -155,7 +165,9 @@ impl Log {
     /// Forgets the entries up to `upto`, and deletes the segments that hold no others.
     pub(super) fn purge(&mut self, upto: LogId) -> Result<(), ClusterError> {
         self.write(&FrameBody::Purge { upto })?;
-        self.entries = self.entries.split_off(&(upto.index + 1));
+        let kept = self.entries.split_off(&(upto.index + 1));
+        let purged = std::mem::replace(&mut self.entries, kept);
+        self.cached_bytes -= purged.values().map(Slot::cached_bytes).sum::<usize>();
         self.heads.purged = self.heads.purged.max(Some(upto));
         self.heads.last = self.heads.last.max(self.heads.purged);
         let result = self.delete_segments().map_err(failed("delete purged log segments"));
@@ -220,12 +232,13 @@ impl Log {
     }
 
     fn forget_older_half(&mut self) {
-        let half = self.entries.len() / 2;
-        for slot in self.entries.values_mut().take(half) {
+        for slot in self.entries.values_mut() {
+            if self.cached_bytes <= LOG_CACHE_BYTES / 2 {
+                return;
+            }
+            self.cached_bytes -= slot.cached_bytes();
             slot.entry = None;
         }
-        // Frames hold several entries, so this is an estimate; it errs by less than one frame.
-        self.cached_bytes /= 2;
     }
 
     /// Refuses a hole before it is written: a leader that lost its place must not spoil this log too.

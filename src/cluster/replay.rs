@@ -22,7 +22,7 @@ pub(super) fn replay(disk: &dyn Disk, identity: &Identity) -> Result<Replayed, C
     disk.sync_folder(FOLDER).map_err(failed("sync the log folder"))?;
     let names = disk.list(FOLDER).map_err(failed("list the log folder"))?;
     let numbers = segment_numbers(&names)?;
-    let mut replay = Replay { identity, heads: Heads::default(), base: None, entries: BTreeMap::new() };
+    let mut replay = Replay { identity, begun: false, heads: Heads::default(), base: None, entries: BTreeMap::new() };
     let mut end = 0;
     let last = numbers[numbers.len() - 1];
     for number in numbers {
@@ -69,6 +69,7 @@ pub(super) fn missing_entry(slot: &Slot) -> ClusterError {
 
 struct Replay<'a> {
     identity: &'a Identity,
+    begun: bool,
     heads: Heads,
     /// The last entry before the first segment that is left.
     base: Option<LogId>,
@@ -107,7 +108,8 @@ impl Replay<'_> {
         }
         let Opening { vote, purged, last, segment: number, .. } = opening;
         let told = Heads { vote, committed, purged, last };
-        if self.heads == Heads::default() && self.base.is_none() && self.entries.is_empty() {
+        if !self.begun {
+            self.begun = true;
             self.base = last;
             self.heads = told.clone();
         }
@@ -121,13 +123,14 @@ impl Replay<'_> {
 
     fn append(&mut self, segment: u64, offset: u64, len: usize, entries: Vec<Entry>) -> Result<(), ClusterError> {
         let frame_bytes = frame::HEADER_BYTES + len.next_multiple_of(16);
+        let share = frame_bytes / entries.len().max(1);
         for entry in entries {
             let log_id = entry.log_id;
             if self.heads.last.is_some_and(|last| log_id.index != last.index + 1) {
                 return Err(damaged(segment, offset, "an entry does not follow the one before it"));
             }
             self.heads.last = Some(log_id);
-            self.entries.insert(log_id.index, Slot { log_id, segment, offset, frame_bytes, entry: None });
+            self.entries.insert(log_id.index, Slot { log_id, segment, offset, frame_bytes, entry: None, share });
         }
         Ok(())
     }

@@ -1,4 +1,9 @@
 //! Tests of the control plane as a whole, beside those of its parts.
 
+mod commands;
+mod crash;
+mod invariants;
 mod plane;
+mod rules;
+mod sim_disk;
 mod suite;

@@ -1,0 +1,164 @@
+//! The invariants of the pure state, each under random commands.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::commands::any_history;
+use crate::cluster::codec::{
+    AppliedTo, EncodedPart, SnapshotHead, decode_part, decode_snapshot, encode_key, encode_part, encode_snapshot,
+    parts_of,
+};
+use crate::cluster::command::{Command, CursorItem, Outcome};
+use crate::cluster::state::{ControlState, Touched};
+use crate::event::batch::Position;
+use crate::ids::{Epoch, FeedId, SinkId};
+
+/// The last epoch of every feed, alive or ended.
+fn epochs(state: &ControlState) -> BTreeMap<FeedId, Epoch> {
+    let ended = state.tombstones.iter().map(|(feed, epoch)| (feed.clone(), *epoch));
+    ended.chain(state.feeds().map(|(feed, standing)| (feed.clone(), standing.epoch))).collect()
+}
+fn cursors(state: &ControlState) -> BTreeMap<(FeedId, SinkId), Position> {
+    let of_feed = |(feed, standing): (&FeedId, &crate::cluster::FeedState)| {
+        let feed = feed.clone();
+        let cursors = standing.cursors.clone().into_iter();
+        cursors.map(move |(sink, position)| ((feed.clone(), sink), position)).collect::<Vec<_>>()
+    };
+    state.feeds().flat_map(of_feed).collect()
+}
+/// The items of a command that its proposer may commit in this state.
+fn permitted(state: &ControlState, command: &Command) -> Vec<CursorItem> {
+    let Command::CommitCursors { node, items } = command else { return vec![] };
+    let may = |item: &&CursorItem| {
+        let standing = state.feed(&item.feed);
+        standing
+            .is_some_and(|feed| (feed.epoch, feed.owner, feed.generation) == (item.epoch, Some(*node), item.generation))
+    };
+    items.iter().filter(may).cloned().collect()
+}
+fn digest(state: &ControlState) -> u128 {
+    parts_of(state).fold(0, |sum, part| sum.wrapping_add(part.digest()))
+}
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("SIEMGATE_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(256);
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn s2_a_position_never_decreases_within_a_generation_and_changes_only_under_the_current_epoch(
+        history in any_history(),
+    ) {
+        let mut state = ControlState::default();
+        for command in history {
+            let before = state.clone();
+            state.apply(command.clone());
+            let after = cursors(&state);
+            for ((feed, sink), was) in cursors(&before) {
+                let Some(now) = after.get(&(feed.clone(), sink)) else { continue };
+                let same_generation = before.feeds[&feed].generation == state.feeds[&feed].generation;
+                prop_assert!(!same_generation || now.reaches(&was), "{feed}: {was:?} to {now:?}");
+            }
+            let permitted = permitted(&before, &command);
+            for (key, now) in &after {
+                let changed = cursors(&before).get(key) != Some(now);
+                prop_assert!(!changed || permitted.iter().any(|item| item.feed == key.0), "{key:?} by {command:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn s3_a_committed_position_is_one_that_the_owner_proposed(history in any_history()) {
+        let mut state = ControlState::default();
+        for command in history {
+            let before = state.clone();
+            state.apply(command.clone());
+            let offered = permitted(&before, &command);
+            for (key, now) in cursors(&state) {
+                let kept = cursors(&before).get(&key) == Some(&now);
+                let proposed = offered.iter().any(|item| {
+                    item.feed == key.0 && item.cursors.contains(&(key.1.clone(), now.clone()))
+                });
+                prop_assert!(kept || proposed, "{key:?} became {now:?} by {command:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn s4_epochs_of_a_feed_strictly_increase_whatever_happens_to_it(history in any_history()) {
+        let mut state = ControlState::default();
+        let mut granted: BTreeMap<FeedId, Epoch> = BTreeMap::new();
+        for command in history {
+            let before = epochs(&state);
+            let outcome = state.apply(command.clone());
+            let now = epochs(&state);
+            for (feed, was) in before {
+                prop_assert!(now.get(&feed).is_some_and(|now| *now >= was), "{feed}: {was} by {command:?}");
+            }
+            if let (Command::Assign { feed, .. }, Outcome::Epoch(epoch)) = (command, outcome) {
+                let last = granted.insert(feed.clone(), epoch);
+                prop_assert!(last < Some(epoch), "{feed}: {epoch} after {last:?}");
+                prop_assert_eq!(state.feeds[&feed].epoch, epoch);
+            }
+        }
+    }
+
+    #[test]
+    fn s6_equal_commands_leave_equal_states_also_when_one_was_rebuilt_on_the_way(
+        history in any_history(),
+        cut in 0..40_usize,
+    ) {
+        let (mut steady, mut rebuilt) = (ControlState::default(), ControlState::default());
+        for (n, command) in history.into_iter().enumerate() {
+            if n == cut {
+                let applied = AppliedTo { digest: digest(&rebuilt), ..AppliedTo::default() };
+                let head = SnapshotHead { id: "1".into(), applied };
+                rebuilt = decode_snapshot(&encode_snapshot(&head, &rebuilt)).unwrap().1;
+            }
+            prop_assert_eq!(steady.apply(command.clone()), rebuilt.apply(command));
+        }
+        prop_assert_eq!(digest(&steady), digest(&rebuilt));
+        prop_assert_eq!(steady, rebuilt);
+    }
+
+    #[test]
+    fn a_command_names_every_part_it_changes(history in any_history()) {
+        let mut state = ControlState::default();
+        let mut stored: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        stored.extend(parts_of(&state).map(|part| (part.key, part.value)));
+        for command in history {
+            let mut touched = Touched::new();
+            state.apply_noting(command, &mut touched);
+            for part in &touched {
+                match encode_part(&state, part) {
+                    Some(part) => stored.insert(part.key, part.value),
+                    None => stored.remove(&encode_key(part)),
+                };
+            }
+            let whole: BTreeMap<_, _> = parts_of(&state).map(|part| (part.key, part.value)).collect();
+            prop_assert_eq!(&stored, &whole, "after touching {:?}", touched);
+        }
+        let mut read_back = ControlState::default();
+        for (key, value) in stored {
+            decode_part(&EncodedPart { key, value }, &mut read_back).unwrap();
+        }
+        prop_assert_eq!(read_back, state);
+    }
+
+    #[test]
+    fn a_command_proposed_again_because_its_outcome_was_not_heard_changes_nothing(history in any_history()) {
+        let mut state = ControlState::default();
+        for command in history {
+            state.apply(command.clone());
+            if matches!(command, Command::Assign { .. }) {
+                continue; // It grants one epoch more, which fences the first.
+            }
+            let once = state.clone();
+            state.apply(command.clone());
+            prop_assert_eq!(&state, &once, "{:?}", command);
+        }
+    }
+}
