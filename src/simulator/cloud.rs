@@ -1,0 +1,86 @@
+//! The state that all faces of the simulated cloud share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use super::entra::directory::Directories;
+use super::entra::token::TokenKey;
+use super::event_hubs::Namespace;
+use super::faults::FaultBook;
+use super::graph::objects::Object;
+use super::graph::quota::Quota;
+use super::graph::{Collection, Shelves};
+use super::history::History;
+use super::settings::{GraphSettings, Tenant};
+use crate::clock::{Clock, Timestamp};
+
+/// One simulated cloud. Each lock is held for one request's short look and never across an await.
+pub struct Cloud {
+    pub clock: Clock,
+    pub tenants: Vec<Tenant>,
+    pub graph: GraphSettings,
+    pub token_key: Arc<TokenKey>,
+    pub directories: Mutex<Directories>,
+    pub faults: Mutex<FaultBook>,
+    pub quota: Mutex<Quota>,
+    /// By directory id.
+    pub shelves: Mutex<BTreeMap<String, Shelves>>,
+    pub namespace: Namespace,
+    pub history: Option<Arc<History>>,
+    pub counters: Counters,
+    /// Whether the workload waits.
+    pub paused: tokio::sync::watch::Sender<bool>,
+}
+
+impl Cloud {
+    /// Looks at a tenant's objects as they are at `now`.
+    pub fn read<T>(&self, directory: &str, now: Timestamp, look: impl FnOnce(&mut Shelves) -> T) -> T {
+        let mut shelves = self.shelves.lock();
+        let shelves = shelves.entry(directory.to_owned()).or_default();
+        shelves.settle(now);
+        look(shelves)
+    }
+
+    /// Stores a version of an object, seen by readers from `visible_after` on, and writes it to the history.
+    pub fn put(&self, tenant: &Tenant, collection: Collection, object: Object, visible_after: Timestamp) {
+        if let Some(history) = &self.history {
+            history.object(tenant, collection, &object, visible_after);
+        }
+        self.counters.changes.fetch_add(1, Ordering::Relaxed);
+        let mut shelves = self.shelves.lock();
+        shelves.entry(tenant.directory.clone()).or_default().of(collection).put(object, visible_after);
+    }
+}
+
+/// What the cloud has done since it started.
+#[derive(Debug, Default, Serialize)]
+pub struct Counters {
+    pub tokens_granted: AtomicU64,
+    pub tokens_refused: AtomicU64,
+    pub graph_answered: AtomicU64,
+    pub graph_refused: AtomicU64,
+    pub graph_throttled: AtomicU64,
+    pub records: AtomicU64,
+    pub messages: AtomicU64,
+    pub changes: AtomicU64,
+}
+
+impl Counters {
+    pub fn entra(&self, granted: bool) {
+        let counter = if granted { &self.tokens_granted } else { &self.tokens_refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn graph(&self, status: u16) {
+        let counter = match status {
+            200..=299 => &self.graph_answered,
+            429 => &self.graph_throttled,
+            _ => &self.graph_refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
