@@ -24,7 +24,6 @@ pub use refusal::{Advice, Refusal, Response};
 
 use crate::clock::Timestamp;
 use crate::secret::{Secret, SecretError};
-use crate::sources::SourceError;
 
 /// An access token of Entra ID, for one request header at a time.
 #[derive(Debug, Clone)]
@@ -76,30 +75,6 @@ impl IdentityError {
             Self::Refused { refusal, .. } => refusal.advice.for_operator().map(str::to_owned),
             Self::Transport(error) => Some(error.to_string()),
             Self::Throttled { .. } | Self::Unreachable { .. } | Self::Protocol { .. } => None,
-        }
-    }
-}
-
-impl From<IdentityError> for SourceError {
-    fn from(error: IdentityError) -> Self {
-        let cause = error.to_string();
-        let advice = error.advice();
-        match error {
-            IdentityError::Throttled { authority, wait } => Self::Throttled { upstream: authority, wait },
-            IdentityError::Unreachable { authority, cause } => Self::Disconnected { upstream: authority, cause },
-            IdentityError::Protocol { authority, cause } => Self::Protocol { upstream: authority, cause },
-            IdentityError::Refused { authority, .. } if advice.is_none() => {
-                Self::Unavailable { upstream: authority, cause }
-            }
-            IdentityError::Refused { .. }
-            | IdentityError::Secret { .. }
-            | IdentityError::Certificate { .. }
-            | IdentityError::NoGrant
-            | IdentityError::Transport(_) => Self::Rejected {
-                upstream: "the identity provider".to_owned(),
-                cause,
-                remedy: advice.unwrap_or_default(),
-            },
         }
     }
 }

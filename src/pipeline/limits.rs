@@ -33,9 +33,6 @@ pub const OPERATOR_PROBE: Duration = Duration::from_secs(60);
 pub const QUARANTINE_FILE_BYTES_MAX: u64 = 64 << 20;
 pub const QUARANTINE_TOTAL_BYTES_MAX: u64 = 1 << 30;
 
-/// Lines kept for watchers of the live tail; a watcher that is slower misses lines, never the sinks.
-pub const TAP_LINES: usize = 1_024;
-
 /// Share of rejected records in one batch above which an operator is warned: one bad record is an accident, many
 /// are a change upstream.
 pub const REJECTED_SHARE_WARN_PERCENT: u64 = 20;

@@ -2,8 +2,13 @@
 //! sink, and tells the ledger which cursors are safe once sinks have acknowledged.
 
 pub mod backoff;
+pub mod feed;
 pub mod ledger;
 pub mod limits;
+pub mod prepare;
 pub mod progress;
 pub mod quarantine;
+pub mod route;
+pub mod spec;
 pub mod status;
+pub mod tap;

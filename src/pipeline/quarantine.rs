@@ -23,7 +23,9 @@ pub struct Quarantined {
     pub id: String,
     /// Where the record stands upstream, in words.
     pub coordinates: String,
-    pub record: u32,
+    /// Which record of its message; nothing when the message as a whole can't be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<u32>,
     pub reason: String,
     #[serde(flatten)]
     pub raw: Raw,
@@ -157,7 +159,7 @@ mod tests {
             epoch: 1,
             id: "00".to_owned(),
             coordinates: "partition 0, sequence 7".to_owned(),
-            record: 2,
+            record: Some(2),
             reason: "not JSON".to_owned(),
             raw: Raw::of(raw),
         }

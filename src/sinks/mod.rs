@@ -140,6 +140,15 @@ impl Framing {
 }
 
 impl Config {
+    /// As an operator writes it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Syslog(_) => "syslog",
+            Self::File(_) => "file",
+            Self::Stdout(_) => "stdout",
+        }
+    }
+
     pub fn framing(&self) -> Framing {
         match self {
             Self::Syslog(config) => {

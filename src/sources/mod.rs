@@ -6,8 +6,46 @@ pub mod rest;
 use std::future::Future;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::batch::{Batch, Position, Seen};
-use crate::ids::{Epoch, Generation};
+use crate::identity::IdentityError;
+use crate::ids::{CredentialId, Epoch, Generation};
+
+/// One configured source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Config {
+    GraphIncidents(rest::Config),
+    GraphAlerts(rest::Config),
+    EventHub(event_hubs::Config),
+}
+
+impl Config {
+    /// As an operator writes it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::GraphIncidents(_) => "graph-incidents",
+            Self::GraphAlerts(_) => "graph-alerts",
+            Self::EventHub(_) => "event-hub",
+        }
+    }
+
+    /// Whether a feed never read before begins with the oldest record upstream has.
+    pub fn starts_at_earliest(&self) -> bool {
+        match self {
+            Self::GraphIncidents(config) | Self::GraphAlerts(config) => config.start == rest::Start::Earliest,
+            Self::EventHub(config) => config.start == event_hubs::Start::Earliest,
+        }
+    }
+
+    pub fn credential(&self) -> &CredentialId {
+        match self {
+            Self::GraphIncidents(config) | Self::GraphAlerts(config) => &config.credential,
+            Self::EventHub(config) => &config.credential,
+        }
+    }
+}
 
 /// One feed, read in order by its owner.
 pub trait Source: Send {
@@ -76,6 +114,30 @@ impl SourceError {
                 Remedy::HoldForOperator(format!("check that {what} exists and that its name is spelt as upstream does"))
             }
             Self::Displaced { .. } => Remedy::StopAndReassess,
+        }
+    }
+}
+
+impl From<IdentityError> for SourceError {
+    fn from(error: IdentityError) -> Self {
+        let cause = error.to_string();
+        let advice = error.advice();
+        match error {
+            IdentityError::Throttled { authority, wait } => Self::Throttled { upstream: authority, wait },
+            IdentityError::Unreachable { authority, cause } => Self::Disconnected { upstream: authority, cause },
+            IdentityError::Protocol { authority, cause } => Self::Protocol { upstream: authority, cause },
+            IdentityError::Refused { authority, .. } if advice.is_none() => {
+                Self::Unavailable { upstream: authority, cause }
+            }
+            IdentityError::Refused { .. }
+            | IdentityError::Secret { .. }
+            | IdentityError::Certificate { .. }
+            | IdentityError::NoGrant
+            | IdentityError::Transport(_) => Self::Rejected {
+                upstream: "the identity provider".to_owned(),
+                cause,
+                remedy: advice.unwrap_or_default(),
+            },
         }
     }
 }

@@ -3,3 +3,4 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on says where")]
 
 mod event_hubs;
+mod syslog;

@@ -1,0 +1,243 @@
+//! What the faces see of a node: a snapshot of its feeds, sinks and credentials, and events as they pass.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+
+use super::deployment::Deployment;
+use super::sinks::{RunningSink, Sinks};
+use super::supervise::Board;
+use crate::admin::Backend;
+use crate::admin::view::{
+    CredentialStatus, FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState, SinkStatus,
+    Status, TapEvent,
+};
+use crate::clock::{Clock, Timestamp};
+use crate::cluster::{self, ControlPlane};
+use crate::event::batch::Position;
+use crate::identity;
+use crate::ids::{FeedId, SinkId};
+use crate::pipeline::status as live;
+use crate::pipeline::tap::{Tap, Tapped, Watcher};
+use crate::sinks::status::State;
+
+/// Events kept for watchers of the live tail; a watcher that is slower misses some, never the sinks.
+const TAP_EVENTS: usize = 1_024;
+
+pub struct NodeBackend {
+    name: String,
+    started: Timestamp,
+    clock: Clock,
+    control: ControlPlane,
+    board: Arc<Board>,
+    sinks: Arc<Mutex<Sinks>>,
+    tap: broadcast::Sender<Arc<TapEvent>>,
+    draining: AtomicBool,
+}
+
+impl NodeBackend {
+    pub fn new(
+        name: String,
+        started: Timestamp,
+        clock: Clock,
+        control: ControlPlane,
+        board: Arc<Board>,
+        sinks: Arc<Mutex<Sinks>>,
+    ) -> Self {
+        let tap = broadcast::Sender::new(TAP_EVENTS);
+        Self { name, started, clock, control, board, sinks, tap, draining: AtomicBool::new(false) }
+    }
+
+    pub fn tap_sender(&self) -> Tap {
+        Arc::new(TapSender(self.tap.clone()))
+    }
+
+    pub fn draining(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    fn node(&self) -> NodeStatus {
+        let view = self.control.view();
+        NodeStatus {
+            name: self.name.clone(),
+            id: view.node,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            health: self.health(),
+            role: if view.leader == Some(view.node) { Role::Leader } else { Role::Follower },
+            leader: view.leader,
+            term: view.term,
+            applied: view.applied,
+            voters: view.voters,
+        }
+    }
+
+    fn feeds(&self, now: Timestamp, deployment: &Deployment) -> Vec<FeedStatus> {
+        let board = self.board.feeds.lock();
+        self.control.read(|state| {
+            let feeds = state.feeds().map(|(feed, held)| {
+                let kind = deployment.sources.get(&(feed.tenant.clone(), feed.source.clone()));
+                let kind = kind.map_or("unknown", |source| source.spec.kind());
+                feed_status(feed, held, kind, board.get(feed).map(|on_board| &*on_board.status), now)
+            });
+            feeds.collect()
+        })
+    }
+
+    fn credentials(deployment: &Deployment) -> Vec<CredentialStatus> {
+        let credentials = deployment.credentials.iter().map(|((tenant, credential), config)| CredentialStatus {
+            tenant: tenant.clone(),
+            credential: credential.clone(),
+            grant: match config {
+                identity::Config::ClientCertificate { .. } => "client-certificate",
+                identity::Config::ClientSecret { .. } => "client-secret",
+                identity::Config::ConnectionString { .. } => "connection-string",
+            }
+            .to_owned(),
+            expires: None,
+            last_success: None,
+            problem: None,
+        });
+        credentials.collect()
+    }
+}
+
+impl Backend for NodeBackend {
+    fn control(&self) -> &ControlPlane {
+        &self.control
+    }
+
+    async fn status(&self) -> Status {
+        let now = self.clock.now();
+        let deployment = self.control.read(Deployment::of);
+        Status {
+            at: now,
+            node: self.node(),
+            feeds: self.feeds(now, &deployment),
+            sinks: self.sinks.lock().iter().map(|(name, sink)| sink_status(name, sink, now)).collect(),
+            credentials: Self::credentials(&deployment),
+        }
+    }
+
+    fn health(&self) -> Health {
+        let view = self.control.view();
+        Health::of(view.leader, view.applied, view.last_log, self.draining.load(Relaxed))
+    }
+
+    fn tap(&self) -> broadcast::Receiver<Arc<TapEvent>> {
+        self.tap.subscribe()
+    }
+}
+
+fn feed_status(
+    feed: &FeedId,
+    held: &cluster::FeedState,
+    kind: &str,
+    live: Option<&live::FeedStatus>,
+    now: Timestamp,
+) -> FeedStatus {
+    let counts = live.map(live::FeedStatus::lanes).unwrap_or_default();
+    let mut names: Vec<SinkId> = held.cursors.keys().chain(counts.keys()).cloned().collect();
+    names.sort();
+    names.dedup();
+    let lanes = names.into_iter().map(|sink| {
+        let counts = counts.get(&sink).copied().unwrap_or_default();
+        LaneStatus {
+            position: held.cursors.get(&sink).map_or_else(String::new, in_words),
+            delivered: counts.delivered,
+            filtered: counts.filtered,
+            in_flight: counts.sent.saturating_sub(counts.delivered),
+            sink,
+        }
+    });
+    FeedStatus {
+        feed: feed.clone(),
+        kind: kind.to_owned(),
+        owner: held.owner,
+        epoch: held.epoch,
+        generation: held.generation,
+        state: live.map_or(FeedState::Starting, |live| state_of(live.state())),
+        freshness: live.and_then(live::FeedStatus::published).map(|published| now.since(published)),
+        lag_messages: live.and_then(live::FeedStatus::lag_messages),
+        lag: None,
+        cursor_age: live.and_then(live::FeedStatus::committed_at).map(|at| now.since(at)),
+        read: live.map_or(0, |live| live.read.load(Relaxed)),
+        quarantined: live.map_or(0, |live| live.quarantined.load(Relaxed)),
+        lost: held.lost_total,
+        lanes: lanes.collect(),
+        problem: live.and_then(live::FeedStatus::problem).map(|problem| Problem {
+            at: problem.at,
+            error: problem.error,
+            remedy: problem.remedy,
+        }),
+    }
+}
+
+fn state_of(state: live::FeedState) -> FeedState {
+    match state {
+        live::FeedState::Starting => FeedState::Starting,
+        live::FeedState::Reading => FeedState::Reading,
+        live::FeedState::Waiting => FeedState::Waiting,
+        live::FeedState::Retrying => FeedState::Retrying,
+        live::FeedState::Held => FeedState::Held,
+        live::FeedState::Stopped => FeedState::Stopped,
+    }
+}
+
+fn in_words(position: &Position) -> String {
+    match position {
+        Position::Log(log) => format!("sequence {}", log.sequence),
+        Position::Objects(objects) => format!("from {}", objects.from),
+    }
+}
+
+fn sink_status(name: &SinkId, sink: &RunningSink, now: Timestamp) -> SinkStatus {
+    let status = &sink.status;
+    SinkStatus {
+        sink: name.clone(),
+        kind: sink.spec.sink.kind().to_owned(),
+        format: sink.spec.format.name().to_owned(),
+        state: match status.state() {
+            State::Starting => SinkState::Starting,
+            State::Healthy => SinkState::Healthy,
+            State::Retrying => SinkState::Retrying,
+        },
+        assurance: status.assurance().to_owned(),
+        sent: status.sent.load(Relaxed),
+        acknowledged: status.acknowledged.load(Relaxed),
+        in_flight: status.in_flight.load(Relaxed),
+        retries: status.retries.load(Relaxed),
+        problem: status.last_error().map(|error| Problem {
+            at: now,
+            error,
+            remedy: "delivery is tried again by itself; nothing is lost meanwhile".to_owned(),
+        }),
+    }
+}
+
+struct TapSender(broadcast::Sender<Arc<TapEvent>>);
+
+impl Watcher for TapSender {
+    fn watched(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
+    fn show(&self, event: Tapped) {
+        // Nobody watching any more is no fault.
+        let _ = self.0.send(Arc::new(TapEvent {
+            id: event.id,
+            feed: event.feed,
+            kind: event.kind,
+            class: event.class.to_owned(),
+            time: Some(event.time),
+            severity: event.severity.to_owned(),
+            record: event.record,
+        }));
+    }
+}

@@ -1,0 +1,108 @@
+//! What the cluster's resources ask of a node, read from the control state. The same resources give the same deployment
+//! on every node.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::reconcile::Declared;
+use crate::cluster::{ControlState, Resource, ResourceKey, ResourceKind};
+use crate::identity;
+use crate::ids::{CredentialId, FeedId, SinkId, SourceId, TenantId};
+use crate::pipeline::spec::SinkSpec;
+use crate::sources;
+
+/// A source's name in its tenant.
+pub type SourceKey = (TenantId, SourceId);
+
+/// Everything that is configured, typed. A resource that can't be read is left out and named in `faults`.
+#[derive(Debug, Default)]
+pub struct Deployment {
+    pub tenants: BTreeMap<TenantId, identity::TenantConfig>,
+    pub credentials: BTreeMap<(TenantId, CredentialId), identity::Config>,
+    pub sources: BTreeMap<SourceKey, Configured<sources::Config>>,
+    pub sinks: BTreeMap<SinkId, Configured<SinkSpec>>,
+    pub faults: Vec<String>,
+}
+
+/// A resource and the digest of everything its behaviour depends on.
+#[derive(Debug, Clone)]
+pub struct Configured<T> {
+    pub spec: T,
+    pub fingerprint: u64,
+}
+
+impl Deployment {
+    pub fn of(state: &ControlState) -> Self {
+        let mut deployment = Self::default();
+        for (key, resource) in ResourceKind::ALL.into_iter().flat_map(|kind| state.resources(kind)) {
+            if let Err(fault) = deployment.take(key, resource, state) {
+                deployment.faults.push(format!("{key}: {fault}"));
+            }
+        }
+        deployment
+    }
+
+    fn take(&mut self, key: &ResourceKey, resource: &Resource, state: &ControlState) -> Result<(), String> {
+        let owner = || key.tenant.clone().ok_or_else(|| "belongs to no tenant".to_owned());
+        match key.kind {
+            ResourceKind::Tenant => {
+                self.tenants.insert(parsed(&key.name)?, from_json(&resource.body)?);
+            }
+            ResourceKind::Credential => {
+                self.credentials.insert((owner()?, parsed(&key.name)?), from_json(&resource.body)?);
+            }
+            ResourceKind::Source => {
+                let (tenant, spec) = (owner()?, from_json::<sources::Config>(&resource.body)?);
+                let revision = |key: &ResourceKey| state.resource(key).map(|found| found.revision);
+                let credential = revision(&ResourceKey::credential(&tenant, spec.credential().as_str()));
+                let fingerprint = digest(&(resource.revision, credential, revision(&ResourceKey::tenant(&tenant))));
+                self.sources.insert((tenant, parsed(&key.name)?), Configured { spec, fingerprint });
+            }
+            ResourceKind::Sink => {
+                let spec = from_json::<SinkSpec>(&resource.body)?;
+                let fingerprint = digest(&resource.revision);
+                self.sinks.insert(parsed(&key.name)?, Configured { spec, fingerprint });
+            }
+        }
+        Ok(())
+    }
+
+    /// Sinks that may want events of this source.
+    pub fn sinks_of(&self, source: &SourceKey) -> impl Iterator<Item = (&SinkId, &Configured<SinkSpec>)> {
+        let (tenant, name) = source.clone();
+        self.sinks.iter().filter(move |(_, sink)| sink.spec.routes.serves(&tenant, &name))
+    }
+
+    /// Every feed that was found, with who owns it and what it is built from.
+    pub fn declared(&self, state: &ControlState) -> BTreeMap<FeedId, Declared> {
+        let mut declared = BTreeMap::new();
+        for (feed, held) in state.feeds() {
+            let key = (feed.tenant.clone(), feed.source.clone());
+            let Some(source) = self.sources.get(&key) else { continue };
+            let sinks: Vec<_> = self.sinks_of(&key).map(|(name, sink)| (name.as_str(), sink.fingerprint)).collect();
+            let now = Declared {
+                owner: held.owner,
+                epoch: held.epoch,
+                fingerprint: digest(&(source.fingerprint, &sinks)),
+                wanted: !sinks.is_empty(),
+            };
+            declared.insert(feed.clone(), now);
+        }
+        declared
+    }
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, String> {
+    serde_json::from_str(body).map_err(|error| format!("{error}; apply it again in a form this version reads"))
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str) -> Result<T, String> {
+    name.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// Compared within one process only, so that any stable hasher of the standard library serves.
+fn digest(parts: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}

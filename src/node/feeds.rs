@@ -1,0 +1,145 @@
+//! Builds what a feed needs. With `sinks`, the only place that names concrete kinds.
+
+use crate::clock::Clock;
+use crate::cluster::FeedState;
+use crate::event::batch::Batch;
+use crate::identity::{self, Scope, TokenProvider, Tokens};
+use crate::ids::{CredentialId, Epoch, FeedId, FeedPart};
+use crate::pipeline::prepare::Lane;
+use crate::sources::event_hubs::{self, Authentication, ConnectionString, EventHubSource, Hub};
+use crate::sources::rest::{self, Graph, GraphSource, Kind};
+use crate::sources::{self, Cursor, Resume, Source, SourceError};
+
+use super::deployment::{Deployment, SourceKey};
+
+/// The closed set of sources, so that a feed's task is one type.
+pub enum AnySource {
+    Graph(Box<GraphSource>),
+    EventHub(Box<EventHubSource>),
+}
+
+impl Source for AnySource {
+    async fn next_batch(&mut self) -> Result<Batch, SourceError> {
+        match self {
+            Self::Graph(source) => source.next_batch().await,
+            Self::EventHub(source) => source.next_batch().await,
+        }
+    }
+}
+
+/// Why a feed can't be built: a setting is missing or wrong, and a person must act.
+fn held(what: &str, cause: impl std::fmt::Display, remedy: &str) -> SourceError {
+    SourceError::Rejected { upstream: what.to_owned(), cause: cause.to_string(), remedy: remedy.to_owned() }
+}
+
+/// Builds sources for one deployment.
+pub struct Builder<'a> {
+    pub deployment: &'a Deployment,
+    pub tokens: &'a Tokens,
+    pub graph: &'a Graph,
+    pub clock: &'a Clock,
+}
+
+impl Builder<'_> {
+    /// The parts upstream has for this source. Asks the network for partitions; a collection is always one part.
+    pub async fn discover(&self, key: &SourceKey) -> Result<Vec<FeedPart>, SourceError> {
+        match &self.spec(key)? {
+            sources::Config::GraphIncidents(_) => Ok(vec![part(Kind::GraphIncidents.part())]),
+            sources::Config::GraphAlerts(_) => Ok(vec![part(Kind::GraphAlerts.part())]),
+            sources::Config::EventHub(config) => self.hub(key, config)?.discover(self.clock).await,
+        }
+    }
+
+    pub fn source(&self, feed: &FeedId, resume: Resume) -> Result<AnySource, SourceError> {
+        let key = (feed.tenant.clone(), feed.source.clone());
+        match self.spec(&key)? {
+            sources::Config::GraphIncidents(config) => self.graph(&key, config, Kind::GraphIncidents, resume),
+            sources::Config::GraphAlerts(config) => self.graph(&key, config, Kind::GraphAlerts, resume),
+            sources::Config::EventHub(config) => {
+                let hub = self.hub(&key, config)?;
+                let source = EventHubSource::new(hub, &feed.part, resume, self.clock.clone());
+                Ok(AnySource::EventHub(Box::new(source)))
+            }
+        }
+    }
+
+    fn spec(&self, key: &SourceKey) -> Result<&sources::Config, SourceError> {
+        let found = self.deployment.sources.get(key).map(|configured| &configured.spec);
+        found.ok_or_else(|| {
+            held("the configuration", format!("no source {}/{}", key.0, key.1), "apply the source again")
+        })
+    }
+
+    fn graph(
+        &self,
+        key: &SourceKey,
+        config: &rest::Config,
+        kind: Kind,
+        resume: Resume,
+    ) -> Result<AnySource, SourceError> {
+        let tokens = self.provider(key, &config.credential)?;
+        let source = self.graph.source(kind, config, tokens, resume)?;
+        Ok(AnySource::Graph(Box::new(source)))
+    }
+
+    fn provider(&self, key: &SourceKey, credential: &CredentialId) -> Result<TokenProvider, SourceError> {
+        let tenant = self.deployment.tenants.get(&key.0);
+        let tenant =
+            tenant.ok_or_else(|| held("the configuration", format!("no tenant {}", key.0), "apply the tenant"))?;
+        let config = self.credential(key, credential)?;
+        Ok(self.tokens.provider(config, tenant)?)
+    }
+
+    fn credential(&self, key: &SourceKey, credential: &CredentialId) -> Result<&identity::Config, SourceError> {
+        let found = self.deployment.credentials.get(&(key.0.clone(), credential.clone()));
+        found.ok_or_else(|| {
+            held("the configuration", format!("no credential {}/{credential}", key.0), "apply the credential")
+        })
+    }
+
+    fn hub(&self, key: &SourceKey, config: &event_hubs::Config) -> Result<Hub, SourceError> {
+        let wrong = |cause: &dyn std::fmt::Display| {
+            held("the hub's configuration", cause, "correct the source or its credential and apply it again")
+        };
+        let authentication = match self.credential(key, &config.credential)? {
+            identity::Config::ConnectionString { connection_string } => {
+                let text = connection_string.read().map_err(|error| wrong(&error))?;
+                let parsed = ConnectionString::parse(text.expose()).map_err(|error| wrong(&error))?;
+                Authentication::SharedAccess(parsed)
+            }
+            identity::Config::ClientSecret { .. } | identity::Config::ClientCertificate { .. } => {
+                Authentication::Entra(entra(self.provider(key, &config.credential)?))
+            }
+        };
+        Hub::new(config, authentication).map_err(|error| wrong(&error))
+    }
+}
+
+/// Event Hubs asks for its tokens through a closure, because it knows nothing of grants.
+fn entra(provider: TokenProvider) -> event_hubs::TokenSource {
+    event_hubs::TokenSource::new(move || {
+        let provider = provider.clone();
+        async move {
+            let scope: Scope = event_hubs::SCOPE.parse().expect("the constant is a scope");
+            Ok(provider.token(&scope).await?)
+        }
+    })
+}
+
+fn part(name: &str) -> FeedPart {
+    name.parse().expect("the constant is a name")
+}
+
+/// Where a new owner starts: at the least advanced of the sinks that take part. A sink without a cursor is as far back as
+/// the source's own start. Where that is the earliest record, it gets everything upstream still has; otherwise sources
+/// commit where they began at once, so that only a sink added later can be without a cursor, and it joins the others.
+pub fn resume(epoch: Epoch, held: &FeedState, lanes: &[Lane], from_earliest: bool) -> Resume {
+    let positions: Vec<_> = lanes.iter().map(|lane| held.cursors.get(&lane.sink)).collect();
+    if from_earliest && positions.contains(&None) {
+        return Resume { epoch, cursor: None };
+    }
+    let least = positions.into_iter().flatten().reduce(|least, other| if least.reaches(other) { other } else { least });
+    let seen = held.seen.iter().copied().collect();
+    let cursor = least.map(|position| Cursor { generation: held.generation, position: position.clone(), seen });
+    Resume { epoch, cursor }
+}

@@ -1,0 +1,320 @@
+//! One feed's life: read a batch, hand it to every sink, note what they acknowledge, until told to stop.
+//!
+//! `select` only waits; `apply` changes state. So one thing happens at a time and nothing is locked.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::backoff::Backoff;
+use super::ledger::{FeedProgress, Ledger, LedgerError};
+use super::limits::{DRAIN_GRACE, IN_FLIGHT_BATCHES_MAX, OPERATOR_PROBE};
+use super::prepare::{Frames, Lane, Preparer};
+use super::progress::Progress;
+use super::quarantine::{Quarantine, Quarantined};
+use super::status::{FeedState, FeedStatus, Problem};
+use crate::clock::Clock;
+use crate::event::batch::{Batch, Content, Coordinates, Entry, Gap};
+use crate::ids::{Epoch, FeedId, Generation};
+use crate::sinks::{Ack, Parcel, Receipt};
+use crate::sources::{Remedy, Source, SourceError};
+
+/// Everything a feed's task needs but its source.
+pub struct Feed<L> {
+    pub feed: FeedId,
+    pub epoch: Epoch,
+    pub generation: Generation,
+    pub lanes: Vec<Lane>,
+    pub ledger: Arc<L>,
+    pub quarantine: Quarantine,
+    pub preparer: Preparer,
+    pub status: Arc<FeedStatus>,
+    pub clock: Clock,
+}
+
+/// Why a feed's task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeedEnd {
+    /// It was told to stop. Whether everything in flight was acknowledged first.
+    Stopped { drained: bool },
+    /// Another reader or owner has it: look at who owns it before starting it again.
+    Displaced { cause: String },
+}
+
+/// What the ledger must have heard before a feed goes on.
+enum Word {
+    OpenGeneration(Generation),
+    RecordGap(Gap),
+}
+
+enum Action {
+    Ack(Ack),
+    Read(Result<Batch, SourceError>),
+    TryAgain,
+    Stop,
+}
+
+struct Run<L, S> {
+    feed: Feed<L>,
+    source: S,
+    progress: Progress,
+    acks: mpsc::Receiver<Ack>,
+    ack_sender: mpsc::Sender<Ack>,
+    backoff: Backoff,
+    not_before: Option<Instant>,
+    stop: watch::Receiver<bool>,
+}
+
+impl<L: Ledger> Feed<L> {
+    /// Runs until `stop` turns true or ownership is lost. Dropping it loses nothing: what is unacknowledged is read
+    /// again by the next owner.
+    pub async fn run<S: Source>(self, source: S, stop: watch::Receiver<bool>) -> FeedEnd {
+        let floors = self.lanes.iter().map(|lane| lane.committed.clone()).collect();
+        let (ack_sender, acks) = mpsc::channel(IN_FLIGHT_BATCHES_MAX * self.lanes.len().max(1));
+        let progress = Progress::new(floors);
+        let status = self.status.clone();
+        let backoff = Backoff::default();
+        let run = Run { feed: self, source, progress, acks, ack_sender, backoff, not_before: None, stop };
+        let end = run.until_the_end().await;
+        status.enter(FeedState::Stopped);
+        end
+    }
+}
+
+impl<L: Ledger, S: Source> Run<L, S> {
+    async fn until_the_end(mut self) -> FeedEnd {
+        self.feed.status.enter(FeedState::Reading);
+        loop {
+            let applied = match self.select().await {
+                Action::Stop => return FeedEnd::Stopped { drained: self.drain().await },
+                Action::Ack(ack) => {
+                    self.acknowledged(ack);
+                    Ok(())
+                }
+                Action::TryAgain => {
+                    self.not_before = None;
+                    Ok(())
+                }
+                Action::Read(Ok(batch)) => self.take(batch).await,
+                Action::Read(Err(error)) => self.failed(&error),
+            };
+            if let Err(end) = applied {
+                return end;
+            }
+        }
+    }
+
+    async fn select(&mut self) -> Action {
+        let room = self.progress.in_flight() < IN_FLIGHT_BATCHES_MAX;
+        let pause = self.not_before;
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stopped| *stopped) => Action::Stop,
+            Some(ack) = self.acks.recv() => Action::Ack(ack),
+            () = sleep_until(pause.unwrap_or_else(Instant::now)), if pause.is_some() => Action::TryAgain,
+            read = self.source.next_batch(), if room && pause.is_none() => Action::Read(read),
+        }
+    }
+
+    fn acknowledged(&mut self, ack: Ack) {
+        let mut events = self.resolve(ack);
+        while let Ok(more) = self.acks.try_recv() {
+            events += self.resolve(more);
+        }
+        self.report(events);
+    }
+
+    fn resolve(&mut self, ack: Ack) -> u64 {
+        self.progress.resolve(ack.lane, ack.batch);
+        let sink = &self.feed.lanes[ack.lane].sink;
+        self.feed.status.count(sink, |counts| counts.delivered += u64::from(ack.events));
+        u64::from(ack.events)
+    }
+
+    /// Tells the ledger what moved.
+    fn report(&mut self, events: u64) {
+        self.feed.status.in_flight(self.progress.in_flight());
+        let Some(advance) = self.progress.take_advance() else { return };
+        let lanes = &self.feed.lanes;
+        self.feed.ledger.advance(FeedProgress {
+            feed: self.feed.feed.clone(),
+            epoch: self.feed.epoch,
+            generation: self.feed.generation,
+            cursors: advance.cursors.into_iter().map(|(lane, at)| (lanes[lane].sink.clone(), at)).collect(),
+            seen: advance.seen,
+            events,
+        });
+    }
+
+    /// Takes a batch all the way to the sinks' queues.
+    async fn take(&mut self, batch: Batch) -> Result<(), FeedEnd> {
+        if self.feed.status.recovered() {
+            tracing::info!(feed = %self.feed.feed, "feed reads again");
+        }
+        self.feed.status.enter(FeedState::Reading);
+        self.backoff.succeeded();
+        self.note(&batch);
+        if batch.generation != self.feed.generation {
+            self.change_generation(batch.generation).await?;
+        }
+        for gap in gaps(&batch.entries) {
+            self.remember_gap(gap).await?;
+        }
+        let prepared = self.feed.preparer.prepare(&batch, &mut self.feed.lanes, self.feed.epoch);
+        self.feed.status.read.fetch_add(prepared.records, Relaxed);
+        self.keep_rejected(prepared.rejected).await?;
+        self.hand_over(batch, prepared.frames).await
+    }
+
+    fn note(&self, batch: &Batch) {
+        let last = batch.entries.last();
+        let sequence = last.and_then(|entry| match &entry.coordinates {
+            Coordinates::Log { sequence, .. } => Some(*sequence),
+            Coordinates::Object { .. } => None,
+        });
+        let published = batch.entries.iter().filter_map(|entry| entry.published).max();
+        self.feed.status.batch_read(self.feed.clock.now(), sequence, published);
+        if let Some(upstream) = batch.upstream {
+            self.feed.status.upstream_said(upstream);
+        }
+    }
+
+    /// What is in flight belongs to the old generation, whose cursors end with it: let the sinks have it first.
+    async fn change_generation(&mut self, generation: Generation) -> Result<(), FeedEnd> {
+        while self.progress.in_flight() > 0 {
+            let ack = tokio::select! {
+                ack = self.acks.recv() => ack,
+                _ = self.stop.wait_for(|stopped| *stopped) => None,
+            };
+            let Some(ack) = ack else { return Err(FeedEnd::Stopped { drained: false }) };
+            self.acknowledged(ack);
+        }
+        tracing::info!(feed = %self.feed.feed, %generation, "a new generation is behind the feed");
+        self.insist(Word::OpenGeneration(generation)).await?;
+        self.feed.generation = generation;
+        self.progress.forget_floors();
+        Ok(())
+    }
+
+    async fn remember_gap(&mut self, gap: Gap) -> Result<(), FeedEnd> {
+        self.feed.status.gaps.fetch_add(1, Relaxed);
+        tracing::error!(
+            feed = %self.feed.feed, reason = ?gap.reason, lost = gap.lost,
+            "records were lost upstream before they could be read"
+        );
+        self.insist(Word::RecordGap(gap)).await
+    }
+
+    /// Tries until the ledger has answered, because going on without it would break a promise.
+    async fn insist(&mut self, word: Word) -> Result<(), FeedEnd> {
+        loop {
+            let Feed { feed, epoch, ledger, .. } = &self.feed;
+            let answer = match &word {
+                Word::OpenGeneration(generation) => ledger.open_generation(feed, *epoch, *generation).await,
+                Word::RecordGap(gap) => ledger.record_gap(feed, *epoch, gap).await,
+            };
+            match answer {
+                Ok(()) => return Ok(()),
+                Err(LedgerError::Stale { current }) => {
+                    return Err(FeedEnd::Displaced { cause: format!("the feed's epoch is {current} now") });
+                }
+                Err(error @ LedgerError::Unavailable { .. }) => self.wait_out(&error.to_string()).await?,
+            }
+        }
+    }
+
+    async fn wait_out(&mut self, error: &str) -> Result<(), FeedEnd> {
+        let wait = self.backoff.after_failure(rand::random());
+        self.trouble(FeedState::Retrying, error, "nothing is lost; reading goes on once this passes");
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            _ = self.stop.wait_for(|stopped| *stopped) => Err(FeedEnd::Stopped { drained: false }),
+        }
+    }
+
+    async fn keep_rejected(&mut self, rejected: Vec<Quarantined>) -> Result<(), FeedEnd> {
+        let count = rejected.len() as u64;
+        while let Err(error) = self.feed.quarantine.keep(rejected.clone()).await {
+            self.wait_out(&error.to_string()).await?;
+        }
+        self.feed.status.quarantined.fetch_add(count, Relaxed);
+        Ok(())
+    }
+
+    async fn hand_over(&mut self, batch: Batch, frames: Vec<Frames>) -> Result<(), FeedEnd> {
+        let number = self.progress.begin(batch.after, batch.seen);
+        for (index, frames) in frames.into_iter().enumerate() {
+            let lane = &self.feed.lanes[index];
+            self.feed.status.count(&lane.sink, |counts| {
+                counts.filtered += frames.filtered;
+                counts.sent += u64::from(frames.events);
+            });
+            if frames.events == 0 {
+                self.progress.resolve(index, number);
+                continue;
+            }
+            let receipt = Receipt::new(index, number, frames.events, self.ack_sender.clone());
+            let sent = async {
+                let permit = lane.window_for(frames.bytes.len()).await;
+                let parcel = Parcel { frames: frames.bytes, events: frames.events, permit, receipt };
+                lane.parcels.send(parcel).await
+            };
+            let delivered = tokio::select! {
+                sent = sent => sent.is_ok(),
+                _ = self.stop.wait_for(|stopped| *stopped) => false,
+            };
+            if !delivered {
+                return Err(FeedEnd::Stopped { drained: false });
+            }
+        }
+        self.report(0);
+        Ok(())
+    }
+
+    fn failed(&mut self, error: &SourceError) -> Result<(), FeedEnd> {
+        let (state, wait, remedy) = match error.remedy() {
+            Remedy::StopAndReassess => return Err(FeedEnd::Displaced { cause: error.to_string() }),
+            Remedy::RetryAfter(wait) => {
+                (FeedState::Retrying, wait, "none needed: upstream told us when to go on".into())
+            }
+            Remedy::Reconnect => {
+                let wait = self.backoff.after_failure(rand::random());
+                (FeedState::Retrying, wait, "none yet: connecting again by itself".into())
+            }
+            Remedy::HoldForOperator(remedy) => (FeedState::Held, OPERATOR_PROBE, remedy),
+        };
+        self.trouble(state, &error.to_string(), &remedy);
+        self.not_before = Some(Instant::now() + wait.max(Duration::from_millis(1)));
+        Ok(())
+    }
+
+    fn trouble(&self, state: FeedState, error: &str, remedy: &str) {
+        let problem = Problem { at: self.feed.clock.now(), error: error.to_owned(), remedy: remedy.to_owned() };
+        if self.feed.status.troubled(state, problem) {
+            tracing::warn!(feed = %self.feed.feed, error, remedy, "feed is in trouble, trying on");
+        }
+    }
+
+    /// Stops reading and waits for what is in flight. Returns whether all of it was acknowledged in time.
+    async fn drain(&mut self) -> bool {
+        let deadline = Instant::now() + DRAIN_GRACE;
+        while self.progress.in_flight() > 0 {
+            match timeout_at(deadline, self.acks.recv()).await {
+                Ok(Some(ack)) => self.acknowledged(ack),
+                Ok(None) | Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+fn gaps(entries: &[Entry]) -> Vec<Gap> {
+    let gaps = entries.iter().filter_map(|entry| match &entry.content {
+        Content::Gap(gap) => Some(gap.clone()),
+        Content::Records { .. } | Content::Unreadable { .. } => None,
+    });
+    gaps.collect()
+}

@@ -1,0 +1,252 @@
+//! A batch becomes frames: each record is normalised once, then routed, encoded and framed for every sink that wants it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::limits::REJECTED_SHARE_WARN_PERCENT;
+use super::quarantine::{Quarantined, Raw};
+use super::route::Route;
+use super::tap::{Tap, Tapped};
+use crate::clock::{Clock, Timestamp};
+use crate::encode::{Encoder, Facility, Header};
+use crate::event::batch::{Batch, Content, Coordinates, Entry, Position};
+use crate::event::{Event, EventId};
+use crate::ids::{Epoch, FeedId, Generation, SinkId};
+use crate::normalize::{self, Normalized, Normalizer, Origin};
+use crate::sinks::limits::WINDOW_BYTES;
+use crate::sinks::{Framing, Parcel, Stamp};
+
+/// One sink as a feed sees it.
+pub struct Lane {
+    pub sink: SinkId,
+    pub route: Route,
+    pub encoder: Encoder,
+    pub framing: Framing,
+    pub parcels: mpsc::Sender<Parcel>,
+    /// Bytes the sink may still hold unacknowledged.
+    pub window: Arc<Semaphore>,
+    /// The sink's cursor when the feed started.
+    pub committed: Option<Position>,
+}
+
+impl Lane {
+    /// Waits until the sink has room for `bytes`. One parcel larger than the window takes all of it.
+    pub async fn window_for(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let share = u32::try_from(bytes.min(WINDOW_BYTES)).unwrap_or(u32::MAX);
+        self.window.clone().acquire_many_owned(share).await.ok()
+    }
+}
+
+/// What came of a batch.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// By lane.
+    pub frames: Vec<Frames>,
+    pub rejected: Vec<Quarantined>,
+    pub records: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Frames {
+    pub bytes: Bytes,
+    pub events: u32,
+    pub filtered: u64,
+}
+
+/// Turns batches of one feed into frames, with buffers that are used again.
+pub struct Preparer {
+    feed: FeedId,
+    clock: Clock,
+    tap: Tap,
+    normalizer: Normalizer,
+    payload: Vec<u8>,
+    /// Bytes of the last batch by lane: the next one is likely as large.
+    expected: Vec<usize>,
+}
+
+/// Frames of the batch at hand, by lane.
+struct Building {
+    bytes: Vec<u8>,
+    events: u32,
+    filtered: u64,
+}
+
+impl Preparer {
+    pub fn new(feed: FeedId, clock: Clock, tap: Tap) -> Self {
+        Self {
+            feed,
+            clock,
+            tap,
+            normalizer: Normalizer::new(),
+            payload: Vec::with_capacity(4096),
+            expected: Vec::new(),
+        }
+    }
+
+    pub fn prepare(&mut self, batch: &Batch, lanes: &mut [Lane], epoch: Epoch) -> Prepared {
+        self.expected.resize(lanes.len(), 0);
+        let mut out = Output {
+            building: self
+                .expected
+                .iter()
+                .map(|bytes| Building { bytes: Vec::with_capacity(bytes + bytes / 4), events: 0, filtered: 0 })
+                .collect(),
+            lanes,
+            // Where every lane but one is ahead, the sink has these events already.
+            after: &batch.after,
+            epoch,
+            feed: &self.feed,
+            payload: &mut self.payload,
+            tap: &self.tap,
+            rejected: Vec::new(),
+            records: 0,
+            now: self.clock.now(),
+        };
+        for entry in &batch.entries {
+            out.entry(entry, batch.generation, &mut self.normalizer);
+        }
+        let (building, rejected, records) = (out.building, out.rejected, out.records);
+        for (expected, built) in self.expected.iter_mut().zip(&building) {
+            *expected = built.bytes.len();
+        }
+        self.warn_if_many(rejected.len() as u64, records);
+        let frames = building
+            .into_iter()
+            .map(|built| Frames { bytes: built.bytes.into(), events: built.events, filtered: built.filtered })
+            .collect();
+        Prepared { frames, rejected, records }
+    }
+
+    fn warn_if_many(&self, rejected: u64, records: u64) {
+        if rejected > 1 && rejected * 100 > records * REJECTED_SHARE_WARN_PERCENT {
+            tracing::warn!(
+                feed = %self.feed, rejected, records,
+                "many records of one batch can't be read; they are in quarantine: has upstream changed its format?"
+            );
+        }
+    }
+}
+
+/// One batch on its way to the lanes.
+struct Output<'a> {
+    lanes: &'a mut [Lane],
+    building: Vec<Building>,
+    after: &'a Position,
+    epoch: Epoch,
+    feed: &'a FeedId,
+    payload: &'a mut Vec<u8>,
+    tap: &'a Tap,
+    rejected: Vec<Quarantined>,
+    records: u64,
+    now: Timestamp,
+}
+
+impl Output<'_> {
+    fn entry(&mut self, entry: &Entry, generation: Generation, normalizer: &mut Normalizer) {
+        match &entry.content {
+            Content::Records { shape, bytes } => {
+                let feed = self.feed;
+                let origin = origin(feed, Some(&entry.coordinates), entry.published);
+                normalizer.normalize(&origin, *shape, bytes, &mut |normalized| match normalized {
+                    Normalized::Event(event) => self.event(event, entry.published),
+                    Normalized::Rejected(rejected) => {
+                        self.records += 1;
+                        let reason = format!("{}; {}", rejected.reason, rejected.reason.remedy());
+                        self.reject(rejected.id, &entry.coordinates, rejected.index, reason, rejected.raw);
+                    }
+                });
+            }
+            Content::Gap(gap) => {
+                let feed = self.feed;
+                let origin = origin(feed, None, Some(self.now));
+                normalize::gap(&origin, &feed.part, generation, gap, |event| self.event(event, None));
+            }
+            Content::Unreadable { reason, bytes } => {
+                self.records += 1;
+                let id = EventId::of_record(&self.feed.tenant, &self.feed.source, &entry.coordinates, 0);
+                self.reject(id, &entry.coordinates, None, reason.clone(), bytes);
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, published: Option<Timestamp>) {
+        self.records += 1;
+        let hex = event.id.to_hex();
+        let id = std::str::from_utf8(&hex).expect("hexadecimal digits are ASCII");
+        let head = Header::of(event);
+        let stamp = Stamp {
+            tenant: event.tenant.as_str(),
+            source: event.source.as_str(),
+            feed: self.feed,
+            epoch: self.epoch,
+            id,
+            record: event.index,
+            time: head.time.or(published).unwrap_or(self.now),
+            kind: event.kind.as_written(),
+            finding: head.facility == Facility::Alert,
+            severity: head.severity,
+        };
+        for (lane, built) in self.lanes.iter_mut().zip(&mut self.building) {
+            let has_it = lane.committed.as_ref().is_some_and(|at| is_log(at) && at.reaches(self.after));
+            if has_it {
+                continue;
+            }
+            if !lane.route.wants(event) {
+                built.filtered += 1;
+                continue;
+            }
+            self.payload.clear();
+            lane.encoder.encode(event, self.payload);
+            lane.framing.frame(&stamp, self.payload, &mut built.bytes);
+            built.events += 1;
+        }
+        if self.tap.watched() {
+            self.show(event, &stamp);
+        }
+    }
+
+    fn show(&self, event: &Event<'_>, stamp: &Stamp<'_>) {
+        self.tap.show(Tapped {
+            id: stamp.id.to_owned(),
+            feed: self.feed.clone(),
+            kind: stamp.kind.to_owned(),
+            class: event.class.name(),
+            time: stamp.time,
+            severity: event.severity.name(),
+            record: Bytes::copy_from_slice(event.raw),
+        });
+    }
+
+    fn reject(&mut self, id: EventId, coordinates: &Coordinates, record: Option<u32>, reason: String, raw: &[u8]) {
+        self.rejected.push(Quarantined {
+            at: self.now.to_microsoft(),
+            feed: self.feed.to_string(),
+            epoch: self.epoch.0,
+            id: String::from_utf8_lossy(&id.to_hex()).into_owned(),
+            coordinates: in_words(coordinates),
+            record,
+            reason,
+            raw: Raw::of(raw),
+        });
+    }
+}
+
+fn origin<'o>(feed: &'o FeedId, coordinates: Option<&'o Coordinates>, published: Option<Timestamp>) -> Origin<'o> {
+    Origin { tenant: &feed.tenant, source: &feed.source, coordinates, published }
+}
+
+/// Only log positions can tell that a sink has a whole batch: an object's batch may hold versions it has not.
+fn is_log(position: &Position) -> bool {
+    matches!(position, Position::Log(_))
+}
+
+fn in_words(coordinates: &Coordinates) -> String {
+    match coordinates {
+        Coordinates::Log { generation, partition, sequence } => {
+            format!("generation {generation}, partition {partition}, sequence {sequence}")
+        }
+        Coordinates::Object { id, version } => format!("object {id}, updated {}", version.updated),
+    }
+}

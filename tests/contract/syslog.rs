@@ -1,0 +1,198 @@
+//! Syslog over TCP: a parcel is acknowledged only after the receiver's application has read it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use siemgate::clock::Timestamp;
+use siemgate::ids::{Epoch, FeedId};
+use siemgate::simulator::receiver::{Behaviour, Options, Receiver};
+use siemgate::sinks::status::{SinkStatus, State};
+use siemgate::sinks::{self, Ack, Config, Parcel, Receipt, Stamp};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+const BOUND: Duration = Duration::from_secs(30);
+
+/// A running sink and the ends a feed would hold.
+struct Sink {
+    parcels: mpsc::Sender<Parcel>,
+    acks: mpsc::Receiver<Ack>,
+    ack_sender: mpsc::Sender<Ack>,
+    status: Arc<SinkStatus>,
+    stop: watch::Sender<bool>,
+    config: Config,
+    tasks: JoinSet<()>,
+    sent: u64,
+}
+
+impl Sink {
+    fn to(address: std::net::SocketAddr) -> Self {
+        let config = serde_json::json!({"kind": "syslog", "address": address.to_string(), "structured_data": true});
+        let config: Config = serde_json::from_value(config).unwrap();
+        let (parcels, queue) = mpsc::channel(64);
+        let (ack_sender, acks) = mpsc::channel(10_000);
+        let (stop, stopped) = watch::channel(false);
+        let status = Arc::new(SinkStatus::default());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(sinks::run(config.clone(), queue, status.clone(), stopped));
+        Self { parcels, acks, ack_sender, status, stop, config, tasks, sent: 0 }
+    }
+
+    /// Sends one parcel of ten frames.
+    async fn send(&mut self) {
+        let feed: FeedId = "contoso/hub/0".parse().unwrap();
+        let mut frames = Vec::new();
+        for record in 0..10 {
+            let id = format!("{:032x}", self.sent * 10 + u64::from(record));
+            let stamp = Stamp {
+                tenant: "contoso",
+                source: "hub",
+                feed: &feed,
+                epoch: Epoch(1),
+                id: &id,
+                record,
+                time: Timestamp::from_millis(1_893_456_000_000),
+                kind: "DeviceProcessEvents",
+                finding: false,
+                severity: 6,
+            };
+            self.config.framing().frame(&stamp, b"CEF:0|Microsoft|Defender XDR|1.0|a|b|1|msg=x\\ny", &mut frames);
+        }
+        let receipt = Receipt::new(0, self.sent, 10, self.ack_sender.clone());
+        self.sent += 1;
+        let parcel = Parcel { frames: Bytes::from(frames), events: 10, permit: None, receipt };
+        timeout(BOUND, self.parcels.send(parcel)).await.expect("the sink takes parcels").unwrap();
+    }
+
+    async fn acknowledged(&mut self) -> Ack {
+        timeout(BOUND, self.acks.recv()).await.expect("an acknowledgement comes in time").unwrap()
+    }
+
+    async fn in_trouble(&self) {
+        let trouble = async {
+            while self.status.state() != State::Retrying {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(BOUND, trouble).await.expect("the sink notices");
+    }
+
+    async fn end(mut self) {
+        self.stop.send_replace(true);
+        timeout(BOUND, async { while self.tasks.join_next().await.is_some() {} }).await.expect("the sink ends");
+    }
+}
+
+#[tokio::test]
+async fn every_event_is_one_record_and_is_acknowledged_in_order() {
+    let receiver = Receiver::start(Options::default()).await.unwrap();
+    let mut sink = Sink::to(receiver.address());
+    for _ in 0..50 {
+        sink.send().await;
+    }
+    for batch in 0..50 {
+        assert_eq!(sink.acknowledged().await, Ack { lane: 0, batch, events: 10 });
+    }
+    let tally = receiver.tally();
+    assert_eq!((tally.total.distinct, tally.total.duplicates, tally.malformed), (500, 0, 0));
+    assert_eq!(sink.status.assurance(), "A2");
+    assert_eq!(sink.status.in_flight.load(Relaxed), 0);
+    sink.end().await;
+}
+
+#[tokio::test]
+async fn a_frozen_receiver_acknowledges_nothing() {
+    let receiver = Receiver::start(Options::default()).await.unwrap();
+    let mut sink = Sink::to(receiver.address());
+    sink.send().await;
+    sink.acknowledged().await;
+    receiver.behave(Behaviour::Freeze);
+    for _ in 0..20 {
+        sink.send().await;
+    }
+    sink.in_trouble().await;
+    assert!(sink.acks.try_recv().is_err(), "the kernel took the bytes, but nobody read them");
+    receiver.behave(Behaviour::Read);
+    for batch in 1..21 {
+        assert_eq!(sink.acknowledged().await.batch, batch);
+    }
+    assert_eq!(receiver.tally().total.distinct, 210);
+    sink.end().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_goes_away_costs_duplicates_but_no_event() {
+    let receiver = Receiver::start(Options::default()).await.unwrap();
+    let mut sink = Sink::to(receiver.address());
+    for round in 0..3 {
+        for _ in 0..10 {
+            sink.send().await;
+        }
+        receiver.behave(Behaviour::Refuse);
+        sink.send().await;
+        sink.in_trouble().await;
+        receiver.behave(Behaviour::Read);
+        for batch in 0..11 {
+            assert_eq!(sink.acknowledged().await.batch, round * 11 + batch);
+        }
+    }
+    let tally = receiver.tally();
+    assert_eq!((tally.total.distinct, tally.malformed), (330, 0));
+    sink.end().await;
+}
+
+/// A receiver that never closes its side can't confirm anything, so the weaker level is used and shown.
+#[tokio::test]
+async fn a_receiver_that_ignores_a_half_close_is_served_at_the_weaker_level() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut peers = JoinSet::new();
+    peers.spawn(async move {
+        let mut open = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = vec![0; 1 << 16];
+            while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+            open.push(stream);
+        }
+    });
+    let mut sink = Sink::to(address);
+    sink.send().await;
+    let settled = async {
+        while sink.status.assurance().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(BOUND, settled).await.expect("the probe ends");
+    assert_eq!(sink.status.assurance(), "A1");
+    sink.end().await;
+}
+
+/// The close of a receiver that dies crosses our half-close: its end-of-stream must not count as a confirmation.
+#[tokio::test]
+async fn a_close_before_the_last_bytes_were_read_is_no_confirmation() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut peers = JoinSet::new();
+    peers.spawn(async move {
+        // The probe is answered properly.
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_eq!(stream.read(&mut [0; 16]).await.unwrap(), 0);
+        drop(stream);
+        loop {
+            // Closing at once, with nothing read, makes an end-of-stream that comes before our bytes.
+            let (stream, _) = listener.accept().await.unwrap();
+            drop(stream);
+        }
+    });
+    let mut sink = Sink::to(address);
+    sink.send().await;
+    sink.in_trouble().await;
+    assert!(sink.acks.try_recv().is_err());
+    sink.end().await;
+}
