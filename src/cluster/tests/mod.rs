@@ -1,7 +1,9 @@
 //! Tests of the control plane as a whole, beside those of its parts.
 
+mod codec;
 mod commands;
 mod crash;
+mod durability;
 mod invariants;
 mod plane;
 mod rules;

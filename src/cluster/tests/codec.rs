@@ -1,0 +1,214 @@
+//! Persisted bytes: what is written reads back, what was ever written stays readable, what is newer stops the node.
+//!
+//! After adding to a format, `SIEMGATE_FIXTURES=write` adds the new bytes; bytes that are there are never rewritten.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use openraft::{BasicNode, CommittedLeaderId, EntryPayload};
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::commands::{
+    any_command, any_history, at, commit, credential_key, declare, delete, feed, gap, log_position, objects_position,
+    part, seen, sink_key, source_id, tenant_id, world,
+};
+use super::sim_disk::SimDisk;
+use crate::cluster::codec::{
+    AppliedTo, CodecError, ENTRY_VERSION, FrameBody, Identity, Opening, SnapshotHead, decode_applied, decode_frame,
+    decode_identity, decode_snapshot, encode_applied, encode_frame, encode_identity, encode_snapshot, parts_of,
+};
+use crate::cluster::command::Command;
+use crate::cluster::disk::Disk;
+use crate::cluster::state::ControlState;
+use crate::cluster::types::{Batch, Entry, LogId, Membership, StoredMembership, Vote};
+use crate::cluster::{ClusterError, Settings, data_dir, frame};
+use crate::ids::{Epoch, Generation, NodeId};
+use crate::wire::cluster::v1 as pb;
+
+const SEGMENT_BYTES: u64 = 1 << 20;
+
+fn log_id(term: u64, index: u64) -> LogId {
+    LogId::new(CommittedLeaderId::new(term, 3), index)
+}
+fn membership() -> Membership {
+    let nodes = [1, 2, 3].map(|node| (node, BasicNode::new(format!("node-{node}:7444"))));
+    Membership::new(vec![BTreeSet::from([1]), BTreeSet::from([1, 2, 3])], BTreeMap::from(nodes))
+}
+
+/// Every command there is, and every kind of value in one.
+fn commands() -> Vec<Command> {
+    let mut all = world();
+    all.extend([
+        Command::RetireFeeds { tenant: tenant_id(), source: source_id(), parts: vec![part(1)] },
+        Command::Assign { feed: feed(0), node: NodeId(3), at: at(7) },
+        Command::OpenGeneration { feed: feed(0), epoch: Epoch(1), generation: Generation(1_700_000_000_123) },
+        commit(3, 1, 1_700_000_000_123, vec![(0, log_position(-1)), (1, objects_position(5))])
+            .seeing(vec![seen(5, 9), seen(6, 0)])
+            .command(),
+        Command::RecordGap { feed: feed(0), epoch: Epoch(1), gap: gap(12), at: at(8) },
+        declare([2]),
+        Command::Release { feed: feed(2), epoch: Epoch(0) },
+        delete(sink_key(7)),
+        delete(credential_key()),
+    ]);
+    all
+}
+fn state() -> ControlState {
+    let mut state = ControlState::default();
+    for command in commands() {
+        state.apply(command);
+    }
+    state
+}
+fn frames() -> Vec<(&'static str, FrameBody)> {
+    let entry = |index, payload| Entry { log_id: log_id(2, index), payload };
+    let opening = |vote, purged, last| {
+        FrameBody::Opening(Opening { cluster: [0xC1; 16], node: NodeId(3), segment: 17, vote, purged, last })
+    };
+    vec![
+        ("frame-opening-empty", opening(None, None, None)),
+        ("frame-opening", opening(Some(Vote::new_committed(2, 3)), Some(log_id(1, 4)), Some(log_id(2, 9)))),
+        ("frame-blank", FrameBody::Entries(vec![entry(1, EntryPayload::Blank)])),
+        ("frame-membership", FrameBody::Entries(vec![entry(2, EntryPayload::Membership(membership()))])),
+        ("frame-commands", FrameBody::Entries(vec![entry(3, EntryPayload::Normal(Batch(commands())))])),
+        ("frame-vote", FrameBody::Vote(Vote::new(5, 3))),
+        ("frame-truncate", FrameBody::Truncate { since: 8 }),
+        ("frame-purge", FrameBody::Purge { upto: log_id(1, 4) }),
+    ]
+}
+fn snapshot() -> (SnapshotHead, ControlState) {
+    let state = state();
+    let digest = parts_of(&state).fold(0, |sum: u128, part| sum.wrapping_add(part.digest()));
+    let membership = StoredMembership::new(Some(log_id(1, 0)), membership());
+    (SnapshotHead { id: "2-3-9".into(), applied: AppliedTo { last: Some(log_id(2, 9)), membership, digest } }, state)
+}
+fn identity() -> Identity {
+    Identity { cluster: [0xC1; 16], node: NodeId(3), formed: true }
+}
+
+fn fixture(name: &str, now: &[u8]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/cluster/fixtures").join(format!("{name}.v1.bin"));
+    let writing = std::env::var("SIEMGATE_FIXTURES").is_ok_and(|mode| mode == "write");
+    if writing && !Path::new(&path).exists() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, now).unwrap();
+    }
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn bytes_of_version_one_read_as_they_always_did_and_are_still_written() {
+    for (name, body) in frames() {
+        let bytes = encode_frame(Some(&log_id(2, 6)), &body);
+        let kept = fixture(name, &bytes);
+        assert_eq!(decode_frame(&kept).unwrap(), (Some(log_id(2, 6)), body), "{name}");
+        assert_eq!(bytes, kept, "{name}");
+    }
+    let (head, state) = snapshot();
+    let bytes = encode_snapshot(&head, &state);
+    let kept = fixture("snapshot", &bytes);
+    assert_eq!(decode_snapshot(&kept).unwrap(), (head.clone(), state));
+    assert_eq!(bytes, kept);
+
+    let kept = fixture("applied", &encode_applied(&head.applied));
+    assert_eq!((decode_applied(&kept).unwrap(), encode_applied(&head.applied)), (head.applied, kept.clone()));
+    let kept = fixture("identity", &encode_identity(&identity()));
+    assert_eq!((decode_identity(&kept).unwrap(), encode_identity(&identity())), (identity(), kept.clone()));
+
+    let segment = frame::encode(17, 4_096, b"a frame of the log");
+    let kept = fixture("segment-frame", &segment);
+    assert_eq!(frame::decode(17, 4_096, &kept).unwrap(), b"a frame of the log");
+    assert_eq!(segment, kept);
+}
+
+#[test]
+fn the_sample_holds_every_part_a_state_has() {
+    let state = state();
+    let standing = state.feed(&feed(0)).unwrap();
+    assert!(!standing.cursors.is_empty() && !standing.gaps.is_empty() && !standing.seen.is_empty());
+    assert!(state.tombstone(&feed(1)).is_some() && state.counters().revision > 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_entry_reads_back_as_it_was_written(commands in prop::collection::vec(any_command(), 0..5)) {
+        let entry = Entry { log_id: log_id(1, 1), payload: EntryPayload::Normal(Batch(commands)) };
+        let body = FrameBody::Entries(vec![entry]);
+        prop_assert_eq!(decode_frame(&encode_frame(None, &body)).unwrap(), (None, body));
+    }
+
+    #[test]
+    fn every_state_reads_back_as_it_was_written(history in any_history()) {
+        let mut state = ControlState::default();
+        for command in history {
+            state.apply(command);
+        }
+        let digest = parts_of(&state).fold(0, |sum: u128, part| sum.wrapping_add(part.digest()));
+        let head = SnapshotHead { id: "x".into(), applied: AppliedTo { digest, ..AppliedTo::default() } };
+        prop_assert_eq!(decode_snapshot(&encode_snapshot(&head, &state)).unwrap(), (head, state));
+    }
+
+    #[test]
+    fn bytes_of_any_kind_are_refused_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode_frame(&bytes);
+        let _ = decode_applied(&bytes);
+        let _ = decode_identity(&bytes);
+        prop_assert!(decode_snapshot(&bytes).is_err());
+    }
+}
+
+/// A log whose last frame holds these bytes.
+fn open_with(payload: &[u8]) -> Result<(), ClusterError> {
+    let disk = SimDisk::default();
+    let settings = Settings::new("/simulated", NodeId(1));
+    let open = |disk: SimDisk| {
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        data_dir::open_log(&disk, &settings, SEGMENT_BYTES).map(drop)
+    };
+    open(disk.clone()).unwrap();
+    let mut files = disk.files();
+    let segment = files.get_mut("log/0000000000000001.log").unwrap();
+    segment.extend(frame::encode(1, segment.len() as u64, payload));
+    open(SimDisk::of(&files))
+}
+fn entry_of(commands: Vec<pb::Command>, version: u32) -> Vec<u8> {
+    let payload = Some(pb::entry::Payload::Commands(pb::CommandBatch { commands }));
+    let id = Some(pb::LogId { term: 1, node: 1, index: 0 });
+    let entries = pb::Entries { entries: vec![pb::Entry { id, version, payload }] };
+    pb::Frame { committed: None, body: Some(pb::frame::Body::Entries(entries)) }.encode_to_vec()
+}
+
+#[test]
+fn a_node_that_meets_what_it_does_not_know_stops_and_says_so() {
+    let known = pb::Command { kind: Some(pb::command::Kind::Release(pb::Release { feed: "a/b/0".into(), epoch: 1 })) };
+    open_with(&entry_of(vec![known.clone()], ENTRY_VERSION)).unwrap();
+
+    let newer = open_with(&entry_of(vec![known.clone()], ENTRY_VERSION + 1)).unwrap_err();
+    assert!(matches!(&newer, ClusterError::Newer { what } if what.contains("version 2")), "{newer}");
+
+    // The command number 500, as a newer version would write it: this one sees a command without a kind.
+    let unknown = pb::Command::decode([0xA2, 0x1F, 0x01, 0x00].as_slice()).unwrap();
+    let newer = open_with(&entry_of(vec![known, unknown], ENTRY_VERSION)).unwrap_err();
+    assert!(matches!(newer, ClusterError::Newer { .. }) && newer.to_string().contains("newer version"), "{newer}");
+
+    let unknown_frame = pb::Frame { committed: None, body: None }.encode_to_vec();
+    assert!(matches!(open_with(&unknown_frame), Err(ClusterError::Newer { .. })));
+    assert!(matches!(open_with(b"\xFF\xFF"), Err(ClusterError::Damaged { .. })));
+}
+
+#[test]
+fn a_snapshot_of_a_newer_version_or_with_a_part_too_few_is_refused() {
+    let (head, state) = snapshot();
+    let wrong = SnapshotHead { applied: AppliedTo { digest: 1, ..head.applied.clone() }, ..head.clone() };
+    assert!(matches!(decode_snapshot(&encode_snapshot(&wrong, &state)), Err(CodecError::Malformed { .. })));
+    let bytes = encode_snapshot(&head, &state);
+    let header = pb::SnapshotHeader::decode_length_delimited(bytes.as_slice()).unwrap();
+    let newer = pb::SnapshotHeader { version: 2, ..header }.encode_length_delimited_to_vec();
+    let hash = ring::digest::digest(&ring::digest::SHA256, &newer);
+    let newer = [newer.as_slice(), hash.as_ref()].concat();
+    assert!(matches!(decode_snapshot(&newer), Err(CodecError::Newer { .. })));
+}
