@@ -1,5 +1,7 @@
 //! The command tree: what people type, and the one function that each command is. No logic lives here.
 
+pub mod normalize;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -16,6 +18,8 @@ pub struct Cli {
 enum Command {
     /// Shows the version of this program.
     Version,
+    /// Turns Microsoft security records into lines for a SIEM.
+    Normalize(normalize::Args),
 }
 
 /// Runs the one command that was typed and says how it ended: 0 it worked, 1 it failed, 2 it was typed wrong.
@@ -23,6 +27,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Command::Version => ExitCode::SUCCESS,
+        Command::Normalize(args) => normalize::main(&args).unwrap_or(ExitCode::FAILURE),
     }
 }
 
