@@ -103,7 +103,7 @@ mod tests {
                 Next::TooLong { piece, is_last } => {
                     long += piece.len();
                     if is_last {
-                        all.push(format!("long {long}"));
+                        all.push(format!("long {}", std::mem::take(&mut long)));
                     }
                 }
                 Next::Pause => assert!(lines.buffer.len() <= LINE_BYTES_MAX + READ_BYTES),
