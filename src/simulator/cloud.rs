@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::entra::directory::Directories;
 use super::entra::token::TokenKey;
 use super::event_hubs::Namespace;
 use super::faults::FaultBook;
+use super::graph::Shelves;
 use super::graph::objects::Object;
 use super::graph::quota::Quota;
-use super::graph::{Collection, Shelves};
 use super::history::History;
 use super::settings::{GraphSettings, Tenant};
+use super::workload::Collection;
 use crate::clock::{Clock, Timestamp};
 
 /// One simulated cloud. Each lock is held for one request's short look and never across an await.
@@ -33,7 +35,9 @@ pub struct Cloud {
     pub history: Option<Arc<History>>,
     pub counters: Counters,
     /// Whether the workload waits.
-    pub paused: tokio::sync::watch::Sender<bool>,
+    pub paused: watch::Sender<bool>,
+    /// Whether the workload has produced all that it ever will.
+    pub finished: watch::Sender<bool>,
 }
 
 impl Cloud {
@@ -47,12 +51,14 @@ impl Cloud {
 
     /// Stores a version of an object, seen by readers from `visible_after` on, and writes it to the history.
     pub fn put(&self, tenant: &Tenant, collection: Collection, object: Object, visible_after: Timestamp) {
-        if let Some(history) = &self.history {
-            history.object(tenant, collection, &object, visible_after);
-        }
-        self.counters.changes.fetch_add(1, Ordering::Relaxed);
+        let told = object.clone();
         let mut shelves = self.shelves.lock();
         shelves.entry(tenant.directory.clone()).or_default().of(collection).put(object, visible_after);
+        drop(shelves);
+        self.counters.changes.fetch_add(1, Ordering::Relaxed);
+        if let Some(history) = &self.history {
+            history.object(tenant, collection, &told, visible_after, self.clock.now());
+        }
     }
 }
 
@@ -82,5 +88,10 @@ impl Counters {
             _ => &self.graph_refused,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn message(&self, records: u64) {
+        self.records.fetch_add(records, Ordering::Relaxed);
+        self.messages.fetch_add(1, Ordering::Relaxed);
     }
 }

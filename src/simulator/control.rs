@@ -74,6 +74,10 @@ pub enum Fault {
     AmqpBusy {
         seconds: u64,
     },
+    /// Events reach readers only so long after their arrival; zero ends it.
+    DelayEvents {
+        millis: u64,
+    },
     /// Deletes the tenant's hub and creates it anew, empty.
     RecreateHub {
         tenant: String,
@@ -134,11 +138,11 @@ async fn state(State(cloud): State<Arc<Cloud>>) -> Response {
 impl Cloud {
     /// Makes a fault and says what was chosen, where the fault left a choice.
     pub fn make(&self, fault: &Fault) -> Result<Value, ControlError> {
-        let told = self.apply(fault)?;
-        tracing::info!(fault = ?fault, "a fault is made");
         if let Some(history) = &self.history {
             history.fault(fault, self.clock.now());
         }
+        let told = self.apply(fault)?;
+        tracing::info!(fault = ?fault, "a fault is made");
         Ok(told)
     }
 
@@ -179,6 +183,7 @@ impl Cloud {
             Fault::DisconnectAmqp
             | Fault::CloseAmqp
             | Fault::AmqpBusy { .. }
+            | Fault::DelayEvents { .. }
             | Fault::RecreateHub { .. }
             | Fault::DetachReaders { .. }
             | Fault::PassRetention { .. }
@@ -193,6 +198,7 @@ impl Cloud {
             Fault::DisconnectAmqp => namespace.disconnect_all(),
             Fault::CloseAmqp => namespace.close_all(),
             Fault::AmqpBusy { seconds } => namespace.throttle(Duration::from_secs(*seconds)),
+            Fault::DelayEvents { millis } => namespace.delay_events(Duration::from_millis(*millis)),
             Fault::RecreateHub { tenant } => namespace.recreate_hub(&self.tenant(tenant)?.hub.name)?,
             Fault::DetachReaders { tenant } => namespace.detach_all(&self.tenant(tenant)?.hub.name)?,
             Fault::AddPartitions { tenant, count } => {
@@ -250,7 +256,7 @@ impl Cloud {
         Ok(())
     }
 
-    fn partitions(&self, hub: &str) -> Vec<PartitionState> {
+    pub fn partitions(&self, hub: &str) -> Vec<PartitionState> {
         (0..).map_while(|partition| self.namespace.partition_state(hub, partition).ok()).collect()
     }
 
@@ -279,6 +285,7 @@ impl Cloud {
             "collections": collections,
             "counters": self.counters,
             "paused": *self.paused.borrow(),
+            "finished": *self.finished.borrow(),
             "faults_in_force": self.faults.lock().in_force(),
         })
     }

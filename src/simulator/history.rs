@@ -10,11 +10,12 @@ use ring::digest::{SHA256, digest};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::event_hubs::Appended;
-use super::graph::Collection;
 use super::graph::objects::Object;
 use super::settings::{Tenant, hex};
+use super::workload::Collection;
 use crate::clock::Timestamp;
 
 /// An append-only file. Each line is handed to the system whole, so a reader never meets half of one for long.
@@ -29,37 +30,43 @@ impl History {
     }
 
     /// A message that became part of a hub.
-    pub fn message(&self, appended: &Appended<'_>) {
+    pub fn message(&self, appended: &Appended<'_>, now: Timestamp) {
+        let records = Records::of(appended.body);
         self.line(&json!({
             "kind": "produced",
-            "source": "stream",
-            "hub": appended.hub,
-            "partition": appended.partition,
+            "at": now.nanos(),
+            "stream": format!("{}/{}", appended.hub, appended.partition),
             "generation": appended.created_at.millis(),
+            "partition": appended.partition.to_string(),
             "sequence": appended.sequence,
-            "records": records_in(appended.body),
-            "sha256": hex(digest(&SHA256, appended.body).as_ref()),
+            "records": records.count,
+            "sha256": records.sha256,
         }));
     }
 
     /// A version of an object that readers see from `visible_after` on.
-    pub fn object(&self, tenant: &Tenant, collection: Collection, object: &Object, visible_after: Timestamp) {
+    pub fn object(
+        &self,
+        tenant: &Tenant,
+        collection: Collection,
+        object: &Object,
+        visible_after: Timestamp,
+        now: Timestamp,
+    ) {
         self.line(&json!({
             "kind": "produced",
-            "tenant": tenant.name,
-            "collection": match collection {
-                Collection::Incidents => "incidents",
-                Collection::Alerts => "alerts",
-            },
-            "id": object.id,
+            "at": now.nanos(),
+            "stream": format!("{}/{}", tenant.name, collection.name()),
+            "object": object.id,
             "updated": object.updated.to_microsoft(),
-            "visible": visible_after.to_microsoft(),
+            "visible": visible_after.nanos(),
         }));
     }
 
-    /// A fault that was asked for.
+    /// A fault that is about to be made.
     pub fn fault(&self, fault: &impl Serialize, now: Timestamp) {
-        self.line(&json!({"kind": "fault", "at": now.to_microsoft(), "fault": fault}));
+        let details = json!(fault);
+        self.line(&json!({"kind": "fault", "at": now.nanos(), "what": details["fault"], "details": details}));
     }
 
     fn line(&self, line: &serde_json::Value) {
@@ -72,13 +79,37 @@ impl History {
     }
 }
 
-/// How many records a message holds: the elements of `records`, or one when it is something else.
-fn records_in(body: &[u8]) -> usize {
-    #[derive(Deserialize)]
-    struct Message {
-        records: Vec<IgnoredAny>,
+/// The records of a message, as the checker counts them.
+#[derive(Debug, PartialEq, Eq)]
+struct Records {
+    count: usize,
+    /// One digest a record; empty where the records' bytes can't be told apart.
+    sha256: Vec<String>,
+}
+
+impl Records {
+    /// The elements of `records`; a body that has none counts as one record.
+    fn of(body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Whole<'a> {
+            #[serde(borrow)]
+            records: Vec<&'a RawValue>,
+        }
+        #[derive(Deserialize)]
+        struct Counted {
+            records: Vec<IgnoredAny>,
+        }
+        let sha256 = |bytes: &[u8]| hex(digest(&SHA256, bytes).as_ref());
+        if let Ok(Whole { records }) = serde_json::from_slice(body) {
+            let sha256: Vec<_> = records.iter().map(|record| sha256(record.get().as_bytes())).collect();
+            return Self { count: records.len(), sha256 };
+        }
+        // A record with invalid UTF-8 is still a record, though it has no text.
+        match serde_json::from_slice::<Counted>(body) {
+            Ok(counted) => Self { count: counted.records.len(), sha256: Vec::new() },
+            Err(_) => Self { count: 1, sha256: vec![sha256(body)] },
+        }
     }
-    serde_json::from_slice::<Message>(body).map_or(1, |message| message.records.len())
 }
 
 #[cfg(test)]
@@ -94,24 +125,22 @@ mod tests {
         let path = folder.path().join("history");
         let history = History::open(&path).unwrap();
         let body = Bytes::from_static(br#"{"records":[{"a":1},{"a":2}]}"#);
-        history.message(&Appended {
-            hub: "h",
-            created_at: Timestamp::from_millis(5),
-            partition: 1,
-            sequence: 7,
-            body: &body,
-        });
+        let created_at = Timestamp::from_millis(5);
+        let appended = Appended { hub: "h", created_at, partition: 1, sequence: 7, body: &body };
+        history.message(&appended, Timestamp::from_nanos(9));
         let text = std::fs::read_to_string(&path).unwrap();
         let line: Value = serde_json::from_str(text.trim_end()).unwrap();
-        let expected = json!({"kind": "produced", "source": "stream", "hub": "h", "partition": 1, "generation": 5,
-            "sequence": 7, "records": 2, "sha256": hex(digest(&SHA256, &body).as_ref())});
+        let sha256 = [&b"{\"a\":1}"[..], b"{\"a\":2}"].map(|record| hex(digest(&SHA256, record).as_ref()));
+        let expected = json!({"kind": "produced", "at": 9, "stream": "h/1", "generation": 5, "partition": "1",
+            "sequence": 7, "records": 2, "sha256": sha256});
         assert_eq!(line, expected);
     }
 
     #[test]
     fn a_body_that_is_no_list_of_records_counts_as_one() {
-        assert_eq!(records_in(b"{\"records\":[1,[2,3],{\"records\":[]}]}"), 3);
-        assert_eq!(records_in(b"{\"records\":["), 1);
-        assert_eq!(records_in(b"\xff"), 1);
+        assert_eq!(Records::of(b"{\"records\":[1,[2,3],{\"records\":[]}]}").count, 3);
+        assert_eq!(Records::of(b"{\"records\":[\"\xff\",2]}"), Records { count: 2, sha256: Vec::new() });
+        assert_eq!(Records::of(b"{\"records\":[").count, 1);
+        assert_eq!(Records::of(b"\xff").count, 1);
     }
 }

@@ -5,11 +5,13 @@
 mod access;
 mod cloud;
 mod control;
+mod drive;
 mod entra;
 pub mod event_hubs;
 mod faults;
 mod graph;
 mod history;
+mod pace;
 pub mod receiver;
 mod settings;
 pub mod workload;
@@ -18,6 +20,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -25,13 +28,13 @@ use axum::serve::ListenerExt;
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::access::{Access, Addresses, TenantAccess};
 pub use self::control::{ControlError, Fault};
 pub use self::faults::{Poison, Target};
-pub use self::graph::Collection;
 pub use self::settings::{
     App, GraphSettings, Hub, NaturalOrder, PARTITIONS, Ports, Settings, TENANTS_MAX, Tenant, WorkloadSettings,
 };
@@ -44,6 +47,7 @@ use self::faults::FaultBook;
 use self::graph::objects::{BadObject, Object};
 use self::graph::quota::Quota;
 use self::history::History;
+use self::workload::Collection;
 use crate::clock::{Clock, Timestamp};
 use crate::ids::TenantId;
 
@@ -87,6 +91,7 @@ pub async fn start(settings: Settings) -> Result<Running, SimulatorError> {
     let addresses = Addresses { http: http.1, control: control.1, amqp: amqp.1, amqps: amqps.1 };
     let SelfSigned { pem, server } = self_signed(&["127.0.0.1", "localhost"])?;
     let access = Access::new(&settings, addresses, &pem);
+    let (seed, workload) = (settings.seed, settings.workload.clone());
     let cloud = Arc::new(build(settings)?);
 
     let shutdown = CancellationToken::new();
@@ -102,7 +107,16 @@ pub async fn start(settings: Settings) -> Result<Running, SimulatorError> {
             }
         });
     }
+    tasks.spawn(drive::run(Arc::clone(&cloud), seed, workload, shutdown.clone()));
     Ok(Running { access, addresses, cloud, tasks, shutdown })
+}
+
+/// How much the workload has produced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Produced {
+    pub records: u64,
+    pub messages: u64,
+    pub changes: u64,
 }
 
 impl Running {
@@ -127,6 +141,24 @@ impl Running {
         let tenant = known.ok_or_else(|| SimulatorError::UnknownTenant(tenant.clone()))?;
         self.cloud.put(tenant, collection, Object::new(body)?, visible_after);
         Ok(())
+    }
+
+    /// What the workload has produced so far.
+    pub fn produced(&self) -> Produced {
+        let counters = &self.cloud.counters;
+        Produced {
+            records: counters.records.load(Ordering::Relaxed),
+            messages: counters.messages.load(Ordering::Relaxed),
+            changes: counters.changes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until the workload has produced all it was asked for; for ever, when it was asked for no total.
+    /// Cancel-safe.
+    pub async fn finished(&self) {
+        let mut finished = self.cloud.finished.subscribe();
+        // The sender lives in the cloud, which lives as long as `self`.
+        let _ = finished.wait_for(|finished| *finished).await;
     }
 
     /// Makes a fault, as the control endpoint does.
@@ -164,7 +196,8 @@ fn build(settings: Settings) -> Result<Cloud, SimulatorError> {
         namespace,
         history,
         counters: Counters::default(),
-        paused: tokio::sync::watch::Sender::new(settings.workload.paused),
+        paused: watch::Sender::new(settings.workload.paused),
+        finished: watch::Sender::new(false),
     })
 }
 
@@ -179,8 +212,10 @@ fn namespace(clock: &Clock, seed: u64, key: &Arc<TokenKey>, history: Option<Arc<
                 jwt_key.check(token, &[EVENT_HUBS_AUDIENCE], jwt_clock.now()).map_err(|why| why.to_string())?;
             Ok(Timestamp::from_millis(claims.exp.saturating_mul(1_000)))
         })),
-        observer: history
-            .map(|history| -> event_hubs::Observer { Box::new(move |appended| history.message(appended)) }),
+        observer: history.map(|history| -> event_hubs::Observer {
+            let clock = clock.clone();
+            Box::new(move |appended| history.message(appended, clock.now()))
+        }),
         ..Options::default()
     })
 }

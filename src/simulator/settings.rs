@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 
+use super::workload;
 use crate::clock::Clock;
 use crate::ids::{BadName, TenantId};
 
@@ -106,11 +107,23 @@ pub struct WorkloadSettings {
     pub changes_total: Option<u64>,
     /// Wait for `resume` before the first record.
     pub paused: bool,
+    /// How many messages each tenant makes once and then sends over and over; zero makes every message anew.
+    pub prepared: usize,
+    /// What the records and objects look like; the hub is the tenant's own.
+    pub options: workload::Options,
 }
 
 impl Default for WorkloadSettings {
     fn default() -> Self {
-        Self { records_per_second: 500, records_total: None, changes_per_second: 5, changes_total: None, paused: false }
+        Self {
+            records_per_second: 500,
+            records_total: None,
+            changes_per_second: 5,
+            changes_total: None,
+            paused: false,
+            prepared: 0,
+            options: workload::Options::default(),
+        }
     }
 }
 

@@ -27,29 +27,14 @@ use super::cloud::Cloud;
 use super::entra::directory::GRAPH_AUDIENCE;
 use super::entra::token::Claims;
 use super::faults::{Answer, Poison, Strike, Target};
+use super::workload::Collection;
 use crate::clock::Timestamp;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Collection {
-    Incidents,
-    Alerts,
-}
-
-impl Collection {
-    /// As the request path spells it.
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Incidents => "incidents",
-            Self::Alerts => "alerts_v2",
-        }
-    }
-
-    /// Either of these application permissions opens it.
-    const fn roles(self) -> [&'static str; 2] {
-        match self {
-            Self::Incidents => ["SecurityIncident.Read.All", "SecurityIncident.ReadWrite.All"],
-            Self::Alerts => ["SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All"],
-        }
+/// Either of these application permissions opens the collection.
+const fn roles(collection: Collection) -> [&'static str; 2] {
+    match collection {
+        Collection::Incidents => ["SecurityIncident.Read.All", "SecurityIncident.ReadWrite.All"],
+        Collection::Alerts => ["SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All"],
     }
 }
 
@@ -136,7 +121,7 @@ fn page(
     let omit = admitted.strike.omit_next_link || cloud.graph.omit_next_links;
     let next = next.filter(|_| !omit).map(|offset| link(query::continuation(collection, offset)));
     let list = List {
-        collection: collection.path().to_owned(),
+        collection: collection.name().to_owned(),
         expanded: query.expand_alerts,
         count: query.count.then_some(total),
         next,
@@ -176,7 +161,7 @@ async fn one(cloud: &Cloud, collection: Collection, id: &str, headers: &HeaderMa
             Some((alerts_within(shelves, &body, expand), body))
         });
         let (alerts, body) = found.ok_or_else(|| Refusal::NotFound { what: format!("'{id}'") })?;
-        Ok(render::entity(collection.path(), expand, alerts, &body))
+        Ok(render::entity(collection.name(), expand, alerts, &body))
     });
     call.answer(outcome)
 }
@@ -243,7 +228,7 @@ impl<'a> Call<'a> {
     /// Who asks, whether they may, whether they have requests left, and what faults meet them.
     async fn admit(&mut self, collection: Collection) -> Result<Admitted, Refusal> {
         let claims = self.claims()?;
-        let needed = collection.roles();
+        let needed = roles(collection);
         if !claims.roles.iter().any(|role| needed.contains(&role.as_str())) {
             return Err(Refusal::RoleMissing { needed, held: claims.roles });
         }

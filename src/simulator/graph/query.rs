@@ -6,10 +6,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::Collection;
 use super::filter::Filter;
 use super::objects::{Object, Shelf};
 use crate::simulator::settings::NaturalOrder;
+use crate::simulator::workload::Collection;
 
 const INCIDENTS_TOP_MAX: usize = 50;
 const ALERTS_TOP_MAX: usize = 1_000;
