@@ -1,10 +1,22 @@
 //! The admin API over gRPC: shows what the node does and proposes changes of its resources.
 //!
-//! The node gives us a [`Backend`]; the control plane is used as it is.
+//! The node gives us a [`Backend`]; the control plane is used as it is. `access`, `plan`, `tap` and `view` are pure.
 
+pub mod access;
+pub mod convert;
+pub mod limits;
+pub mod plan;
+pub mod server;
+mod service;
+pub mod tap;
+pub mod token_file;
 pub mod view;
 
+#[cfg(test)]
+mod service_tests;
+
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
@@ -21,4 +33,15 @@ pub trait Backend: Send + Sync + 'static {
     fn health(&self) -> Health;
     /// Events as they pass from here on. Slow readers miss events; delivery never waits for them.
     fn tap(&self) -> broadcast::Receiver<Arc<TapEvent>>;
+}
+
+/// Why a face of the node can't be shown, by cause.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    #[error("the API may not listen on {address}: other hosts reach it, and it speaks no TLS yet; use 127.0.0.1")]
+    NotLoopback { address: SocketAddr },
+    #[error("can't listen on {address} for the {what}: {cause}; stop what listens there, or use another port")]
+    Bind { what: &'static str, address: SocketAddr, cause: std::io::Error },
+    #[error("serving the API failed: {cause}")]
+    Serve { cause: String },
 }

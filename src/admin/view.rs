@@ -268,8 +268,81 @@ fn seconds<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::O
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A status with something of everything.
+    pub(crate) fn status() -> Status {
+        let at = Timestamp::from_millis(1_900_000_000_000);
+        let problem = Some(Problem {
+            at: at.minus(DAY),
+            error: "login.microsoftonline.com refused our credential: AADSTS7000222".into(),
+            remedy: "make a new client secret".into(),
+        });
+        let lane = |sink: &str, delivered| LaneStatus {
+            sink: sink.parse().unwrap(),
+            position: "4711".into(),
+            delivered,
+            filtered: 2,
+            in_flight: 3,
+        };
+        let feed = |feed: &str, state, lag_messages, problem| FeedStatus {
+            feed: feed.parse().unwrap(),
+            kind: "event-hub".into(),
+            owner: Some(NodeId(1)),
+            epoch: Epoch(7),
+            generation: Generation(1_700_000_000_000),
+            state,
+            freshness: Some(Duration::from_millis(1_234)),
+            lag_messages,
+            lag: None,
+            cursor_age: Some(Duration::from_millis(900)),
+            read: 1_234_567,
+            quarantined: 1,
+            lost: 0,
+            lanes: vec![lane("siem", 1_234_560), lane("archive", 1_234_000)],
+            problem,
+        };
+        Status {
+            at,
+            node: NodeStatus {
+                name: "gw1".into(),
+                id: NodeId(1),
+                version: "0.1.0".into(),
+                started: at.minus(90 * DAY / 24),
+                health: Health { ready: true, reasons: Vec::new() },
+                role: Role::Leader,
+                leader: Some(NodeId(1)),
+                term: 3,
+                applied: 1_042,
+                voters: vec![NodeId(1)],
+            },
+            feeds: vec![
+                feed("contoso/defender/0", FeedState::Reading, Some(12), None),
+                feed("contoso/incidents/incidents", FeedState::Held, None, problem.clone()),
+            ],
+            sinks: vec![SinkStatus {
+                sink: "siem".parse().unwrap(),
+                kind: "syslog".into(),
+                format: "cef".into(),
+                state: SinkState::Healthy,
+                assurance: "A2".into(),
+                sent: 10,
+                acknowledged: 9,
+                in_flight: 1,
+                retries: 0,
+                problem: None,
+            }],
+            credentials: vec![CredentialStatus {
+                tenant: "contoso".parse().unwrap(),
+                credential: "app".parse().unwrap(),
+                grant: "client-secret".into(),
+                expires: Some(at.plus(10 * DAY)),
+                last_success: None,
+                problem,
+            }],
+        }
+    }
 
     #[test]
     fn a_node_is_ready_when_it_is_led_and_up_to_date() {

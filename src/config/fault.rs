@@ -146,19 +146,36 @@ fn culprit<T: DeserializeOwned>(value: &Value, error: &str) -> Option<Path> {
     (!path.is_empty()).then_some(path)
 }
 
-/// Reading goes in order and stops at the fault. So whatever is spoilt before the fault changes the complaint, whatever
-/// is spoilt after it does not, and the last that matters is the fault itself.
+/// Reading goes in order and stops at the fault. So whatever is spoilt before the fault changes the complaint, and
+/// whatever is spoilt after it does not. Of those that matter, the fault is the one that may be left out to be rid of
+/// it; among those that may not, the one the complaint quotes, or else the last.
 fn last_that_matters<T: DeserializeOwned>(value: &Value, error: &str, path: &Path) -> Option<Step> {
     let mut steps = inner_steps(look_up(value, path)?);
     steps.sort_by_key(|step| matches!(step, Step::Key(key) if !TAGS.contains(&key.as_str())));
-    steps.into_iter().rev().find(|step| {
-        let mut spoilt = value.clone();
-        let path: Path = path.iter().chain([step]).cloned().collect();
-        if let Some(inner) = look_up_mut(&mut spoilt, &path) {
-            *inner = if inner.is_object() || inner.is_array() { Value::Bool(true) } else { json!({"\0": true}) };
+    let changes = |changed: &Value| attempt::<T>(changed).err().filter(|other| other == error).is_none();
+    let mut required: Option<(bool, Step)> = None;
+    for step in steps.into_iter().rev() {
+        let path: Path = path.iter().chain([&step]).cloned().collect();
+        let (mut spoilt, mut without) = (value.clone(), value.clone());
+        let Some(inner) = look_up_mut(&mut spoilt, &path) else { continue };
+        let quoted = inner.as_str().is_some_and(|text| error.contains(&format!("`{text}`")));
+        *inner = if inner.is_object() || inner.is_array() { Value::Bool(true) } else { json!({"\0": true}) };
+        remove(&mut without, &path);
+        if !changes(&spoilt) || !changes(&without) {
+            continue;
         }
-        attempt::<T>(&spoilt).err().as_deref() != Some(error)
-    })
+        let lacking = match &step {
+            Step::Key(key) => attempt::<T>(&without).err() == Some(format!("missing field `{key}`")),
+            Step::Index(_) => false,
+        };
+        if !lacking {
+            return Some(step);
+        }
+        if required.as_ref().is_none_or(|(known, _)| quoted && !known) {
+            required = Some((quoted, step));
+        }
+    }
+    required.map(|(_, step)| step)
 }
 
 /// Whether a field added here would be read. A value of the wrong type tells: it changes the complaint.

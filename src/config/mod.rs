@@ -3,6 +3,7 @@
 
 pub mod document;
 pub mod fault;
+pub mod resources;
 pub mod substitute;
 pub mod suggest;
 

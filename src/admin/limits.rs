@@ -1,0 +1,46 @@
+//! Every bound of the admin API, with its reason.
+
+use std::time::Duration;
+
+/// Calls at once on one connection. Without this there is no bound at all.
+pub const STREAMS_MAX: u32 = 64;
+/// Connections at once. Only programs on this host connect, and each needs one.
+pub const CONNECTIONS_MAX: usize = 64;
+/// Calls answered at once, over all connections, so that a busy script leaves the node to its work.
+pub const CALLS_MAX: usize = 128;
+/// Largest request: ten thousand resources.
+pub const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// Largest answer: the status of the largest cluster we mean to run.
+pub const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// All headers of a call. A token and gRPC's own take a few hundred bytes.
+pub const HEADER_BYTES_MAX: u32 = 16 << 10;
+/// Streams a client may open and reset before we have looked at them; more is an attack, and ends the connection.
+pub const PENDING_RESETS_MAX: usize = 32;
+/// How long a client may take to say its first word.
+pub const FIRST_WORD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often, and for how long, we ask a silent client whether it still lives.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection is asked to end after this long, so that none lives for ever.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
+/// How long one call may take until its answer begins. Applying ten thousand resources is the slowest.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long collecting the node's status may take.
+pub const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long open calls may finish when the node stops.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Resources in one call.
+pub const RESOURCES_PER_CALL_MAX: usize = 10_000;
+/// Changes proposed at once. They share a sync of the log, so that applying many is quick.
+pub const PROPOSALS_AT_ONCE: usize = 64;
+/// Readers of the tap at once. Each costs a copy of every event it wants.
+pub const TAPS_MAX: usize = 8;
+/// Bytes of a record a tap shows; the rest is for the sinks.
+pub const TAP_RECORD_BYTES_MAX: usize = 64 << 10;
+/// Letters of an explanation sent back; trailers hold it, and they are bounded.
+pub const EXPLANATION_BYTES_MAX: usize = 4 << 10;
+/// Longest filter a caller may give.
+pub const FILTER_BYTES_MAX: usize = 256;
+
+const _: () = assert!(EXPLANATION_BYTES_MAX * 3 < HEADER_BYTES_MAX as usize, "percent-encoding may triple it");

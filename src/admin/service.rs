@@ -1,0 +1,359 @@
+//! What each call of the admin API does: check who asks, plan purely, propose, answer.
+
+use std::fmt::Display;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::stream::{self, Stream, StreamExt};
+use serde_json::{Map, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tonic::{Code, Request, Response, Status as Answer};
+
+use super::Backend;
+use super::access::{METHODS, Role, Tokens, may};
+use super::convert::{self, BadWire};
+use super::limits::{
+    EXPLANATION_BYTES_MAX, FILTER_BYTES_MAX, PROPOSALS_AT_ONCE, RESOURCES_PER_CALL_MAX, STATUS_TIMEOUT,
+    TAP_RECORD_BYTES_MAX, TAPS_MAX,
+};
+use super::plan::{self, Action, Change, PlanError, Wanted};
+use super::tap::{Filter, only_tenant};
+use super::view::TapEvent;
+use crate::clock::Clock;
+use crate::cluster::{ClusterError, ControlPlane, Outcome, ResourceKey, ResourceKind};
+use crate::config::resources;
+use crate::metrics;
+use crate::wire::v1;
+
+/// The newest form of data this version reads.
+const FEATURE_LEVEL: u32 = 1;
+
+/// The admin API over one node.
+pub struct Service<B> {
+    backend: Arc<B>,
+    tokens: Arc<Tokens>,
+    clock: Clock,
+    taps: Arc<Semaphore>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl<B: Backend> Service<B> {
+    /// Taps end once `stopping` turns true.
+    pub fn new(backend: Arc<B>, tokens: Tokens, clock: Clock, stopping: watch::Receiver<bool>) -> Self {
+        Self { backend, tokens: Arc::new(tokens), clock, taps: Arc::new(Semaphore::new(TAPS_MAX)), stopping }
+    }
+
+    /// Denies whatever isn't allowed by name.
+    fn allow<T>(&self, request: &Request<T>, method: &'static str) -> Result<Role, Answer> {
+        let header = request.metadata().get("authorization").map(|value| value.as_bytes());
+        let role = self.tokens.role(header).ok_or_else(|| {
+            Answer::unauthenticated(
+                "no valid token was shown; run as the service's user or as root, or give --token-file with this node's \
+                 admin.token",
+            )
+        })?;
+        let permission = METHODS.iter().find(|(name, _)| *name == method).map(|(_, permission)| *permission);
+        match permission {
+            Some(permission) if may(role, permission) => Ok(role),
+            _ => Err(Answer::permission_denied(format!("a {} may not call {method}; use admin.token", role.name()))),
+        }
+    }
+
+    fn control(&self) -> &ControlPlane {
+        self.backend.control()
+    }
+
+    async fn status(&self, request: v1::StatusRequest) -> Result<v1::StatusResponse, Answer> {
+        let status = tokio::time::timeout(STATUS_TIMEOUT, self.backend.status())
+            .await
+            .map_err(|_| Answer::unavailable("the node is too busy to say how it does; look at its log"))?;
+        Ok(convert::status_to_wire(only_tenant(status, &request.tenant)))
+    }
+
+    async fn apply(&self, request: v1::ApplyRequest, role: Role) -> Result<v1::ApplyResponse, Answer> {
+        bounded(request.resources.len())?;
+        let mut wanted = Vec::with_capacity(request.resources.len());
+        let mut faults = Vec::new();
+        for resource in request.resources {
+            match read_resource(resource) {
+                Ok(it) => wanted.push(it),
+                Err(more) => faults.extend(more),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Answer::invalid_argument(listed(&faults)));
+        }
+        let at = self.clock.now();
+        let planned = self.control().read(|state| plan::apply(state, wanted, at));
+        let changes = planned.map_err(|errors| refused(&errors))?;
+        let answer = v1::ApplyResponse { changes: changes.iter().map(convert::change_to_wire).collect() };
+        if !request.dry_run {
+            self.carry_out(changes, role).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn delete(&self, request: v1::DeleteRequest, role: Role) -> Result<v1::DeleteResponse, Answer> {
+        bounded(request.keys.len())?;
+        let keys: Vec<ResourceKey> = request
+            .keys
+            .into_iter()
+            .map(|key| convert::key_from_wire(Some(key)))
+            .collect::<Result<_, _>>()
+            .map_err(bad)?;
+        let at = self.clock.now();
+        let planned = self.control().read(|state| plan::delete(state, keys, at));
+        let changes = planned.map_err(|errors| refused(&errors))?;
+        let answer = v1::DeleteResponse { changes: changes.iter().map(convert::change_to_wire).collect() };
+        if !request.dry_run {
+            self.carry_out(changes, role).await?;
+        }
+        Ok(answer)
+    }
+
+    /// Proposes changes in their order: kind after kind, those of one kind together.
+    async fn carry_out(&self, changes: Vec<Change>, role: Role) -> Result<(), Answer> {
+        let mut left: Vec<Change> = changes.into_iter().filter(|change| change.command.is_some()).collect();
+        let total = left.len();
+        let mut done = 0;
+        while let Some(kind) = left.first().map(|change| change.key.kind) {
+            let rest = left.split_off(left.iter().take_while(|change| change.key.kind == kind).count());
+            let group = std::mem::replace(&mut left, rest);
+            let proposals: Vec<_> = group.into_iter().map(|change| propose(self.control().clone(), change)).collect();
+            let mut outcomes = stream::iter(proposals).buffered(PROPOSALS_AT_ONCE);
+            while let Some((key, action, outcome)) = outcomes.next().await {
+                outcome.map_err(|answer| {
+                    let told = format!("{key}: {} ({done} of {total} changes were made)", answer.message());
+                    Answer::new(answer.code(), told)
+                })?;
+                done += 1;
+                tracing::info!(role = role.name(), resource = %key, action = action.word(), "resource changed");
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&self, request: v1::GetRequest) -> Result<v1::GetResponse, Answer> {
+        let key = convert::key_from_wire(request.key).map_err(bad)?;
+        let body = self.control().read(|state| state.resource(&key).map(|resource| resource.body.clone()));
+        let body = body.ok_or_else(|| Answer::not_found(format!("{key} does not exist")))?;
+        Ok(v1::GetResponse { resource: Some(v1::Resource { key: Some(convert::key_to_wire(&key)), body }) })
+    }
+
+    fn list(&self, request: &v1::ListRequest) -> Result<v1::ListResponse, Answer> {
+        let wanted = convert::kind_from_wire(request.kind).map_err(bad)?;
+        let of_tenant = |key: &ResourceKey| match &key.tenant {
+            _ if request.tenant.is_empty() => true,
+            Some(tenant) => tenant.as_str() == request.tenant,
+            None => key.kind == ResourceKind::Tenant && key.name == request.tenant,
+        };
+        let resources = self.control().read(|state| {
+            let kinds = ResourceKind::ALL.into_iter().filter(|kind| wanted.is_none_or(|wanted| wanted == *kind));
+            kinds
+                .flat_map(|kind| state.resources(kind))
+                .filter(|(key, _)| of_tenant(key))
+                .map(|(key, resource)| v1::Resource {
+                    key: Some(convert::key_to_wire(key)),
+                    body: resource.body.clone(),
+                })
+                .collect()
+        });
+        Ok(v1::ListResponse { resources })
+    }
+
+    fn tap(&self, request: v1::TapRequest) -> Result<TapStream, Answer> {
+        let filter = Filter { tenant: request.tenant, source: request.source, class: request.class };
+        if [&filter.tenant, &filter.source, &filter.class].iter().any(|part| part.len() > FILTER_BYTES_MAX) {
+            return Err(Answer::invalid_argument(format!("a filter is longer than {FILTER_BYTES_MAX} bytes")));
+        }
+        let place = Arc::clone(&self.taps).try_acquire_owned().map_err(|_| {
+            Answer::resource_exhausted(format!("{TAPS_MAX} taps are open already: close one and try again"))
+        })?;
+        let tap = Tap {
+            events: self.backend.tap(),
+            filter,
+            left: (request.limit > 0).then_some(request.limit),
+            stopping: self.stopping.clone(),
+            _place: place,
+        };
+        Ok(Box::pin(stream::unfold(tap, |mut tap| async move { tap.next().await.map(|item| (Ok(item), tap)) })))
+    }
+}
+
+async fn propose(control: ControlPlane, change: Change) -> (ResourceKey, Action, Result<(), Answer>) {
+    let Change { key, action, command } = change;
+    let Some(command) = command else { return (key, action, Ok(())) };
+    let result = match control.propose(command).await {
+        Ok(Outcome::Refused(refusal)) => Err(Answer::failed_precondition(refusal.to_string())),
+        Ok(Outcome::Done | Outcome::Epoch(_) | Outcome::Items(_)) => Ok(()),
+        Err(error) => Err(Answer::new(code_of(&error), error.to_string())),
+    };
+    (key, action, result)
+}
+
+type TapStream = Pin<Box<dyn Stream<Item = Result<v1::TapResponse, Answer>> + Send>>;
+
+/// One reader of the tap. It holds nothing back: what it is too slow for is counted and told.
+struct Tap {
+    events: broadcast::Receiver<Arc<TapEvent>>,
+    filter: Filter,
+    left: Option<u64>,
+    stopping: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Tap {
+    async fn next(&mut self) -> Option<v1::TapResponse> {
+        if self.left == Some(0) {
+            return None;
+        }
+        loop {
+            let event = tokio::select! {
+                biased;
+                _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+                event = self.events.recv() => event,
+            };
+            let item = match event {
+                Ok(event) if !self.filter.wants(&event) => continue,
+                Ok(event) => {
+                    self.left = self.left.map(|left| left - 1);
+                    v1::tap_response::Item::Event(convert::event_to_wire(&event, TAP_RECORD_BYTES_MAX))
+                }
+                Err(broadcast::error::RecvError::Lagged(missed)) => v1::tap_response::Item::Missed(missed),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            };
+            return Some(v1::TapResponse { item: Some(item) });
+        }
+    }
+}
+
+fn read_resource(resource: v1::Resource) -> Result<Wanted, Vec<String>> {
+    let key = convert::key_from_wire(resource.key).map_err(|error| vec![error.to_string()])?;
+    let body: Map<String, Value> =
+        serde_json::from_str(&resource.body).map_err(|_| vec![format!("{key}: the body is not a JSON object")])?;
+    let told = |complaints: Vec<crate::config::fault::Complaint>| {
+        complaints.into_iter().map(|it| format!("{key}: {}", it.problem)).collect::<Vec<_>>()
+    };
+    let checked = resources::check(&key, &body).map_err(told)?;
+    Ok(Wanted { key, body: checked.body, uses: checked.uses })
+}
+
+fn bounded(resources: usize) -> Result<(), Answer> {
+    if resources > RESOURCES_PER_CALL_MAX {
+        let told = format!("{resources} resources in one call are more than {RESOURCES_PER_CALL_MAX}: split them");
+        return Err(Answer::invalid_argument(told));
+    }
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "made to stand in map_err")]
+fn bad(error: BadWire) -> Answer {
+    Answer::invalid_argument(error.to_string())
+}
+
+fn refused(errors: &[PlanError]) -> Answer {
+    let code = match errors {
+        [PlanError::Unknown { .. }] => Code::NotFound,
+        [PlanError::Twice { .. }, ..] => Code::InvalidArgument,
+        _ => Code::FailedPrecondition,
+    };
+    Answer::new(code, listed(errors))
+}
+
+/// One explanation a line, as many as fit.
+fn listed(errors: &[impl Display]) -> String {
+    let mut told = String::new();
+    for (n, error) in errors.iter().enumerate() {
+        let line = error.to_string();
+        if told.len() + line.len() > EXPLANATION_BYTES_MAX {
+            return format!("{told}and {} more", errors.len() - n);
+        }
+        told.push_str(&line);
+        told.push('\n');
+    }
+    told.truncate(told.trim_end().len());
+    told
+}
+
+fn code_of(error: &ClusterError) -> Code {
+    match error {
+        ClusterError::NotLeader { .. } | ClusterError::Busy | ClusterError::Stopped => Code::Unavailable,
+        ClusterError::TooLarge { .. } => Code::InvalidArgument,
+        ClusterError::Unknown { .. } => Code::Unknown,
+        ClusterError::Locked { .. }
+        | ClusterError::Foreign { .. }
+        | ClusterError::Damaged { .. }
+        | ClusterError::Newer { .. }
+        | ClusterError::Storage { .. } => Code::Internal,
+    }
+}
+
+/// Counts a call by how it ended.
+fn counted<T>(method: &'static str, result: Result<T, Answer>) -> Result<Response<T>, Answer> {
+    let outcome = match &result {
+        Ok(_) => "ok",
+        Err(answer) => match answer.code() {
+            Code::Unauthenticated | Code::PermissionDenied => "denied",
+            Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition | Code::ResourceExhausted => "refused",
+            _ => "failed",
+        },
+    };
+    metrics::admin_call(method, outcome);
+    result.map(Response::new)
+}
+
+#[tonic::async_trait]
+impl<B: Backend> v1::admin_server::Admin for Service<B> {
+    type TapStream = TapStream;
+
+    async fn version(&self, request: Request<v1::VersionRequest>) -> Result<Response<v1::VersionResponse>, Answer> {
+        let answer = match self.allow(&request, "Version") {
+            Ok(_) => Ok(v1::VersionResponse {
+                version: env!("CARGO_PKG_VERSION").into(),
+                node: self.backend.status().await.node.name,
+                feature_level: FEATURE_LEVEL,
+            }),
+            Err(denied) => Err(denied),
+        };
+        counted("Version", answer)
+    }
+
+    async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Answer> {
+        let answer = match self.allow(&request, "Status") {
+            Ok(_) => Self::status(self, request.into_inner()).await,
+            Err(denied) => Err(denied),
+        };
+        counted("Status", answer)
+    }
+
+    async fn apply(&self, request: Request<v1::ApplyRequest>) -> Result<Response<v1::ApplyResponse>, Answer> {
+        let answer = match self.allow(&request, "Apply") {
+            Ok(role) => Self::apply(self, request.into_inner(), role).await,
+            Err(denied) => Err(denied),
+        };
+        counted("Apply", answer)
+    }
+
+    async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Answer> {
+        let answer = self.allow(&request, "Get").and_then(|_| Self::get(self, request.into_inner()));
+        counted("Get", answer)
+    }
+
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Answer> {
+        let answer = self.allow(&request, "List").and_then(|_| Self::list(self, request.get_ref()));
+        counted("List", answer)
+    }
+
+    async fn delete(&self, request: Request<v1::DeleteRequest>) -> Result<Response<v1::DeleteResponse>, Answer> {
+        let answer = match self.allow(&request, "Delete") {
+            Ok(role) => Self::delete(self, request.into_inner(), role).await,
+            Err(denied) => Err(denied),
+        };
+        counted("Delete", answer)
+    }
+
+    async fn tap(&self, request: Request<v1::TapRequest>) -> Result<Response<TapStream>, Answer> {
+        let answer = self.allow(&request, "Tap").and_then(|_| Self::tap(self, request.into_inner()));
+        counted("Tap", answer)
+    }
+}
