@@ -119,7 +119,8 @@ pub fn duplicates_are_bounded(history: &History, setup: &Setup) -> Vec<Violation
     let mut counts: BTreeMap<Blame<'_>, (usize, &str)> = BTreeMap::new();
     for (number, line) in history.lines.iter().enumerate() {
         match line {
-            Line::Fault { what, .. } => fault = Some((number, what)),
+            // A fault that explains no duplicates takes no blame from the one before it.
+            Line::Fault { what, .. } if setup.duplicates.contains_key(what) => fault = Some((number, what)),
             Line::Received(line) if !seen.insert((&line.sink, &line.id)) => {
                 counts.entry((fault, &line.sink)).or_insert((0, &line.id)).0 += 1;
             }

@@ -27,7 +27,7 @@
 //! - `{"kind":"gap","at":…,"feed":…,"generation":…,"after":…,"before":…}`: the messages between are lost upstream;
 //! - `{"kind":"rewound","at":…,"feed":…,"sink":…,"applied":…}` when an operator moved a cursor back.
 //!
-//! From the test: `{"kind":"fault","at":…,"what":"kill"}` just before it does something to the run.
+//! From the test, and from the simulator for the faults it makes: `{"kind":"fault","at":…,"what":"kill"}`, just before.
 
 mod control;
 mod delivery;
@@ -37,6 +37,7 @@ mod model;
 mod mutations;
 mod objects;
 mod order;
+mod processes;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,7 +53,7 @@ pub struct Setup {
     pub sinks: Vec<String>,
     /// Whether the run ended quiet: everything produced had the time to arrive.
     pub drained: bool,
-    /// The largest number of duplicates after one fault, by what it was. None are allowed before and for others.
+    /// The largest number of duplicates after one fault, by what it was. Other faults explain none.
     pub duplicates: BTreeMap<String, usize>,
     /// Whether sinks write records untouched, so that their bytes must be those produced.
     pub verbatim: bool,
