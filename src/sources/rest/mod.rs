@@ -5,7 +5,17 @@
 
 #![expect(dead_code, reason = "the source that uses the rest comes next")]
 
+mod budget;
 mod config;
+mod memory;
+#[cfg(test)]
+mod model;
+mod object;
+mod outbox;
+mod poll;
+mod trouble;
+mod window;
+mod work;
 
 pub use config::{BadConfig, BadStart, Config, Kind, Start};
 
