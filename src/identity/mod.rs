@@ -4,8 +4,6 @@
 //! `Tokens` is made once for a node; `Tokens::provider` gives a source the handle it asks for tokens. The rules live in
 //! the pure files `grants`, `assertion`, `refusal` and `freshness`; `entra` alone touches a socket.
 
-#![expect(dead_code, reason = "the source that uses the rest comes next")]
-
 mod assertion;
 mod cache;
 mod credential;

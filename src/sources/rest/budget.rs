@@ -26,17 +26,15 @@ pub struct Budget {
 
 impl Budget {
     pub fn new(per_minute: u32, now: Duration) -> Self {
-        let quota = f64::from(per_minute.max(1));
-        let burst = (quota * BURST_SHARE).floor().max(0.0);
-        // With a quota of a few, there is no burst; one token must fit nevertheless.
-        Self {
-            per_second: (quota - burst.max(1.0)).max(0.5) / MINUTE,
-            burst: burst.max(1.0),
-            tokens: 0.0,
-            at: now,
-            not_before: now,
-            throttled: 0,
-        }
+        let (per_second, burst) = shares(per_minute);
+        Self { per_second, burst, tokens: 0.0, at: now, not_before: now, throttled: 0 }
+    }
+
+    /// Of several sources that share a quota, the most modest decides.
+    pub fn tighten(&mut self, per_minute: u32) {
+        let (per_second, burst) = shares(per_minute);
+        self.per_second = self.per_second.min(per_second);
+        self.burst = self.burst.min(burst);
     }
 
     /// Takes leave for one request, or says how long to wait before asking again.
@@ -69,6 +67,13 @@ impl Budget {
     pub fn answered(&mut self) {
         self.throttled = 0;
     }
+}
+
+/// Rate and burst of a quota. With a quota of a few there is no burst, but one request must fit nevertheless.
+fn shares(per_minute: u32) -> (f64, f64) {
+    let quota = f64::from(per_minute.max(1));
+    let burst = (quota * BURST_SHARE).floor().max(1.0);
+    ((quota - burst).max(0.5) / MINUTE, burst)
 }
 
 /// The wait after so many failures: doubling, with half of it at random.

@@ -416,7 +416,9 @@ fn a_start_is_told_before_anything_is_read_so_that_a_restart_does_not_move_it() 
     let batch = history.poll.take_batch().unwrap();
     assert!(batch.entries.is_empty());
     assert_eq!(batch.after, Position::Objects(crate::event::batch::ObjectsPosition { from: at(5_000) }));
-    assert!(history.poll.take_batch().is_none() && history.poll.request().is_none());
+    assert!(history.poll.take_batch().is_none());
+    let Some(Request::List { window, .. }) = history.poll.request() else { panic!("no list") };
+    assert_eq!(window, Window::since(at(5_000)));
 }
 
 #[test]

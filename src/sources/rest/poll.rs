@@ -102,6 +102,8 @@ pub struct Poll {
     /// Pages with alerts failed last time, so that one try is enough to find out whether they still do.
     pub(super) wary: bool,
     missed: u64,
+    /// The start was found and not yet told.
+    located: bool,
 }
 
 /// A pass under way.
@@ -137,6 +139,7 @@ impl Poll {
             failures: 0,
             wary: false,
             missed: 0,
+            located: false,
         }
     }
 
@@ -182,8 +185,11 @@ impl Poll {
         }
     }
 
+    /// What was read since. A start just found is told by itself, before anything is read from it: after a crash it
+    /// must not move.
     pub fn take_batch(&mut self) -> Option<Batch> {
-        self.outbox.take(self.run.is_none(), self.newest)
+        let at_rest = self.run.is_none() || std::mem::take(&mut self.located);
+        self.outbox.take(at_rest, self.newest)
     }
 
     /// How often the present request failed.
@@ -218,6 +224,16 @@ impl Poll {
         windows.push(rest);
         windows.reverse();
         windows
+    }
+
+    /// Plans the pass anew; its first window.
+    fn windows_from_done(&mut self) -> Option<Window> {
+        let mut windows = self.plan(self.done);
+        let first = windows.pop();
+        if let Some(run) = self.run.as_mut() {
+            run.windows = windows;
+        }
+        first
     }
 
     fn learn(&mut self, page: &Page) {
@@ -283,8 +299,10 @@ impl Poll {
         self.done = whole(from);
         self.memory = Memory::new(self.done, &[]);
         self.outbox.reach(self.done);
-        // The pass ends here, so that the start is committed before anything is read from it.
-        self.run = None;
+        self.located = true;
+        if let Some(first) = self.windows_from_done() {
+            self.work_on(Work::List(first));
+        }
         Ok(())
     }
 
