@@ -98,7 +98,7 @@ impl Node {
             ledger: ledger.clone(),
             board: board.clone(),
             tokens,
-            graph: Graph::new(client, clock),
+            graph: Graph::new(client),
             tap: backend.tap_sender(),
             quarantine: Quarantine::new(settings.data_dir.join("quarantine")),
             sinks: sinks.clone(),

@@ -29,8 +29,14 @@ const REASON_CHARS_MAX: usize = 240;
 pub enum Fetched {
     Answer(Answer),
     /// As an answer that failed, with the reason for people.
-    Failed { cause: String, lasting: bool, server_time: Option<Timestamp> },
-    Throttled { wait: Option<Duration> },
+    Failed {
+        cause: String,
+        lasting: bool,
+        server_time: Option<Timestamp>,
+    },
+    Throttled {
+        wait: Option<Duration>,
+    },
 }
 
 #[derive(Debug)]
@@ -108,7 +114,9 @@ impl Api {
             429 => Ok(Fetched::Throttled { wait }),
             503 | 504 if wait.is_some() => Ok(Fetched::Throttled { wait }),
             // An incident that is gone, merged into another, has no alerts.
-            404 if self.about_alerts(request) => Ok(Fetched::Answer(Answer::Page(Page { server_time, ..Page::default() }))),
+            404 if self.about_alerts(request) => {
+                Ok(Fetched::Answer(Answer::Page(Page { server_time, ..Page::default() })))
+            }
             408 | 409 | 423 | 500.. => failed(reason(response).await, false),
             401 | 403 => Err(self.refused(response).await),
             404 => Err(SourceError::NotFound {

@@ -95,7 +95,8 @@ mod tests {
             match budget.take(now) {
                 Ok(()) => sent.push(now),
                 Err(wait) => {
-                    now += wait + Duration::from_secs(if sent.len() % 7 == 0 { *idle.next().unwrap() } else { 0 })
+                    let idle = if sent.len() % 7 == 0 { *idle.next().unwrap() } else { 0 };
+                    now += wait + Duration::from_secs(idle);
                 }
             }
         }

@@ -49,7 +49,7 @@ impl Graph {
         kind: Kind,
         config: &Config,
         tokens: TokenProvider,
-        resume: &Resume,
+        resume: Resume,
     ) -> Result<GraphSource, SourceError> {
         config.check(kind)?;
         self.http.admit(&config.base_url).map_err(|error| BadConfig::Transport(error.to_string()))?;
@@ -64,7 +64,7 @@ impl Graph {
         let now = Instant::now();
         Ok(GraphSource {
             api: Arc::new(Api::new(self.http.clone(), kind, config, tokens, scope)),
-            poll: Poll::new(rules, config.start, resume),
+            poll: Poll::new(rules, config.start, &resume),
             domain,
             interval: config.interval.get(),
             asking: JoinSet::new(),
@@ -126,8 +126,9 @@ impl Source for GraphSource {
             }
             if let Some(finished) = self.asking.join_next().await {
                 let upstream = self.api.upstream();
-                let fetched = finished
-                    .unwrap_or_else(|_| Err(SourceError::Unavailable { upstream, cause: "reading it failed".to_owned() }));
+                let fetched = finished.unwrap_or_else(|_| {
+                    Err(SourceError::Unavailable { upstream, cause: "reading it failed".to_owned() })
+                });
                 self.apply(fetched?)?;
             } else if self.poll.request().is_some() {
                 self.ask().await;
@@ -201,7 +202,10 @@ impl GraphSource {
     fn report_partial(&mut self) {
         self.seen_wrong.partial_in_pass = true;
         if !std::mem::replace(&mut self.seen_wrong.partial, true) {
-            tracing::warn!(upstream = self.api.upstream(), "answers are partial; the position waits until they are whole");
+            tracing::warn!(
+                upstream = self.api.upstream(),
+                "answers are partial; the position waits until they are whole"
+            );
         }
     }
 

@@ -107,9 +107,9 @@ impl Upstream {
             let n = self.dice.random_range(0..=thing.alerts.len().min(4));
             let alert = (edit, thing.updated - self.dice.random_range(0..3_000));
             if n == thing.alerts.len() {
-                thing.alerts.push(alert)
+                thing.alerts.push(alert);
             } else {
-                thing.alerts[n] = (edit, thing.alerts[n].1.max(alert.1))
+                thing.alerts[n] = (edit, thing.alerts[n].1.max(alert.1));
             }
         }
     }
@@ -322,9 +322,6 @@ impl History {
         };
         assert_eq!(self.poll.request().as_ref(), Some(&request), "asking twice changes nothing");
         let answer = self.upstream.answer(&request);
-        if self.upstream.frozen && std::env::var("DBG").is_ok() {
-            println!("{request:?} -> {answer:?}");
-        }
         // Giving up ends the pass; the next one starts where the position is.
         let _gave_up = self.poll.answer(answer);
         while let Some(batch) = self.poll.take_batch() {

@@ -200,14 +200,6 @@ impl Poll {
     pub fn missed(&self) -> u64 {
         self.missed
     }
-    /// The newest update time seen.
-    pub fn newest(&self) -> Option<Timestamp> {
-        self.newest
-    }
-    /// Whether the present pass had to leave its position behind an incomplete answer.
-    pub fn held(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.held)
-    }
 
     /// Windows from `from` on, the first one last. Moments known to fail are listed apart, so that the rest is read
     /// at once.
