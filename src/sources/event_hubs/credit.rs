@@ -37,6 +37,11 @@ impl Credit {
         self.size = bytes.max(self.size - self.size / 16).max(SIZE_MIN);
     }
 
+    /// A message arrived that nobody will take.
+    pub(super) fn skip(&mut self) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+    }
+
     /// The credit to grant now, if it is worth a frame. `taken` is what the pipeline has taken since the link began.
     /// Credit once granted is never taken back: messages may be on their way already.
     pub(super) fn grant(&mut self, taken_messages: u64, taken_bytes: u64) -> Option<u32> {

@@ -18,9 +18,11 @@ use serde_amqp::descriptor::Descriptor;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::bypass::Bypass;
 use super::causes::Cause;
 use super::cbs::{self, Token};
 use super::connection_string::SharedAccess;
+use super::diversion::Carried;
 use super::faults::{About, Stage};
 use super::hub::{Access, Place, Sasl};
 use super::message::whole_number;
@@ -36,7 +38,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(15);
 /// A connection on which nothing arrives for this long is given up. The service sends empty frames to prevent it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// The largest frame the service sends. A message in one frame is decoded with one copy, in several with three.
+/// The largest frame the service sends. A message in one frame is never copied, in several once.
 const FRAME_BYTES_MAX: u32 = 262_144;
 /// Transfers the service may send before we say how many more. The credit of a link is the tighter bound.
 const WINDOW: u32 = 4096;
@@ -49,6 +51,8 @@ pub(super) struct Opened {
     // Dropping this closes the connection, so it must be kept as long as anything else here.
     pub connection: ConnectionHandle<()>,
     pub session: SessionHandle<()>,
+    /// Payloads on their way round the library.
+    pub carried: Carried,
     /// Nothing where SASL PLAIN let us in.
     pub token: Option<TokenNode>,
 }
@@ -76,6 +80,7 @@ async fn open_within(place: &Place, clock: &Clock, about: &About<'_>) -> Result<
     let tcp = TcpStream::connect((host, port)).await.map_err(|error| about.disconnected(error))?;
     tcp.set_nodelay(true).map_err(|error| about.disconnected(error))?;
     let container = format!("siemgate-{}", uuid::Uuid::new_v4());
+    let carried = Carried::new(&container);
     let builder = Connection::builder()
         .container_id(container)
         .hostname(host)
@@ -83,12 +88,12 @@ async fn open_within(place: &Place, clock: &Clock, about: &About<'_>) -> Result<
         .idle_time_out(u32::try_from(IDLE_TIMEOUT.as_millis()).expect("a minute has few milliseconds"))
         .sasl_profile(sasl(place));
     let mut connection = match &place.tls {
-        None => builder.open_with_stream(tcp).await,
+        None => builder.open_with_stream(Bypass::new(tcp, carried.clone())).await,
         Some(config) => {
             let name = ServerName::try_from(host.to_owned()).map_err(|error| about.disconnected(error))?;
             let connector = TlsConnector::from(Arc::clone(config));
             let tls = connector.connect(name, tcp).await.map_err(|error| about.disconnected(tls_text(&error)))?;
-            builder.open_with_stream(tls).await
+            builder.open_with_stream(Bypass::new(tls, carried.clone())).await
         }
     }
     .map_err(|error| entering(error.into()))?;
@@ -102,7 +107,7 @@ async fn open_within(place: &Place, clock: &Clock, about: &About<'_>) -> Result<
             Some(token)
         }
     };
-    Ok(Opened { connection, session, token })
+    Ok(Opened { connection, session, carried, token })
 }
 
 fn tls_text(error: &std::io::Error) -> String {

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fe2o3_amqp::types::messaging::annotations::{Annotations, OwnedKey};
-use fe2o3_amqp::types::messaging::{AmqpValue, Body, Message};
+use fe2o3_amqp::types::messaging::message::DecodeIntoMessage;
+use fe2o3_amqp::types::messaging::{AmqpValue, Body, DeliveryAnnotations, Message, MessageAnnotations};
 use fe2o3_amqp::types::primitives::Value;
+use serde_amqp::read::SliceReader;
 
+use super::sections::{self, EncodedBody};
 use crate::clock::Timestamp;
 use crate::event::batch::{Content, Coordinates, Entry, LogPosition, Shape, Upstream};
 use crate::ids::Generation;
@@ -20,21 +23,46 @@ pub(super) struct Arrived {
     pub bytes: usize,
 }
 
-/// A message without the annotations that say where it stands; nothing can be done with it but to look again.
+/// A message that doesn't say where it stands. The number that is missing after it tells of its loss.
 #[derive(Debug, thiserror::Error)]
-#[error("a message came without a usable `{annotation}`")]
-pub(super) struct NoPlace {
-    annotation: &'static str,
+pub(super) enum NoPlace {
+    #[error("a message came without a usable `{annotation}`")]
+    Annotation { annotation: &'static str },
+    #[error("a message can't be decoded: {cause}")]
+    Undecodable { cause: String },
 }
 
 const SEQUENCE: &str = "x-opt-sequence-number";
 const OFFSET: &str = "x-opt-offset";
 const ENQUEUED: &str = "x-opt-enqueued-time";
 
+/// Reads a message that the library has decoded.
 pub(super) fn read(message: Message<Body<Value>>) -> Result<Arrived, NoPlace> {
-    let annotations = message.message_annotations.map(|annotations| annotations.0).unwrap_or_default();
+    let content = content(message.body);
+    place(message.message_annotations, message.delivery_annotations, content)
+}
+
+/// Reads a message as it is encoded; its body stays where it lies.
+pub(super) fn read_encoded(message: &Bytes) -> Result<Arrived, NoPlace> {
+    let undecodable = |cause: String| NoPlace::Undecodable { cause };
+    let cut = sections::cut(message).ok_or_else(|| undecodable("its sections are damaged".to_owned()))?;
+    let before = Body::<Value>::decode_message_from_reader(SliceReader::new(&cut.before))
+        .map_err(|error| undecodable(error.to_string()))?;
+    let content = match cut.body {
+        EncodedBody::Bytes(parts) => records(joined(parts.into_iter())),
+        EncodedBody::Other(bytes) => unreadable(NOT_BYTES, bytes),
+        EncodedBody::None => unreadable(NO_BODY, Bytes::new()),
+    };
+    place(before.message_annotations, before.delivery_annotations, content)
+}
+
+fn place(
+    annotations: Option<MessageAnnotations>,
+    delivery: Option<DeliveryAnnotations>,
+    content: Content,
+) -> Result<Arrived, NoPlace> {
     let (mut sequence, mut offset, mut enqueued) = (None, None, None);
-    for (key, value) in annotations {
+    for (key, value) in annotations.map(|annotations| annotations.0).unwrap_or_default() {
         match symbol(&key) {
             SEQUENCE => sequence = whole_number(&value),
             ENQUEUED => enqueued = whole_number(&value),
@@ -42,15 +70,15 @@ pub(super) fn read(message: Message<Body<Value>>) -> Result<Arrived, NoPlace> {
             _ => {}
         }
     }
-    let sequence = sequence.ok_or(NoPlace { annotation: SEQUENCE })?;
-    let offset = offset.ok_or(NoPlace { annotation: OFFSET })?;
-    let enqueued = Timestamp::from_millis(enqueued.ok_or(NoPlace { annotation: ENQUEUED })?);
-    let content = content(message.body);
+    let missing = |annotation| NoPlace::Annotation { annotation };
+    let sequence = sequence.ok_or(missing(SEQUENCE))?;
+    let offset = offset.ok_or(missing(OFFSET))?;
+    let enqueued = Timestamp::from_millis(enqueued.ok_or(missing(ENQUEUED))?);
     let bytes = match &content {
         Content::Records { bytes, .. } | Content::Unreadable { bytes, .. } => bytes.len(),
         Content::Gap(_) => 0,
     };
-    let upstream = message.delivery_annotations.and_then(|annotations| newest(&annotations.0));
+    let upstream = delivery.and_then(|annotations| newest(&annotations.0));
     Ok(Arrived { position: LogPosition { offset, sequence, enqueued }, content, upstream, bytes })
 }
 
@@ -102,20 +130,24 @@ fn newest(annotations: &Annotations) -> Option<Upstream> {
 }
 
 fn content(body: Body<Value>) -> Content {
-    let bytes = match body {
-        Body::Data(sections) => joined(sections.into_iter().map(|section| Bytes::from(section.0.into_vec()))),
-        Body::Value(AmqpValue(Value::Binary(bytes))) => Bytes::from(bytes.into_vec()),
-        Body::Value(AmqpValue(Value::String(text))) => Bytes::from(text),
-        Body::Empty | Body::Value(AmqpValue(Value::Null)) => return unreadable("it has no body", Bytes::new()),
-        Body::Value(AmqpValue(other)) => return unreadable(NOT_BYTES, Bytes::from(format!("{other:?}"))),
-        Body::Sequence(other) => return unreadable(NOT_BYTES, Bytes::from(format!("{other:?}"))),
-    };
+    match body {
+        Body::Data(sections) => records(joined(sections.into_iter().map(|section| Bytes::from(section.0.into_vec())))),
+        Body::Value(AmqpValue(Value::Binary(bytes))) => records(Bytes::from(bytes.into_vec())),
+        Body::Value(AmqpValue(Value::String(text))) => records(Bytes::from(text)),
+        Body::Empty | Body::Value(AmqpValue(Value::Null)) => unreadable(NO_BODY, Bytes::new()),
+        Body::Value(AmqpValue(other)) => unreadable(NOT_BYTES, Bytes::from(format!("{other:?}"))),
+        Body::Sequence(other) => unreadable(NOT_BYTES, Bytes::from(format!("{other:?}"))),
+    }
+}
+
+fn records(bytes: Bytes) -> Content {
     if bytes.starts_with(&GZIP) {
         return unreadable("it is compressed with gzip, which this stream never documented", bytes);
     }
     Content::Records { shape: Shape::Streaming, bytes }
 }
 
+const NO_BODY: &str = "it has no body";
 const NOT_BYTES: &str = "its body is an AMQP value and not bytes";
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -135,7 +167,8 @@ fn joined(mut sections: impl Iterator<Item = Bytes>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fe2o3_amqp::types::messaging::{Data, DeliveryAnnotations, MessageAnnotations};
+    use fe2o3_amqp::types::messaging::Data;
+    use fe2o3_amqp::types::messaging::message::__private::Serializable;
     use fe2o3_amqp::types::primitives::Timestamp as AmqpTime;
 
     fn message(body: Body<Value>) -> Message<Body<Value>> {
@@ -162,6 +195,9 @@ mod tests {
     fn data(sections: &[&[u8]]) -> Body<Value> {
         Body::Data(sections.iter().map(|bytes| Data::from(*bytes)).collect::<Vec<_>>().into())
     }
+    fn encoded(message: Message<Body<Value>>) -> Bytes {
+        Bytes::from(serde_amqp::to_vec(&Serializable(message)).unwrap())
+    }
     fn bytes_of(body: Body<Value>) -> Bytes {
         let Content::Records { bytes, shape: Shape::Streaming } = read(message(body)).unwrap().content else {
             panic!("unreadable")
@@ -187,6 +223,19 @@ mod tests {
     fn several_sections_are_one_body() {
         assert_eq!(bytes_of(data(&[b"{\"a\"", b":1", b"}"])), "{\"a\":1}");
         assert_eq!(bytes_of(Body::Value(AmqpValue(Value::String("{}".into())))), "{}");
+    }
+
+    #[test]
+    fn both_ways_of_reading_agree() {
+        let text = Body::Value(AmqpValue(Value::String("{}".into())));
+        for body in [data(&[b"{\"records\":[]}"]), data(&[b"a", b"b"]), data(&[b"\x1f\x8b"]), text, Body::Empty] {
+            let (decoded, encoded) =
+                (read(message(body.clone())).unwrap(), read_encoded(&encoded(message(body))).unwrap());
+            assert_eq!(format!("{decoded:?}"), format!("{encoded:?}"));
+        }
+        let list = Body::Value(AmqpValue(Value::List(vec![Value::Long(1)])));
+        assert!(matches!(read_encoded(&encoded(message(list))).unwrap().content, Content::Unreadable { .. }));
+        assert!(read_encoded(&Bytes::from_static(b"{}")).is_err());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Event Hubs over AMQP 1.0: one feed for each partition, read in order by its owner under the owner's epoch.
 //!
 //! `Hub` is where and how; `Hub::discover` lists the feeds; `EventHubSource` reads one. The rules live in the pure
-//! files `connection_string`, `cbs`, `position`, `credit`, `message` and `faults`; `link` and `node` talk to the
-//! service, and `reader` is the task that joins them.
+//! files `connection_string`, `cbs`, `position`, `credit`, `message`, `sections`, `diversion` and `faults`; `link` and
+//! `node` talk to the service, `bypass` carries payloads round the AMQP library, and `reader` is the task that joins them.
 
+mod bypass;
 mod causes;
 mod cbs;
 mod connection_string;
 mod credit;
+mod diversion;
 mod faults;
 mod hub;
 mod link;
@@ -15,6 +17,7 @@ mod message;
 mod node;
 mod position;
 mod reader;
+mod sections;
 
 use std::fmt;
 use std::sync::Arc;

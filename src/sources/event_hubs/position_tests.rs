@@ -225,7 +225,7 @@ impl Outcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_message_ever_written_is_delivered_or_lies_in_a_gap(owners in proptest::collection::vec(owner(), 1..8)) {

@@ -7,17 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fe2o3_amqp::Receiver;
-use fe2o3_amqp::types::messaging::Body;
+use fe2o3_amqp::link::RecvError;
+use fe2o3_amqp::types::messaging::{AmqpValue, Body, Message};
 use fe2o3_amqp::types::primitives::Value;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
 use super::causes::Cause;
 use super::credit::{Credit, MESSAGES_MAX};
+use super::diversion::Carried;
 use super::faults::{self, About, Stage};
 use super::hub::{Hub, Start};
 use super::link::{self, After, Management, Opened, TokenNode};
-use super::message;
+use super::message::{self, Arrived, NoPlace};
 use super::position::{self, Arrival, Covered, Plan, Track};
 use crate::clock::Clock;
 use crate::event::batch::{Content, Coordinates, Entry, Gap, Upstream};
@@ -109,7 +111,7 @@ impl Reading<'_> {
         let token = opened.token.take();
         tokio::select! {
             error = keep_token(token, self.assignment) => Err(error),
-            error = self.receive(receiver, plan.track, &about) => error,
+            error = self.receive(receiver, plan.track, &opened.carried, &about) => error,
         }
     }
 
@@ -135,7 +137,13 @@ impl Reading<'_> {
         Ok((attached.map_err(entering)?, session))
     }
 
-    async fn receive(&self, mut receiver: Receiver, mut track: Track, about: &About<'_>) -> Result<Never, SourceError> {
+    async fn receive(
+        &self,
+        mut receiver: Receiver,
+        mut track: Track,
+        carried: &Carried,
+        about: &About<'_>,
+    ) -> Result<Never, SourceError> {
         let reading = |cause: Cause| cause.into_error(about, Stage::Reading);
         let mut credit = Credit::new();
         let mut keepalive = tokio::time::interval(KEEPALIVE);
@@ -148,11 +156,28 @@ impl Reading<'_> {
             tokio::select! {
                 biased;
                 received = receiver.recv::<Body<Value>>() => {
-                    let delivery = received.map_err(|error| reading(error.into()))?;
-                    receiver.accept(&delivery).await.map_err(|error| reading(error.into()))?;
-                    let arrived = message::read(delivery.into_message()).map_err(|error| about.protocol(error))?;
-                    credit.arrive(arrived.bytes);
-                    self.arrive(arrived, &mut track).await?;
+                    let read = match received {
+                        Ok(delivery) => {
+                            receiver.accept(&delivery).await.map_err(|error| reading(error.into()))?;
+                            place(delivery.into_message(), carried)
+                        }
+                        Err(RecvError::MessageDecode(error)) => {
+                            Err(NoPlace::Undecodable { cause: error.source.to_string() })
+                        }
+                        Err(error) => return Err(reading(error.into())),
+                    };
+                    match read {
+                        Ok(arrived) => {
+                            credit.arrive(arrived.bytes);
+                            self.arrive(arrived, &mut track).await?;
+                        }
+                        // It can't be told apart from others, so it can't be handed on. The gap in the numbers will
+                        // say that one is missing; reading it again and again would not make it readable.
+                        Err(error) => {
+                            credit.skip();
+                            tracing::warn!(upstream = about.upstream, what = about.what, %error, "message skipped");
+                        }
+                    }
                 }
                 () = self.taken.changed.notified() => {}
                 _ = keepalive.tick() => {
@@ -163,7 +188,7 @@ impl Reading<'_> {
         }
     }
 
-    async fn arrive(&self, arrived: message::Arrived, track: &mut Track) -> Result<(), SourceError> {
+    async fn arrive(&self, arrived: Arrived, track: &mut Track) -> Result<(), SourceError> {
         let partition = &self.assignment.partition;
         let gap = match track.arrive(arrived.position.sequence) {
             Arrival::Follows => None,
@@ -188,6 +213,17 @@ impl Reading<'_> {
     async fn pass(&self, item: Item) -> Result<(), SourceError> {
         let about = About { upstream: "the pipeline", what: "" };
         self.items.send(Ok(item)).await.map_err(|_| about.disconnected("it takes no more"))
+    }
+}
+
+/// Reads a message, wherever its payload went.
+fn place(message: Message<Body<Value>>, carried: &Carried) -> Result<Arrived, NoPlace> {
+    match &message.body {
+        Body::Value(AmqpValue(Value::Symbol(note))) => match carried.take(note.as_str()) {
+            Some(payload) => message::read_encoded(&payload),
+            None => message::read(message),
+        },
+        Body::Value(_) | Body::Data(_) | Body::Sequence(_) | Body::Empty => message::read(message),
     }
 }
 
