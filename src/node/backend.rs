@@ -51,7 +51,7 @@ impl NodeBackend {
     }
 
     pub fn tap_sender(&self) -> Tap {
-        Arc::new(TapSender(self.tap.clone()))
+        Arc::new(TapSender { watchers: self.tap.clone(), board: self.board.clone(), clock: self.clock.clone() })
     }
 
     pub fn draining(&self) {
@@ -221,16 +221,22 @@ fn sink_status(name: &SinkId, sink: &RunningSink, now: Timestamp) -> SinkStatus 
     }
 }
 
-struct TapSender(broadcast::Sender<Arc<TapEvent>>);
+/// Shows events to whoever watches, and to the history.
+struct TapSender {
+    watchers: broadcast::Sender<Arc<TapEvent>>,
+    board: Arc<Board>,
+    clock: Clock,
+}
 
 impl Watcher for TapSender {
     fn watched(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.watchers.receiver_count() > 0 || self.board.history.wanted()
     }
 
     fn show(&self, event: Tapped) {
+        self.board.history.read(&event, self.clock.now());
         // Nobody watching any more is no fault.
-        let _ = self.0.send(Arc::new(TapEvent {
+        let _ = self.watchers.send(Arc::new(TapEvent {
             id: event.id,
             feed: event.feed,
             kind: event.kind,

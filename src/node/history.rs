@@ -11,8 +11,9 @@ use serde_json::json;
 use super::NodeError;
 use crate::clock::Timestamp;
 use crate::cluster::CursorItem;
-use crate::event::batch::Position;
+use crate::event::batch::{Coordinates, Position};
 use crate::ids::{Epoch, FeedId};
+use crate::pipeline::tap::Tapped;
 
 #[derive(Debug, Default)]
 pub struct History(Option<Mutex<File>>);
@@ -25,16 +26,32 @@ impl History {
         Ok(Self(Some(Mutex::new(file))))
     }
 
-    pub fn epoch(&self, feed: &FeedId, epoch: Epoch) {
-        self.line(|| json!({"kind": "epoch", "feed": feed, "epoch": epoch}));
+    pub fn wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub fn epoch(&self, feed: &FeedId, epoch: Epoch, at: Timestamp) {
+        self.line(|| json!({"kind": "epoch", "at": at.nanos(), "feed": feed, "epoch": epoch}));
+    }
+
+    /// A version of an object became an event. Records of a log need no such line: their ids follow from where they stand.
+    pub fn read(&self, event: &Tapped, at: Timestamp) {
+        let Coordinates::Object { id, version } = &event.coordinates else { return };
+        self.line(|| {
+            let digest: String = version.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            json!({
+                "kind": "read", "at": at.nanos(), "feed": event.feed, "epoch": event.epoch, "object": id,
+                "updated": version.updated.to_microsoft(), "digest": digest, "id": event.id,
+            })
+        });
     }
 
     pub fn committed(&self, item: &CursorItem, at: Timestamp) {
         for (sink, position) in &item.cursors {
             self.line(|| {
                 let mut line = json!({
-                    "kind": "committed", "feed": item.feed, "sink": sink, "epoch": item.epoch,
-                    "generation": item.generation, "at": at.to_microsoft(),
+                    "kind": "committed", "at": at.nanos(), "feed": item.feed, "sink": sink, "epoch": item.epoch,
+                    "generation": item.generation,
                 });
                 match position {
                     Position::Log(log) => line["sequence"] = json!(log.sequence),

@@ -41,7 +41,7 @@ pub struct Board {
     /// Sources whose parts can't be listed, and why.
     pub discovery: Mutex<BTreeMap<SourceKey, String>>,
     pub faults: Mutex<Vec<String>>,
-    history: History,
+    pub history: History,
     clock: Clock,
 }
 
@@ -256,7 +256,7 @@ impl Loop {
         }
         let command = Command::Assign { feed: feed.clone(), node: self.with.node, at: self.with.clock.now() };
         if let Some(Outcome::Epoch(epoch)) = self.propose(command).await {
-            self.with.board.history.epoch(&feed, epoch);
+            self.with.board.history.epoch(&feed, epoch, self.with.clock.now());
             self.granted.insert(feed, epoch);
         }
     }

@@ -150,7 +150,7 @@ impl Output<'_> {
                 let feed = self.feed;
                 let origin = origin(feed, Some(&entry.coordinates), entry.published);
                 normalizer.normalize(&origin, *shape, bytes, &mut |normalized| match normalized {
-                    Normalized::Event(event) => self.event(event, entry.published),
+                    Normalized::Event(event) => self.event(event, entry),
                     Normalized::Rejected(rejected) => {
                         self.records += 1;
                         let reason = format!("{}; {}", rejected.reason, rejected.reason.remedy());
@@ -161,7 +161,7 @@ impl Output<'_> {
             Content::Gap(gap) => {
                 let feed = self.feed;
                 let origin = origin(feed, None, Some(self.now));
-                normalize::gap(&origin, &feed.part, generation, gap, |event| self.event(event, None));
+                normalize::gap(&origin, &feed.part, generation, gap, |event| self.event(event, entry));
             }
             Content::Unreadable { reason, bytes } => {
                 self.records += 1;
@@ -171,7 +171,7 @@ impl Output<'_> {
         }
     }
 
-    fn event(&mut self, event: &Event<'_>, published: Option<Timestamp>) {
+    fn event(&mut self, event: &Event<'_>, entry: &Entry) {
         self.records += 1;
         let hex = event.id.to_hex();
         let id = std::str::from_utf8(&hex).expect("hexadecimal digits are ASCII");
@@ -183,7 +183,7 @@ impl Output<'_> {
             epoch: self.epoch,
             id,
             record: event.index,
-            time: head.time.or(published).unwrap_or(self.now),
+            time: head.time.or(entry.published).unwrap_or(self.now),
             kind: event.kind.as_written(),
             finding: head.facility == Facility::Alert,
             severity: head.severity,
@@ -203,14 +203,16 @@ impl Output<'_> {
             built.events += 1;
         }
         if self.tap.watched() {
-            self.show(event, &stamp);
+            self.show(event, &stamp, entry);
         }
     }
 
-    fn show(&self, event: &Event<'_>, stamp: &Stamp<'_>) {
+    fn show(&self, event: &Event<'_>, stamp: &Stamp<'_>, entry: &Entry) {
         self.tap.show(Tapped {
             id: stamp.id.to_owned(),
             feed: self.feed.clone(),
+            epoch: self.epoch,
+            coordinates: entry.coordinates.clone(),
             kind: stamp.kind.to_owned(),
             class: event.class.name(),
             time: stamp.time,

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::ids::FeedId;
+use crate::event::batch::Coordinates;
+use crate::ids::{Epoch, FeedId};
 
 /// One event as a watcher sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tapped {
     pub id: String,
     pub feed: FeedId,
+    pub epoch: Epoch,
+    pub coordinates: Coordinates,
     /// The table, or `Alert`, `Incident`, `Gap`.
     pub kind: String,
     pub class: &'static str,
