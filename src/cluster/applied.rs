@@ -37,7 +37,7 @@ impl Applied {
             Ok(opened) => Ok(opened),
             Err(why) => {
                 tracing::warn!(why, "the applied state can't be read back, rebuilding it from snapshot and log");
-                remove(&folder).map_err(failed("remove the damaged applied state"))?;
+                // The marker is still there, so this removes what cannot be read and begins anew.
                 open_marked(&folder).map_err(failed("begin a new applied state"))
             }
         }

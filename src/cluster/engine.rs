@@ -8,7 +8,6 @@ use std::time::Duration;
 use openraft::error::{ClientWriteError, RaftError};
 use openraft::{BasicNode, Config, SnapshotPolicy};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::command::{Command, Outcome};
@@ -126,15 +125,13 @@ async fn run(
         let _ = raft.shutdown().await;
         return;
     }
-    let mut watchers = JoinSet::new();
-    watchers.spawn(watch_metrics(raft.clone(), metrics.clone()));
-    tokio::select! {
-        failure = propose_all(&raft, queue, &metrics) => {
-            if let Some(failure) = failure {
-                on_fatal.call(&failure);
-            }
-        }
-        _ = stopping.wait_for(|stopping| *stopping) => {}
+    let failure = tokio::select! {
+        failure = propose_all(&raft, queue, &metrics) => failure,
+        failure = watch(&raft, &metrics) => Some(failure),
+        _ = stopping.wait_for(|stopping| *stopping) => None,
+    };
+    if let Some(failure) = failure {
+        on_fatal.call(&failure);
     }
     if raft.shutdown().await.is_err() {
         tracing::warn!("Raft's task had panicked before it was stopped");
@@ -150,16 +147,9 @@ async fn open(
     let log = data_dir::open_log(&store.disk, settings, store.segment_bytes)?.observed_by(metrics.sync.clone());
     let heads = log.heads().clone();
     let snapshots = Snapshots::open(store.disk.clone())?;
-    let snapshot = snapshots.newest()?.and_then(|read| read.head.applied.last);
     let applied = applied::Applied::open(store.applied.clone())?;
-    let machine = Machine::open(applied, snapshots, shared.clone(), settings.on_fatal.clone(), metrics.clone())?;
-    let missing = |what: &str| ClusterError::Damaged { file: "log".into(), offset: 0, what: what.into() };
-    if machine.last() > heads.last && snapshot < machine.last() {
-        return Err(missing("it ends before entries that were acknowledged and applied"));
-    }
-    if machine.last() < heads.purged {
-        return Err(missing("entries were purged for a snapshot that is gone"));
-    }
+    let machine =
+        Machine::open(applied, snapshots, &heads, shared.clone(), settings.on_fatal.clone(), metrics.clone())?;
     let config = Config {
         cluster_name: "siemgate".into(),
         heartbeat_interval: millis(HEARTBEAT),
@@ -175,8 +165,15 @@ async fn open(
     if !raft.is_initialized().await.map_err(|error| storage("start Raft", &error))? {
         let members = BTreeMap::from([(settings.node_id.0, BasicNode::default())]);
         raft.initialize(members).await.map_err(|error| storage("form the cluster", &error))?;
+    } else if heads.vote.is_none_or(|vote| !vote.is_committed()) && votes_alone(&raft, settings.node_id) {
+        // It stopped in the middle of its own election; nobody else could lead, so there is nothing to wait for.
+        raft.trigger().elect().await.map_err(|error| storage("start an election", &error))?;
     }
     Ok(raft)
+}
+
+fn votes_alone(raft: &Raft, node: NodeId) -> bool {
+    raft.metrics().borrow().membership_config.voter_ids().eq([node.0])
 }
 
 /// Waits until this node leads, and then for a read-index round: only then is its state known to be current.
@@ -243,7 +240,8 @@ fn refused(error: &RaftError<u64, ClientWriteError<u64, BasicNode>>) -> (Cluster
     }
 }
 
-async fn watch_metrics(raft: Raft, metrics: metrics::Raft) {
+/// Reports where Raft stands, until Raft has ended by itself.
+async fn watch(raft: &Raft, metrics: &metrics::Raft) -> ClusterError {
     let mut seen = raft.metrics();
     loop {
         {
@@ -251,9 +249,12 @@ async fn watch_metrics(raft: Raft, metrics: metrics::Raft) {
             metrics.leader.set_count(u64::from(now.current_leader == Some(now.id)));
             metrics.term.set_count(now.current_term);
             metrics.last_log.set_count(now.last_log_index.unwrap_or(0));
+            if let Err(fatal) = &now.running_state {
+                return storage("go on", fatal);
+            }
         }
         if seen.changed().await.is_err() {
-            return;
+            return ClusterError::Stopped;
         }
     }
 }

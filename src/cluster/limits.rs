@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Largest body of one resource: a hundred times what a rich source needs, and a fraction of one log entry.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
+/// Bytes of all bodies together: the state has to fit in memory and in a snapshot that is written within a second.
+pub const BODIES_BYTES_MAX: usize = 128 << 20;
 /// Resources in the cluster: hundreds of tenants with a dozen sources each, with room to grow tenfold.
 pub const RESOURCES_MAX: usize = 50_000;
 /// References one resource may hold, so that a check of them stays short.

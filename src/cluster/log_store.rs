@@ -80,3 +80,33 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.with(|log| log.purge(upto))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cluster::tests::sim_disk::SimDisk;
+    use crate::cluster::{Settings, data_dir};
+    use crate::ids::NodeId;
+
+    #[tokio::test]
+    async fn the_hook_hears_of_a_failure_before_raft_does() {
+        for fail in [SimDisk::fails_next_sync, SimDisk::fails_reads] {
+            let heard = Arc::new(Mutex::new(0));
+            let hearing = heard.clone();
+            let on_fatal = OnFatal::new(move |_| *hearing.lock() += 1);
+            let disk = SimDisk::default();
+            let log = data_dir::open_log(&(Arc::new(disk.clone()) as _), &Settings::new("/s", NodeId(1)), 1 << 20);
+            let mut store = LogStore::new(log.unwrap(), on_fatal);
+            store.log.lock().append(vec![Entry::default()]).unwrap();
+            let reopened = data_dir::open_log(&(Arc::new(disk.clone()) as _), &Settings::new("/s", NodeId(1)), 1 << 20);
+            *store.log.lock() = reopened.unwrap();
+            fail(&disk);
+            let read = store.try_get_log_entries(..).await.is_err();
+            let written = store.save_vote(&Vote::new(1, 1)).await.is_err();
+            assert!(read || written);
+            assert_eq!(*heard.lock(), 1);
+        }
+    }
+}

@@ -12,11 +12,12 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::ClusterError;
-use super::applied::Applied;
+use super::applied::{Applied, Loaded};
 use super::codec::{AppliedTo, SnapshotHead, decode_snapshot, encode_key, encode_part, encode_snapshot, parts_of};
 use super::command::Outcome;
 use super::fatal::OnFatal;
 use super::limits::STATE_BYTES_ALARM;
+use super::log::Heads;
 use super::snapshot::Snapshots;
 use super::state::{ControlState, Touched};
 use super::types::{Batch, Entry, LogId, SnapshotMeta, StorageError, StoredMembership, TypeConfig};
@@ -53,16 +54,18 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Starts from the stored state or the snapshot, whichever is further.
+    /// Starts from the stored state or the snapshot, whichever is further, and checks that the log goes on from there.
     pub(super) fn open(
-        applied: (Applied, Option<(AppliedTo, ControlState)>),
+        applied: (Applied, Option<Loaded>),
         snapshots: Snapshots,
+        log: &Heads,
         shared: Arc<Shared>,
         on_fatal: OnFatal,
         metrics: metrics::Raft,
     ) -> Result<Self, ClusterError> {
         let (applied, stored) = applied;
         let snapshot = snapshots.newest()?.map(|read| (read.head.applied, read.state));
+        let covered = snapshot.as_ref().and_then(|(position, _)| position.last);
         let stored_is_newer =
             stored.as_ref().map(|(position, _)| position.last) >= snapshot.as_ref().map(|(p, _)| p.last);
         let (position, state) = match (stored, snapshot) {
@@ -73,6 +76,7 @@ impl Machine {
             }
             (_, None) => Default::default(),
         };
+        check_continues(position.last, covered, log)?;
         let mut machine = Self {
             shared,
             applied,
@@ -88,11 +92,6 @@ impl Machine {
         *machine.shared.state.write() = state;
         machine.publish();
         Ok(machine)
-    }
-
-    /// The entry applied last.
-    pub(super) fn last(&self) -> Option<LogId> {
-        self.position.last
     }
 
     fn apply_all(&mut self, entries: impl Iterator<Item = Entry>) -> Result<Vec<Vec<Outcome>>, ClusterError> {
@@ -154,7 +153,7 @@ impl Machine {
         self.metrics.applied.set_count(applied);
         self.metrics.state_bytes.set_count(self.bytes);
         let large = self.bytes > STATE_BYTES_ALARM;
-        if large && !self.alarmed.swap(large, Ordering::Relaxed) {
+        if self.alarmed.swap(large, Ordering::Relaxed) != large && large {
             tracing::warn!(bytes = self.bytes, "the replicated state is large: remove sources that are no longer used");
         }
     }
@@ -172,6 +171,18 @@ impl Machine {
         self.publish();
         Ok(())
     }
+}
+
+/// Refuses a log that does not reach what was applied from it, or begins after it.
+fn check_continues(applied: Option<LogId>, snapshot: Option<LogId>, log: &Heads) -> Result<(), ClusterError> {
+    let missing = |what: &str| ClusterError::Damaged { file: "log".into(), offset: 0, what: what.into() };
+    if applied > log.last && snapshot < applied {
+        return Err(missing("it ends before entries that were acknowledged and applied"));
+    }
+    if applied < log.purged {
+        return Err(missing("entries were purged for a snapshot that is gone"));
+    }
+    Ok(())
 }
 
 impl Drop for Machine {

@@ -1,7 +1,7 @@
 //! The rules by which resources come, change and go. Pure.
 
 use super::command::{Outcome, Refusal, ResourceKey, ResourceKind};
-use super::limits::{BODY_BYTES_MAX, RESOURCES_MAX, USES_MAX};
+use super::limits::{BODIES_BYTES_MAX, BODY_BYTES_MAX, RESOURCES_MAX, USES_MAX};
 use super::state::{ControlState, Part, Resource, Touched};
 use crate::clock::Timestamp;
 use crate::ids::{BadName, CredentialId, FeedId, SinkId, SourceId, TenantId};
@@ -29,6 +29,12 @@ impl ControlState {
         }
         if standing.is_some_and(|standing| standing.body == body && standing.uses == uses) {
             return Ok(Outcome::Done);
+        }
+        let replaced = standing.map_or(0, |standing| standing.body.len());
+        let bodies: usize = self.resources.values().map(|resource| resource.body.len()).sum();
+        if bodies - replaced + body.len() > BODIES_BYTES_MAX {
+            let what = "the size of all resources together".into();
+            return Err(Refusal::OverLimit { what, limit: BODIES_BYTES_MAX as u64 });
         }
         let created_at = standing.map_or(at, |standing| standing.created_at);
         self.counters.revision += 1;

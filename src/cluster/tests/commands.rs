@@ -100,6 +100,7 @@ pub(super) fn any_command() -> impl Strategy<Value = Command> {
             put(key, &body, uses)
         }),
         1 => any_resource().prop_map(delete),
+        1 => (0..3_u8).prop_map(|n| delete(sink_key(n))),
         2 => prop::collection::vec(0..3_u8, 0..3).prop_map(declare),
         1 => prop::collection::vec(0..3_u8, 0..2).prop_map(|parts| {
             let parts = parts.into_iter().map(part).collect();
@@ -138,7 +139,7 @@ fn any_item() -> impl Strategy<Value = CursorItem> {
     let position = prop_oneof![3 => (0..8_i64).prop_map(log_position), 2 => (0..8_i64).prop_map(objects_position)];
     let cursors = prop::collection::vec(((0..3_u8).prop_map(sink_id), position), 0..3);
     let seen = prop::collection::vec((0..8_i64, 0..4_u8).prop_map(|(updated, n)| seen(updated, n)), 0..3);
-    (0..3_u8, 0..4_u64, 0..2_u64, cursors, seen).prop_map(|(n, epoch, generation, cursors, seen)| CursorItem {
+    (0..2_u8, 1..3_u64, 0..2_u64, cursors, seen).prop_map(|(n, epoch, generation, cursors, seen)| CursorItem {
         feed: feed(n),
         epoch: Epoch(epoch),
         generation: Generation(generation),
@@ -147,7 +148,10 @@ fn any_item() -> impl Strategy<Value = CursorItem> {
     })
 }
 
-/// A history: the world, and then anything at all.
+/// A history: the world with its feeds owned, and then anything at all.
 pub(super) fn any_history() -> impl Strategy<Value = Vec<Command>> {
-    prop::collection::vec(any_command(), 0..60).prop_map(|commands| world().into_iter().chain(commands).collect())
+    let owned = [(0, 1), (1, 2)].map(|(n, node)| Command::Assign { feed: feed(n), node: NodeId(node), at: at(0) });
+    let before: Vec<_> = world().into_iter().chain(owned).collect();
+    prop::collection::vec(any_command(), 0..60)
+        .prop_map(move |commands| before.iter().cloned().chain(commands).collect())
 }

@@ -61,11 +61,22 @@ async fn propose_some(plane: &ControlPlane) -> Vec<u8> {
     acknowledged
 }
 
+/// Waits until snapshots were made and the log was purged for them, which happens beside the proposals.
+async fn purged(plane: &ControlPlane) {
+    let purged = async {
+        while plane.view().purged < 4 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(LONG, purged).await.unwrap();
+}
+
 #[tokio::test]
 async fn s7_what_the_plane_acknowledged_survives_a_power_cut_at_every_operation() {
     let whole = SimDisk::default();
     let plane = open(&whole, None).await.0.unwrap();
     assert_eq!(propose_some(&plane).await.len(), usize::from(PROPOSALS));
+    purged(&plane).await;
     plane.shutdown().await.unwrap();
     let names: Vec<_> = whole.files().into_keys().collect();
     assert!(names.iter().any(|name| name.ends_with(".snapshot")), "{names:?}");
@@ -99,11 +110,11 @@ async fn a_failed_sync_ends_through_the_hook_and_nothing_more_is_acknowledged() 
     let (plane, heard) = open(&disk, None).await;
     let plane = plane.unwrap();
     assert_eq!(plane.propose(sink(0)).await.unwrap(), Outcome::Done);
-    disk.fails_sync(disk.syncs() + 1);
+    disk.fails_next_sync();
     assert!(matches!(plane.propose(sink(1)).await, Err(ClusterError::Unknown { .. })));
     let failure = heard.lock().clone();
-    assert!(matches!(failure.as_slice(), [ClusterError::Storage { .. }]), "once, with the cause: {failure:?}");
-    assert!(failure[0].to_string().contains("sync failed"), "{failure:?}");
+    let [ClusterError::Storage { action, cause }] = failure.as_slice() else { panic!("once: {failure:?}") };
+    assert_eq!((action.as_str(), cause.as_str()), ("write the log", "sync failed"), "from the store itself");
     let syncs = disk.syncs();
     assert!(plane.propose(sink(2)).await.is_err());
     assert_eq!(disk.syncs(), syncs, "nothing is synced after a sync failed");
@@ -124,6 +135,7 @@ async fn every_flipped_bit_of_a_snapshot_is_found() {
     let disk = SimDisk::default();
     let plane = open(&disk, None).await.0.unwrap();
     propose_some(&plane).await;
+    purged(&plane).await;
     plane.shutdown().await.unwrap();
     let files = disk.files();
     let (name, bytes) = files.iter().find(|(name, _)| name.ends_with(".snapshot")).unwrap();

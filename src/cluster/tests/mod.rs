@@ -7,5 +7,5 @@ mod durability;
 mod invariants;
 mod plane;
 mod rules;
-mod sim_disk;
+pub(super) mod sim_disk;
 mod suite;

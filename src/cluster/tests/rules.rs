@@ -5,7 +5,7 @@ use super::commands::{
     sink_key, source_id, source_key, tenant_id, tenant_key, world,
 };
 use crate::cluster::command::{Command, ItemOutcome, Outcome, Refusal, ResourceKey, ResourceKind};
-use crate::cluster::limits::{BODY_BYTES_MAX, GAPS_MAX, SEEN_MAX, TOMBSTONES_MAX};
+use crate::cluster::limits::{BODIES_BYTES_MAX, BODY_BYTES_MAX, GAPS_MAX, SEEN_MAX, TOMBSTONES_MAX};
 use crate::cluster::state::ControlState;
 use crate::ids::{Epoch, FeedId, Generation, NodeId};
 
@@ -82,6 +82,7 @@ fn a_revision_changes_with_the_content_and_never_comes_back() {
     state.apply(put(sink_key(0), "{\"a\":1}", vec![]));
     let second = revision(&state);
     state.apply(delete(sink_key(0)));
+    assert!(state.counters().revision > second, "a deletion is a change");
     state.apply(put(sink_key(0), "{}", vec![]));
     assert!(first < second && second < revision(&state));
 }
@@ -95,6 +96,21 @@ fn malformed_and_oversized_resources_are_refused() {
     assert!(matches!(refusal(state.apply(put(named.clone(), "{}", vec![]))), Refusal::Malformed { .. }));
     named = ResourceKey { tenant: Some(tenant_id()), name: "ok".into(), ..named };
     assert!(refusal(state.apply(put(named, "{}", vec![]))).to_string().contains("inside a tenant"));
+}
+
+#[test]
+fn all_bodies_together_are_bounded_and_a_replaced_one_makes_room() {
+    let mut state = settled();
+    let body = "x".repeat(BODY_BYTES_MAX);
+    let sink = |n: usize| ResourceKey { kind: ResourceKind::Sink, tenant: None, name: format!("s{n}") };
+    let fitting = (BODIES_BYTES_MAX - 100) / BODY_BYTES_MAX;
+    for n in 0..fitting {
+        assert_eq!(state.apply(put(sink(n), &body, vec![])), Outcome::Done);
+    }
+    assert!(matches!(refusal(state.apply(put(sink(fitting), &body, vec![]))), Refusal::OverLimit { .. }));
+    assert_eq!(state.apply(put(sink(0), &body.replace('x', "y"), vec![])), Outcome::Done);
+    assert_eq!(state.apply(delete(sink(1))), Outcome::Done);
+    assert_eq!(state.apply(put(sink(fitting), &body, vec![])), Outcome::Done);
 }
 
 #[test]

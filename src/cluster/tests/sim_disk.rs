@@ -13,7 +13,7 @@ use crate::cluster::disk::{Disk, DiskFile};
 const SECTOR: usize = 512;
 
 #[derive(Clone, Default)]
-pub(super) struct SimDisk(Arc<Mutex<Inner>>);
+pub(in crate::cluster) struct SimDisk(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
@@ -57,10 +57,13 @@ impl SimDisk {
         self.0.lock().dead_from = Some(operation);
     }
     /// The sync of this number fails, and what it should have kept is in doubt; everything else goes on working.
-    pub(super) fn fails_sync(&self, number: u64) {
+    fn fails_sync(&self, number: u64) {
         self.0.lock().failing_sync = Some(number);
     }
-    pub(super) fn fails_reads(&self) {
+    pub(in crate::cluster) fn fails_next_sync(&self) {
+        self.fails_sync(self.syncs() + 1);
+    }
+    pub(in crate::cluster) fn fails_reads(&self) {
         self.0.lock().failing_reads = true;
     }
     pub(super) fn operations(&self) -> u64 {
@@ -100,6 +103,18 @@ impl SimDisk {
         }
         let kept = |(name, id): (String, usize)| (name, inner.contents[id].surviving(crash, &mut random));
         Self::of(&names.into_iter().map(kept).collect())
+    }
+
+    /// The disk as the next process finds it when only the one before died: all there, and as little synced as it was.
+    pub(super) fn restarted(&self) -> Self {
+        let inner = self.0.lock();
+        Self(Arc::new(Mutex::new(Inner {
+            contents: inner.contents.clone(),
+            names: inner.names.clone(),
+            durable_names: inner.durable_names.clone(),
+            pending: inner.pending.clone(),
+            ..Inner::default()
+        })))
     }
 
     fn step<T>(&self, work: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {

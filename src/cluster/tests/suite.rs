@@ -9,7 +9,7 @@ use crate::cluster::applied::Applied;
 use crate::cluster::codec::Identity;
 use crate::cluster::disk::RealDisk;
 use crate::cluster::fatal::OnFatal;
-use crate::cluster::log::Log;
+use crate::cluster::log::{Heads, Log};
 use crate::cluster::log_store::LogStore;
 use crate::cluster::machine::Machine;
 use crate::cluster::snapshot::Snapshots;
@@ -32,7 +32,8 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for InFolders {
         let applied = Applied::open(Some(dir.path().join("applied"))).unwrap();
         let snapshots = Snapshots::open(disk).unwrap();
         let raft = metrics::Raft::new(NodeId(1));
-        let machine = Machine::open(applied, snapshots, Arc::default(), on_fatal.clone(), raft).unwrap();
+        let machine =
+            Machine::open(applied, snapshots, &Heads::default(), Arc::default(), on_fatal.clone(), raft).unwrap();
         Ok((dir, LogStore::new(log, on_fatal), machine))
     }
 }
