@@ -1,6 +1,8 @@
 //! The command tree: what people type, and the one function that each command is. No logic lives here.
 
 pub mod normalize;
+mod signal;
+pub mod simulator;
 
 use std::process::ExitCode;
 

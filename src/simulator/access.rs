@@ -36,6 +36,9 @@ pub struct Access {
     pub amqps: String,
     /// PEM of the certificate that clients of `amqps` must trust.
     pub amqps_certificate: String,
+    /// The rule that may send and listen everywhere, and its key.
+    pub sas_rule: String,
+    pub sas_key: String,
     pub tenants: Vec<TenantAccess>,
 }
 
@@ -96,6 +99,8 @@ impl Access {
             amqp: at.amqp.to_string(),
             amqps: at.amqps.to_string(),
             amqps_certificate: certificate.to_owned(),
+            sas_rule: ROOT_RULE.to_owned(),
+            sas_key: key(seed, ROOT_RULE),
             tenants: tenants.collect(),
         }
     }

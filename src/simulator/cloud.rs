@@ -19,6 +19,7 @@ use super::history::History;
 use super::settings::{GraphSettings, Tenant};
 use super::workload::Collection;
 use crate::clock::{Clock, Timestamp};
+use crate::ids::TenantId;
 
 /// One simulated cloud. Each lock is held for one request's short look and never across an await.
 pub struct Cloud {
@@ -34,6 +35,8 @@ pub struct Cloud {
     pub namespace: Namespace,
     pub history: Option<Arc<History>>,
     pub counters: Counters,
+    /// Streaming records by tenant.
+    pub records: BTreeMap<TenantId, AtomicU64>,
     /// Whether the workload waits.
     pub paused: watch::Sender<bool>,
     /// Whether the workload has produced all that it ever will.
@@ -47,6 +50,15 @@ impl Cloud {
         let shelves = shelves.entry(directory.to_owned()).or_default();
         shelves.settle(now);
         look(shelves)
+    }
+
+    /// Notes that a message of so many records is in its hub.
+    pub fn count_message(&self, tenant: &TenantId, records: u64) {
+        self.counters.messages.fetch_add(1, Ordering::Relaxed);
+        self.counters.records.fetch_add(records, Ordering::Relaxed);
+        if let Some(counter) = self.records.get(tenant) {
+            counter.fetch_add(records, Ordering::Relaxed);
+        }
     }
 
     /// Stores a version of an object, seen by readers from `visible_after` on, and writes it to the history.
@@ -88,10 +100,5 @@ impl Counters {
             _ => &self.graph_refused,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn message(&self, records: u64) {
-        self.records.fetch_add(records, Ordering::Relaxed);
-        self.messages.fetch_add(1, Ordering::Relaxed);
     }
 }

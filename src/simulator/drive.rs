@@ -133,7 +133,7 @@ impl Producer {
         if let Err(error) = appended {
             tracing::error!(%error, "the workload lost a message");
         }
-        cloud.counters.message(records);
+        cloud.count_message(&self.tenant.name, records);
         records
     }
 

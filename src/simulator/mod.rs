@@ -14,13 +14,16 @@ mod history;
 mod pace;
 pub mod receiver;
 mod settings;
+#[cfg(test)]
+mod tests;
 pub mod workload;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -39,6 +42,8 @@ pub use self::settings::{
     App, GraphSettings, Hub, NaturalOrder, PARTITIONS, Ports, Settings, TENANTS_MAX, Tenant, WorkloadSettings,
 };
 
+pub use self::workload::Collection;
+
 use self::cloud::{Cloud, Counters};
 use self::entra::directory::{Directories, EVENT_HUBS_AUDIENCE};
 use self::entra::token::TokenKey;
@@ -47,7 +52,6 @@ use self::faults::FaultBook;
 use self::graph::objects::{BadObject, Object};
 use self::graph::quota::Quota;
 use self::history::History;
-use self::workload::Collection;
 use crate::clock::{Clock, Timestamp};
 use crate::ids::TenantId;
 
@@ -113,7 +117,7 @@ pub async fn start(settings: Settings) -> Result<Running, SimulatorError> {
 
 /// How much the workload has produced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Produced {
+pub struct Totals {
     pub records: u64,
     pub messages: u64,
     pub changes: u64,
@@ -143,14 +147,29 @@ impl Running {
         Ok(())
     }
 
-    /// What the workload has produced so far.
-    pub fn produced(&self) -> Produced {
+    /// Streaming records the workload has produced so far, by tenant.
+    pub fn produced(&self) -> BTreeMap<String, u64> {
+        let by_tenant = self.cloud.records.iter();
+        by_tenant.map(|(tenant, records)| (tenant.to_string(), records.load(Ordering::Relaxed))).collect()
+    }
+
+    /// Everything the workload has produced so far.
+    pub fn totals(&self) -> Totals {
         let counters = &self.cloud.counters;
-        Produced {
+        Totals {
             records: counters.records.load(Ordering::Relaxed),
             messages: counters.messages.load(Ordering::Relaxed),
             changes: counters.changes.load(Ordering::Relaxed),
         }
+    }
+
+    /// Lets the workload wait until `resume`; what is produced stays readable.
+    pub fn pause(&self) {
+        self.cloud.paused.send_replace(true);
+    }
+
+    pub fn resume(&self) {
+        self.cloud.paused.send_replace(false);
     }
 
     /// Waits until the workload has produced all it was asked for; for ever, when it was asked for no total.
@@ -188,6 +207,7 @@ fn build(settings: Settings) -> Result<Cloud, SimulatorError> {
         clock: settings.clock,
         token_key,
         directories: Mutex::new(Directories::new(settings.tenants.clone(), settings.token_lifetime)),
+        records: settings.tenants.iter().map(|tenant| (tenant.name.clone(), AtomicU64::new(0))).collect(),
         tenants: settings.tenants,
         faults: Mutex::new(FaultBook::default()),
         quota: Mutex::new(Quota::new(settings.graph.requests_per_minute)),

@@ -19,6 +19,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use uuid::Uuid;
 
+#[cfg(test)]
+pub(super) use self::assertion::fixture;
 use self::directory::{Request, Version};
 use self::refusal::Refusal;
 use self::token::Claims;
