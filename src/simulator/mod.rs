@@ -52,7 +52,7 @@ use self::faults::FaultBook;
 use self::graph::objects::{BadObject, Object};
 use self::graph::quota::Quota;
 use self::history::History;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::ids::TenantId;
 
 /// How long open requests may take to end once the cloud is told to stop.
@@ -195,11 +195,11 @@ fn build(settings: Settings) -> Result<Cloud, SimulatorError> {
     let mut key = [0; 32];
     SystemRandom::new().fill(&mut key).map_err(|_| SimulatorError::Random)?;
     let token_key = Arc::new(TokenKey::new(&key));
-    let history = match settings.history {
+    let history = match settings.history.clone() {
         Some(path) => Some(Arc::new(History::open(&path).map_err(|source| SimulatorError::History { path, source })?)),
         None => None,
     };
-    let namespace = namespace(&settings.clock, settings.seed, &token_key, history.clone());
+    let namespace = namespace(&settings, &token_key, history.clone());
     for tenant in &settings.tenants {
         namespace.create_hub(&tenant.hub.name, u32::from(tenant.hub.partitions))?;
     }
@@ -221,15 +221,22 @@ fn build(settings: Settings) -> Result<Cloud, SimulatorError> {
     })
 }
 
-fn namespace(clock: &Clock, seed: u64, key: &Arc<TokenKey>, history: Option<Arc<History>>) -> Namespace {
+fn namespace(settings: &Settings, key: &Arc<TokenKey>, history: Option<Arc<History>>) -> Namespace {
+    let clock = &settings.clock;
     let (jwt_key, jwt_clock) = (Arc::clone(key), clock.clone());
+    // An app has the role of a reader on its own directory's hub, and nowhere else.
+    let owners: BTreeMap<String, String> =
+        settings.tenants.iter().map(|t| (t.hub.name.to_ascii_lowercase(), t.directory.clone())).collect();
     Namespace::new(Options {
         name: "siemgate-simulator".to_owned(),
         clock: clock.clone(),
-        rules: access::rules(seed),
-        jwt: Some(Box::new(move |token| {
+        rules: access::rules(settings.seed),
+        jwt: Some(Box::new(move |token, audience| {
             let claims =
                 jwt_key.check(token, &[EVENT_HUBS_AUDIENCE], jwt_clock.now()).map_err(|why| why.to_string())?;
+            if audience.hub().and_then(|hub| owners.get(hub)) != Some(&claims.tid) {
+                return Err("its app has no role there".to_owned());
+            }
             Ok(Timestamp::from_millis(claims.exp.saturating_mul(1_000)))
         })),
         observer: history.map(|history| -> event_hubs::Observer {

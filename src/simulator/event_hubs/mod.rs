@@ -36,7 +36,7 @@ pub use hub::{DEFAULT_GROUP, PARTITION_BYTES_MAX, RETENTION_DEFAULT};
 pub use log::{LastEnqueued, PartitionState};
 pub use message::MESSAGE_BYTES_MAX;
 pub use namespace::{Appended, JwtCheck, Namespace, NamespaceError, Observer, Options, Patience};
-pub use sas::{Rights, Rule};
+pub use sas::{Audience, Rights, Rule};
 pub use serve::serve;
 
 #[cfg(test)]

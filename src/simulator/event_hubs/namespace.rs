@@ -23,8 +23,8 @@ use super::sas::{self, Audience, BadToken, Grant, Rights, Rule};
 /// Most hubs of a namespace; the service's limit in its dedicated tier.
 pub const HUBS_MAX: usize = 1000;
 
-/// Checks a token of an issuer the namespace trusts: until when it holds, or why it does not.
-pub type JwtCheck = Box<dyn Fn(&str) -> Result<Timestamp, String> + Send + Sync>;
+/// Checks a token of an issuer the namespace trusts for what it is put for: until when it holds, or why it does not.
+pub type JwtCheck = Box<dyn Fn(&str, &Audience) -> Result<Timestamp, String> + Send + Sync>;
 
 /// Hears of every appended event, in the order of each partition. It runs while the hub is locked: be quick, and do not
 /// call the namespace from it.
@@ -310,11 +310,12 @@ impl Namespace {
             "servicebus.windows.net:sastoken" => sas::check(token, audience, &self.shared.rules, self.now()),
             "jwt" => {
                 let check = self.shared.jwt.as_ref().ok_or_else(|| BadToken::Type(kind.to_owned()))?;
-                let until = check(token).map_err(BadToken::Jwt)?;
+                let audience = Audience::of(audience);
+                let until = check(token, &audience).map_err(BadToken::Jwt)?;
                 if until <= self.now() {
                     return Err(BadToken::Expired(until));
                 }
-                Ok(Grant { audience: Audience::of(audience), rights: Rights::ALL, until })
+                Ok(Grant { audience, rights: Rights::ALL, until })
             }
             other => Err(BadToken::Type(other.chars().take(100).collect())),
         }

@@ -80,6 +80,11 @@ impl Audience {
         self.covers(&Self::of(&format!("{host}/{path}")))
     }
 
+    /// The hub this speaks of, in lower case; `None` when it speaks of the whole namespace.
+    pub fn hub(&self) -> Option<&str> {
+        self.0.split('/').nth(1)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -183,6 +188,12 @@ mod tests {
         assert_eq!(refused(&LISTEN.replace("listen-only", "nobody"), hub, NOW), BadToken::UnknownRule("nobody".into()));
         assert_eq!(refused("Bearer x", hub, NOW), BadToken::Shape);
         assert_eq!(refused(&LISTEN.replace("&sig=06%2B", "&sig=%"), hub, NOW), BadToken::Shape);
+    }
+
+    #[test]
+    fn an_audience_knows_its_hub() {
+        assert_eq!(Audience::of("amqps://ns.example:5671/Hub/ConsumerGroups/g").hub(), Some("hub"));
+        assert_eq!(Audience::of("amqps://ns.example/").hub(), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use siemgate::clock::Clock;
 use siemgate::identity::AccessToken;
 use siemgate::secret::Secret;
-use siemgate::simulator::event_hubs::{Options, self_signed, serve};
+use siemgate::simulator::event_hubs::{Audience, Options, self_signed, serve};
 use siemgate::sources::event_hubs::{Authentication, ConnectionString, Hub, TokenSource};
 use siemgate::sources::{Remedy, SourceError};
 use tokio::net::TcpListener;
@@ -55,7 +55,7 @@ async fn a_short_token_is_renewed_without_losing_the_link() {
 
 #[tokio::test]
 async fn entra_tokens_are_asked_for_anew_before_they_end() {
-    let jwt = Box::new(|text: &str| match text {
+    let jwt = Box::new(|text: &str, _: &Audience| match text {
         "good" => Ok(Clock::System.now().plus(Duration::from_secs(2))),
         _ => Err("unknown token".to_owned()),
     });

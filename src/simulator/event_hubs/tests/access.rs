@@ -10,7 +10,7 @@ use ring::hmac;
 
 use super::client::{Ask, Client, KEY, PATIENCE, Service, next_text, options};
 use crate::clock::{Clock, Timestamp};
-use crate::simulator::event_hubs::{Options, Patience};
+use crate::simulator::event_hubs::{Audience, Options, Patience};
 
 const SAS: &str = "servicebus.windows.net:sastoken";
 const NOON: Timestamp = Timestamp::from_millis(1_893_456_000_000);
@@ -73,13 +73,14 @@ async fn a_token_opens_the_hub_only_when_it_is_right() {
 
 #[tokio::test]
 async fn an_issuers_token_is_judged_by_the_check_given() {
-    let check = |token: &str| match token {
-        "good" => Ok(NOON.plus(Duration::from_secs(60))),
-        other => Err(format!("`{other}` is not good")),
+    let check = |token: &str, audience: &Audience| match (token, audience.hub()) {
+        ("good", Some("hub")) => Ok(NOON.plus(Duration::from_secs(60))),
+        other => Err(format!("{other:?} is not good")),
     };
     let (service, _) = at_noon(Options { jwt: Some(Box::new(check)), ..options() }).await;
     let (mut client, mut cbs) = anonymous(&service).await;
     assert_eq!(Client::put_token(&mut cbs, "jwt", HUB, "bad").await, 401);
+    assert_eq!(Client::put_token(&mut cbs, "jwt", "amqps://localhost/other", "good").await, 401);
     assert_eq!(Client::put_token(&mut cbs, "jwt", HUB, "good").await, 202);
     assert!(client.receive(Ask::partition("0")).await.is_ok());
 }

@@ -78,6 +78,7 @@ impl Service {
         let connection = Connection::builder()
             .container_id("test")
             .hostname("localhost")
+            .idle_time_out(600u32)
             .sasl_profile(profile)
             .open_with_stream(stream);
         let connection = timeout(PATIENCE, connection).await.expect("the open is answered")?;

@@ -7,6 +7,7 @@ use fe2o3_amqp::Connection;
 use fe2o3_amqp::sasl_profile::SaslProfile;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Ask, Client, KEY, PATIENCE, Service, next_text, options, stays_silent};
 use crate::clock::{Clock, Timestamp};
-use crate::simulator::event_hubs::{Namespace, Options, self_signed, serve};
+use crate::simulator::event_hubs::{Namespace, Options, Patience, self_signed, serve};
 
 #[tokio::test]
 async fn throttling_detaches_and_refuses_until_it_is_over() {
@@ -51,6 +52,37 @@ async fn a_delayed_event_comes_late_but_by_itself() {
     service.append(1);
     stays_silent(&mut receiver).await;
     assert_eq!(next_text(&mut receiver).await, Ok("event 0".into()));
+}
+
+#[tokio::test]
+async fn heartbeats_keep_a_quiet_connection_and_silence_ends_it() {
+    let patience = Patience { idle: Duration::from_millis(600), ..Patience::default() };
+    let service = Service::start(Options { patience, ..options() }).await;
+    // This client wants a sign of life every 600 ms, and gives one whenever the service wants it.
+    let mut client = service.login("all", KEY).await.unwrap();
+    let mut receiver = client.receive(Ask::partition("0")).await.unwrap();
+
+    // This peer says hello, and then nothing more.
+    let mut silent = TcpStream::connect(service.address).await.unwrap();
+    silent.write_all(b"AMQP\x03\x01\x00\x00").await.unwrap();
+    silent.write_all(b"\x00\x00\x00\x19\x02\x01\x00\x00\x00\x53\x41\xc0\x0c\x01\xa3\x09ANONYMOUS").await.unwrap();
+    silent.write_all(b"AMQP\x00\x01\x00\x00").await.unwrap();
+    let mut heard = Vec::new();
+    let ended = timeout(PATIENCE, silent.read_to_end(&mut heard)).await.expect("the service leaves a silent peer");
+    assert!(ended.is_ok() && heard.ends_with(b"AMQP\x00\x01\x00\x00"), "{heard:?}");
+
+    service.append(1);
+    assert_eq!(next_text(&mut receiver).await, Ok("event 0".into()));
+}
+
+#[tokio::test]
+async fn a_peer_that_skips_the_login_is_shown_how_and_left() {
+    let service = Service::with_events(0).await;
+    let mut hasty = TcpStream::connect(service.address).await.unwrap();
+    hasty.write_all(b"AMQP\x00\x01\x00\x00").await.unwrap();
+    let mut heard = Vec::new();
+    timeout(PATIENCE, hasty.read_to_end(&mut heard)).await.expect("the service leaves").unwrap();
+    assert_eq!(heard, b"AMQP\x03\x01\x00\x00");
 }
 
 #[tokio::test]
