@@ -53,6 +53,8 @@ pub(super) fn open_log(disk: &Arc<dyn Disk>, settings: &Settings, segment_bytes:
 fn read_identity(disk: &dyn Disk, settings: &Settings) -> Result<Identity, ClusterError> {
     let foreign = |why: String| ClusterError::Foreign { dir: settings.data_dir.clone(), why };
     sweep(disk, "").map_err(failed("clean the data directory"))?;
+    // Were the identity found here forgotten in a power cut, the next start would make the directory anew.
+    disk.sync_folder("").map_err(failed("sync the data directory"))?;
     let names = disk.list("").map_err(failed("list the data directory"))?;
     if names.iter().any(|name| name == IDENTITY) {
         let bytes = disk.read(IDENTITY).map_err(failed("read the identity file"))?;

@@ -11,7 +11,7 @@ use crate::cluster::command::{Command, ResourceKind};
 use crate::cluster::disk::Disk;
 use crate::cluster::log::{Heads, Log};
 use crate::cluster::types::{Batch, Entry, LogId, Vote};
-use crate::cluster::{ClusterError, Settings, data_dir};
+use crate::cluster::{ClusterError, Settings, data_dir, frame};
 use crate::ids::NodeId;
 
 /// So small that the script spans several segments.
@@ -134,7 +134,10 @@ fn what_a_new_process_finds_unsynced_and_builds_on_survives_a_power_cut_later() 
         disk.dies_at(operation);
         run(&disk);
         let disk = disk.restarted();
-        let found = said(&mut open(&disk).unwrap());
+        let mut log = open(&disk).unwrap();
+        let next = log.heads().last.map_or(0, |id| id.index + 1);
+        log.append(vec![entry(9, next, 50)]).unwrap();
+        let found = said(&mut log);
         let again = said(&mut open(&disk.after(Crash::Lose)).unwrap());
         assert_eq!(again, found, "process died at operation {operation}, then a power cut");
     }
@@ -237,6 +240,23 @@ fn a_segment_that_is_gone_or_cut_before_the_last_one_stops_the_node() {
     let all_gone = files.iter().filter(|(name, _)| !name.starts_with("log/"));
     let all_gone = all_gone.map(|(name, bytes)| (name.clone(), bytes.clone())).collect();
     assert!(matches!(open(&SimDisk::of(&all_gone)), Err(ClusterError::Damaged { .. })), "{last} and all others");
+}
+
+#[test]
+fn a_vote_that_vanished_from_an_earlier_segment_stops_the_node() {
+    let disk = SimDisk::default();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    // So small that every frame begins a segment.
+    let mut log = data_dir::open_log(&shared, &Settings::new("/simulated", NodeId(1)), 1).unwrap();
+    for term in 1..=3 {
+        log.save_vote(Vote::new(term, 1)).unwrap();
+    }
+    let mut files = disk.files();
+    let (name, bytes) = files.iter_mut().rev().nth(1).unwrap();
+    let opening = frame::scan(3, bytes, true).unwrap().frames[1].0;
+    assert!(name.starts_with("log/"));
+    bytes.truncate(usize::try_from(opening).unwrap());
+    assert!(matches!(open(&SimDisk::of(&files)), Err(ClusterError::Damaged { .. })));
 }
 
 #[test]

@@ -13,7 +13,8 @@ use super::commands::{put, sink_id};
 use super::sim_disk::{Crash, SimDisk};
 use crate::cluster::command::{Outcome, ResourceKey, ResourceKind};
 use crate::cluster::engine::Store;
-use crate::cluster::{ClusterError, Command, ControlPlane, OnFatal, Settings};
+use crate::cluster::types::Vote;
+use crate::cluster::{ClusterError, Command, ControlPlane, OnFatal, Settings, data_dir};
 use crate::ids::NodeId;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -61,11 +62,11 @@ async fn propose_some(plane: &ControlPlane) -> Vec<u8> {
     acknowledged
 }
 
-/// Waits until snapshots were made and the log was purged for them, which happens beside the proposals.
+/// Goes on proposing until snapshots were made and the log was purged for them, which happens beside the proposals.
 async fn purged(plane: &ControlPlane) {
     let purged = async {
-        while plane.view().purged < 4 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        while plane.view().purged < 8 {
+            assert_eq!(plane.propose(sink(0)).await.unwrap(), Outcome::Done);
         }
     };
     timeout(LONG, purged).await.unwrap();
@@ -118,6 +119,19 @@ async fn a_failed_sync_ends_through_the_hook_and_nothing_more_is_acknowledged() 
     let syncs = disk.syncs();
     assert!(plane.propose(sink(2)).await.is_err());
     assert_eq!(disk.syncs(), syncs, "nothing is synced after a sync failed");
+}
+
+#[tokio::test]
+async fn a_voter_alone_that_stopped_in_the_middle_of_an_election_leads_in_a_later_term() {
+    let disk = SimDisk::default();
+    let plane = open(&disk, None).await.0.unwrap();
+    assert_eq!(plane.propose(sink(0)).await.unwrap(), Outcome::Done);
+    plane.shutdown().await.unwrap();
+    let settings = Settings::new("/simulated", NodeId(1));
+    let mut log = data_dir::open_log(&(Arc::new(disk.clone()) as _), &settings, 400).unwrap();
+    log.save_vote(Vote::new(7, 1)).unwrap();
+    let plane = open(&disk, None).await.0.unwrap();
+    assert!(has_all(&plane, &[0]) && plane.view().term > 7, "{:?}", plane.view());
 }
 
 #[tokio::test]
