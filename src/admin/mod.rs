@@ -3,6 +3,7 @@
 //! The node gives us a [`Backend`]; the control plane is used as it is. `access`, `plan`, `tap` and `view` are pure.
 
 pub mod access;
+pub mod carry_out;
 pub mod convert;
 pub mod limits;
 pub mod plan;
@@ -13,7 +14,7 @@ pub mod token_file;
 pub mod view;
 
 #[cfg(test)]
-mod service_tests;
+pub(crate) mod service_tests;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -4,23 +4,23 @@ use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, Stream};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tonic::{Code, Request, Response, Status as Answer};
 
 use super::Backend;
 use super::access::{METHODS, Role, Tokens, may};
+use super::carry_out::{Cause, carry_out};
 use super::convert::{self, BadWire};
 use super::limits::{
-    EXPLANATION_BYTES_MAX, FILTER_BYTES_MAX, PROPOSALS_AT_ONCE, RESOURCES_PER_CALL_MAX, STATUS_TIMEOUT,
-    TAP_RECORD_BYTES_MAX, TAPS_MAX,
+    EXPLANATION_BYTES_MAX, FILTER_BYTES_MAX, RESOURCES_PER_CALL_MAX, STATUS_TIMEOUT, TAP_RECORD_BYTES_MAX, TAPS_MAX,
 };
-use super::plan::{self, Action, Change, PlanError, Wanted};
+use super::plan::{self, Change, PlanError, Wanted};
 use super::tap::{Filter, only_tenant};
 use super::view::TapEvent;
 use crate::clock::Clock;
-use crate::cluster::{ClusterError, ControlPlane, Outcome, ResourceKey, ResourceKind};
+use crate::cluster::{ClusterError, ControlPlane, ResourceKey, ResourceKind};
 use crate::config::resources;
 use crate::metrics;
 use crate::wire::v1;
@@ -111,26 +111,14 @@ impl<B: Backend> Service<B> {
         Ok(answer)
     }
 
-    /// Proposes changes in their order: kind after kind, those of one kind together.
     async fn carry_out(&self, changes: Vec<Change>, role: Role) -> Result<(), Answer> {
-        let mut left: Vec<Change> = changes.into_iter().filter(|change| change.command.is_some()).collect();
-        let total = left.len();
-        let mut done = 0;
-        while let Some(kind) = left.first().map(|change| change.key.kind) {
-            let rest = left.split_off(left.iter().take_while(|change| change.key.kind == kind).count());
-            let group = std::mem::replace(&mut left, rest);
-            let proposals: Vec<_> = group.into_iter().map(|change| propose(self.control().clone(), change)).collect();
-            let mut outcomes = stream::iter(proposals).buffered(PROPOSALS_AT_ONCE);
-            while let Some((key, action, outcome)) = outcomes.next().await {
-                outcome.map_err(|answer| {
-                    let told = format!("{key}: {} ({done} of {total} changes were made)", answer.message());
-                    Answer::new(answer.code(), told)
-                })?;
-                done += 1;
-                tracing::info!(role = role.name(), resource = %key, action = action.word(), "resource changed");
-            }
-        }
-        Ok(())
+        carry_out(self.control(), changes, role.name()).await.map_err(|stopped| {
+            let code = match &stopped.cause {
+                Cause::Refused(_) => Code::FailedPrecondition,
+                Cause::Cluster(error) => code_of(error),
+            };
+            Answer::new(code, stopped.to_string())
+        })
     }
 
     fn get(&self, request: v1::GetRequest) -> Result<v1::GetResponse, Answer> {
@@ -178,17 +166,6 @@ impl<B: Backend> Service<B> {
         };
         Ok(Box::pin(stream::unfold(tap, |mut tap| async move { tap.next().await.map(|item| (Ok(item), tap)) })))
     }
-}
-
-async fn propose(control: ControlPlane, change: Change) -> (ResourceKey, Action, Result<(), Answer>) {
-    let Change { key, action, command } = change;
-    let Some(command) = command else { return (key, action, Ok(())) };
-    let result = match control.propose(command).await {
-        Ok(Outcome::Refused(refusal)) => Err(Answer::failed_precondition(refusal.to_string())),
-        Ok(Outcome::Done | Outcome::Epoch(_) | Outcome::Items(_)) => Ok(()),
-        Err(error) => Err(Answer::new(code_of(&error), error.to_string())),
-    };
-    (key, action, result)
 }
 
 type TapStream = Pin<Box<dyn Stream<Item = Result<v1::TapResponse, Answer>> + Send>>;

@@ -179,11 +179,10 @@ impl Config {
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
             wrong("log", "level", format!("`{}` is not a log level: {error}", self.log.level));
         }
-        if let Some(endpoint) = &self.tracing.otlp_endpoint
-            && !endpoint.starts_with("http://")
-            && !endpoint.starts_with("https://")
-        {
-            wrong("tracing", "otlp_endpoint", "`otlp_endpoint` must be a URL such as `http://127.0.0.1:4317`".into());
+        if self.tracing.otlp_endpoint.as_deref().is_some_and(|endpoint| !endpoint.starts_with("http://")) {
+            let told = "`otlp_endpoint` must be a URL such as `http://127.0.0.1:4317`; a collector beside the node may \
+                        send on over TLS";
+            wrong("tracing", "otlp_endpoint", told.into());
         }
         complaints
     }
@@ -265,7 +264,7 @@ mod tests {
             ),
             (
                 "[tracing]\notlp_endpoint = \"127.0.0.1:4317\"\n",
-                "siemgate.toml:2:1: `otlp_endpoint` must be a URL such as `http://127.0.0.1:4317`",
+                "siemgate.toml:2:1: `otlp_endpoint` must be a URL such as `http://127.0.0.1:4317`; a collector beside the node may send on over TLS",
             ),
             (
                 "[listen]\nweb = \"${env:NOPE}\"\n",

@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::document::{Document, Place, Step};
@@ -14,11 +13,10 @@ use super::fault::{Complaint, Faults, read};
 use super::read_file;
 use super::suggest::nearest;
 use crate::cluster::{ResourceKey, ResourceKind};
-use crate::encode::Format;
 use crate::identity;
-use crate::ids::{CredentialId, TenantId};
-use crate::sinks;
-use crate::sources::{event_hubs, rest};
+use crate::ids::TenantId;
+use crate::pipeline::spec::SinkSpec;
+use crate::sources::{self, rest};
 
 /// Resource files in one folder; a folder with more is not one of ours.
 const FILES_MAX: usize = 1_000;
@@ -182,7 +180,7 @@ pub fn check(key: &ResourceKey, body: &Map<String, Value>) -> Result<Checked, Ve
         ResourceKind::Tenant => typed::<identity::TenantConfig>(body, |_| None).map(|_| Vec::new())?,
         ResourceKind::Credential => typed::<identity::Config>(body, |_| None).map(|_| Vec::new())?,
         ResourceKind::Source => {
-            let config = typed::<Source>(body, Source::fault)?;
+            let config = typed(body, source_fault)?;
             let credential = |tenant: &TenantId| ResourceKey::credential(tenant, config.credential().as_str());
             key.tenant.iter().map(credential).collect()
         }
@@ -206,49 +204,13 @@ fn typed<T: DeserializeOwned>(
     }
 }
 
-/// A sink's own settings stand beside `format` and `routes` in one table.
-struct SinkSpec(sinks::Config);
-
-impl SinkSpec {
-    fn fault(&self) -> Option<String> {
-        self.0.fault()
-    }
-}
-
-impl<'de> Deserialize<'de> for SinkSpec {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut table = Map::<String, Value>::deserialize(deserializer)?;
-        let format = table.remove("format").ok_or_else(|| D::Error::missing_field("format"))?;
-        table.remove("routes");
-        let sink = serde_json::from_value(Value::Object(table)).map_err(D::Error::custom)?;
-        let _: Format = serde_json::from_value(format).map_err(D::Error::custom)?;
-        Ok(Self(sink))
-    }
-}
-
-/// The kinds of sources, each with the settings of its component.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-enum Source {
-    GraphIncidents(rest::Config),
-    GraphAlerts(rest::Config),
-    EventHub(event_hubs::Config),
-}
-
-impl Source {
-    fn fault(&self) -> Option<String> {
-        let graph = |config: &rest::Config, kind| config.check(kind).err().map(|error| error.to_string());
-        match self {
-            Self::GraphIncidents(config) => graph(config, rest::Kind::GraphIncidents),
-            Self::GraphAlerts(config) => graph(config, rest::Kind::GraphAlerts),
-            Self::EventHub(_) => None,
-        }
-    }
-    fn credential(&self) -> &CredentialId {
-        match self {
-            Self::GraphIncidents(config) | Self::GraphAlerts(config) => &config.credential,
-            Self::EventHub(config) => &config.credential,
-        }
+fn source_fault(config: &sources::Config) -> Option<String> {
+    let graph = |config: &rest::Config, kind| config.check(kind).err().map(|error| error.to_string());
+    match config {
+        sources::Config::GraphIncidents(config) => graph(config, rest::Kind::GraphIncidents),
+        sources::Config::GraphAlerts(config) => graph(config, rest::Kind::GraphAlerts),
+        // What spans a hub and its credential is known on the node alone, which holds the secret.
+        sources::Config::EventHub(_) => None,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod reconcile;
 pub mod sinks;
 pub mod supervise;
+pub mod telemetry;
 
 use std::path::PathBuf;
 use std::sync::Arc;
