@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::{Connection, Format, Output, kind};
 use super::client::{connect, refusal, request};
-use super::output;
+use super::{Usage, output};
 use crate::admin::convert::{change_from_wire, key_from_wire, key_to_wire, kind_to_wire};
 use crate::admin::plan::Action;
 use crate::cluster::{ResourceKey, ResourceKind};
@@ -128,8 +128,8 @@ pub async fn delete(args: Delete) -> anyhow::Result<()> {
 fn key(kind: ResourceKind, text: &str) -> anyhow::Result<ResourceKey> {
     let (tenant, name) = match (kind.belongs_to_tenant(), text.split_once('/')) {
         (true, Some((tenant, name))) => (Some(tenant.parse()?), name),
-        (true, None) => bail!("a {kind} belongs to a tenant: write TENANT/{text}"),
-        (false, Some(_)) => bail!("a {kind} belongs to no tenant: write its name alone"),
+        (true, None) => return Err(Usage(format!("a {kind} belongs to a tenant: write TENANT/{text}")).into()),
+        (false, Some(_)) => return Err(Usage(format!("a {kind} belongs to no tenant: write its name alone")).into()),
         (false, None) => (None, text),
     };
     Ok(ResourceKey { kind, tenant, name: name.to_owned() })
@@ -139,9 +139,7 @@ fn show_changes(changes: Vec<v1::Change>, dry_run: bool, format: Output) -> anyh
     let changes = changes.into_iter().map(change_from_wire).collect::<Result<Vec<_>, _>>()?;
     let text = match format {
         Output::Json => {
-            let change = |(key, action): &(ResourceKey, Action)| {
-                json!({"kind": key.kind, "tenant": key.tenant, "name": key.name, "action": action.word()})
-            };
+            let change = |(key, action): &(ResourceKey, Action)| json!({"kind": key.kind, "tenant": key.tenant, "name": key.name, "action": action.word()});
             let changes: Vec<_> = changes.iter().map(change).collect();
             output::json(&json!({"dry_run": dry_run, "changes": changes}))?
         }
@@ -162,7 +160,14 @@ pub async fn get(args: Get) -> anyhow::Result<()> {
     let resources = match (args.kind, &args.name) {
         (Some(kind), Some(name)) => {
             let key = Some(key_to_wire(&key(kind, name)?));
-            admin.get(request(v1::GetRequest { key })).await.map_err(refusal)?.into_inner().resource.into_iter().collect()
+            admin
+                .get(request(v1::GetRequest { key }))
+                .await
+                .map_err(refusal)?
+                .into_inner()
+                .resource
+                .into_iter()
+                .collect()
         }
         (kind, _) => {
             let kind = kind.map_or(v1::ResourceKind::Unspecified, kind_to_wire).into();
@@ -242,7 +247,8 @@ mod tests {
 
     #[test]
     fn what_get_writes_as_toml_can_be_applied_again() {
-        let body = json!({"kind": "syslog", "address": "siem:514", "format": "cef", "routes": {"tenants": ["contoso"]}});
+        let body =
+            json!({"kind": "syslog", "address": "siem:514", "format": "cef", "routes": {"tenants": ["contoso"]}});
         let sink = key(ResourceKind::Sink, "siem").unwrap();
         let text = as_toml(&[(sink.clone(), body.as_object().unwrap().clone())]).unwrap();
         let mut faults = Faults::default();

@@ -62,7 +62,9 @@ fn place(connection: &Connection) -> anyhow::Result<(SocketAddr, PathBuf)> {
     };
     let address = connection.api.unwrap_or(config.listen.api);
     if !address.ip().is_loopback() {
-        bail!("{address} is another host, and the token would travel in the open; run this on the node, or use a tunnel");
+        bail!(
+            "{address} is another host, and the token would travel in the open; run this on the node, or use a tunnel"
+        );
     }
     let token_file = connection.token_file.clone().unwrap_or_else(|| config.admin_token());
     Ok((address, token_file))

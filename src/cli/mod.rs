@@ -1,16 +1,36 @@
 //! The command tree: what people type, and the one function that each command is. No logic lives here.
 
+mod apply;
+mod args;
+mod client;
 pub mod normalize;
+mod output;
+mod run;
 mod signal;
 pub mod simulator;
+mod status;
+mod tap;
+mod validate;
 
+use std::future::Future;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
 
-/// A high-availability gateway between Microsoft's security clouds and the SIEMs that watch them.
+use crate::config::fault::Faults;
+use args::{Format, Output};
+
+/// A high-availability gateway between Microsoft's security clouds and the SIEMs that watch them
 #[derive(Debug, Parser)]
 #[command(name = "siemgate", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Start here:\n  \
+    siemgate normalize < records.json  Microsoft records in, CEF out\n  \
+    siemgate config validate           is my configuration right?\n  \
+    siemgate run                       run the node\n  \
+    siemgate status                    how is it doing?\n\n\
+    Exit codes: 0 it worked, 1 it failed, 2 it was typed wrong.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -18,29 +38,160 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows the version of this program.
-    Version,
-    /// Turns Microsoft security records into lines for a SIEM.
+    Run(run::Run),
+    Simulator(simulator::Args),
+    Status(status::StatusArgs),
+    Tap(tap::Tap),
     Normalize(normalize::Args),
+    Apply(apply::Apply),
+    Get(apply::Get),
+    Delete(apply::Delete),
+    Config(validate::ConfigArgs),
+    Version(Version),
 }
 
-/// Runs the one command that was typed and says how it ended: 0 it worked, 1 it failed, 2 it was typed wrong.
+/// Shows the version of this program
+#[derive(Debug, Args)]
+struct Version {
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What was typed can't be meant. Clap finds the rest of these.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+/// Runs the one command that was typed and says how it ended.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command {
-        Command::Version => ExitCode::SUCCESS,
-        Command::Normalize(args) => normalize::main(&args).unwrap_or(ExitCode::FAILURE),
+    crate::tls::install();
+    match command(cli.command) {
+        Ok(code) => code,
+        Err(error) => explain(&error),
     }
+}
+
+fn command(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => on_all_cores(run::run(args))?,
+        Command::Simulator(args) => on_all_cores(simulator::run(args))?,
+        Command::Status(args) => {
+            let ready = on_this_thread(status::status(args))?;
+            return Ok(if ready { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
+        }
+        Command::Tap(args) => on_this_thread(tap::tap(args))?,
+        Command::Normalize(args) => return normalize::main(&args),
+        Command::Apply(args) => on_this_thread(apply::apply(args))?,
+        Command::Get(args) => on_this_thread(apply::get(args))?,
+        Command::Delete(args) => on_this_thread(apply::delete(args))?,
+        Command::Config(args) => validate::config(args)?,
+        Command::Version(args) => version(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on_all_cores<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}
+
+fn on_this_thread<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+fn version(args: &Version) -> anyhow::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    let text = match args.format.output {
+        Output::Table => format!("siemgate {version}"),
+        Output::Json => output::json(&json!({"name": "siemgate", "version": version}))?,
+    };
+    Ok(output::print(&text)?)
+}
+
+/// Says what went wrong and because of what. A reader that closed its pipe has seen enough.
+fn explain(error: &anyhow::Error) -> ExitCode {
+    if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_broken_pipe)) {
+        return ExitCode::SUCCESS;
+    }
+    if let Some(faults) = error.downcast_ref::<Faults>() {
+        let plural = if faults.0.len() == 1 { "fault" } else { "faults" };
+        say(&format!("{faults}\nerror: {} {plural} in the configuration; nothing was done", faults.0.len()));
+        return ExitCode::from(FAILED);
+    }
+    let mut text = String::new();
+    for (n, cause) in error.chain().map(ToString::to_string).enumerate() {
+        // Some errors print their cause themselves; once is enough.
+        if !text.contains(&cause) {
+            text.push_str(if n == 0 { "error: " } else { "\n  because: " });
+            text.push_str(&cause.replace('\n', "\n  "));
+        }
+    }
+    say(&text);
+    ExitCode::from(if error.is::<Usage>() { USAGE } else { FAILED })
+}
+
+fn is_broken_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+/// A line to the person at the terminal. Nobody can be told that telling them failed.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", text.trim_end());
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     use super::*;
 
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_typed_is_understood_or_refused() {
+        for good in [
+            "run",
+            "run --config x.toml",
+            "status -o json",
+            "status --tenant contoso",
+            "tap -n 5 --class alert",
+            "apply a.toml b.d --dry-run",
+            "apply -",
+            "get",
+            "get sources",
+            "get source contoso/hub -o toml",
+            "delete sink a b",
+            "config validate",
+            "config validate --config x.toml r.d -o json",
+            "version -o json",
+            "simulator --seed 7",
+            "normalize",
+            "status --api 127.0.0.1:1 --token-file t",
+        ] {
+            let typed = std::iter::once("siemgate").chain(good.split(' '));
+            assert!(Cli::try_parse_from(typed).is_ok(), "{good}");
+        }
+        for (bad, kind) in [
+            ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("apply", ErrorKind::MissingRequiredArgument),
+            ("delete tenant", ErrorKind::MissingRequiredArgument),
+            ("get widget", ErrorKind::ValueValidation),
+            ("tap -n 0", ErrorKind::ValueValidation),
+            ("status -o yaml", ErrorKind::InvalidValue),
+            ("status --api localhost", ErrorKind::ValueValidation),
+            ("statsu", ErrorKind::InvalidSubcommand),
+        ] {
+            let typed = std::iter::once("siemgate").chain(bad.split_whitespace());
+            let error = Cli::try_parse_from(typed).unwrap_err();
+            assert_eq!(error.kind(), kind, "{bad}: {error}");
+            assert_eq!(error.exit_code(), i32::from(USAGE), "{bad}");
+        }
     }
 }

@@ -23,7 +23,7 @@ pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
 /// Columns under their headings. `numbers` are aligned to the right.
 pub fn table(headings: &[&str], numbers: &[usize], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING.into());
+    table.load_style(presets::NOTHING);
     table.set_header(headings.to_vec());
     for row in rows {
         table.add_row(row.iter().map(|cell| visible(cell)).collect::<Vec<_>>());
@@ -40,7 +40,9 @@ pub fn table(headings: &[&str], numbers: &[usize], rows: Vec<Vec<String>>) -> St
 
 /// Control characters could repaint a terminal, and much of what we show was written by others.
 pub fn visible(text: &str) -> String {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     if !text.contains(hidden) {
         return text.to_owned();
     }

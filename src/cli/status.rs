@@ -92,8 +92,18 @@ fn feeds(feeds: &[FeedStatus]) -> Option<String> {
         ]
     };
     let headings = [
-        "FEED", "KIND", "OWNER", "STATE", "FRESHNESS", "LAG", "READ", "DELIVERED", "FILTERED", "IN FLIGHT",
-        "QUARANTINED", "COMMITTED",
+        "FEED",
+        "KIND",
+        "OWNER",
+        "STATE",
+        "FRESHNESS",
+        "LAG",
+        "READ",
+        "DELIVERED",
+        "FILTERED",
+        "IN FLIGHT",
+        "QUARANTINED",
+        "COMMITTED",
     ];
     let numbers = [2, 4, 5, 6, 7, 8, 9, 10, 11];
     (!feeds.is_empty()).then(|| output::table(&headings, &numbers, feeds.iter().map(row).collect()))
@@ -114,8 +124,7 @@ fn sinks(sinks: &[SinkStatus]) -> Option<String> {
             sink.retries.to_string(),
         ]
     };
-    let headings =
-        ["SINK", "KIND", "FORMAT", "STATE", "ASSURANCE", "SENT", "ACKNOWLEDGED", "IN FLIGHT", "RETRIES"];
+    let headings = ["SINK", "KIND", "FORMAT", "STATE", "ASSURANCE", "SENT", "ACKNOWLEDGED", "IN FLIGHT", "RETRIES"];
     (!sinks.is_empty()).then(|| output::table(&headings, &[5, 6, 7, 8], sinks.iter().map(row).collect()))
 }
 
@@ -170,7 +179,7 @@ mod tests {
     fn a_status_fits_one_screen_and_says_what_to_do() {
         let text = table(&view::tests::status());
         for expected in [
-            "Node gw1 (1), version 0.1.0: ready, up 3h",
+            "Node gw1 (1), version 0.1.0: ready, up 3d",
             "Raft: leader, node 1 leads 1 voter, term 3, applied 1042",
             "contoso/defender/0           event-hub      1  reading       1.2s   12  1234567    1234000",
             "siem  syslog  cef     healthy  A2           10             9          1        0",

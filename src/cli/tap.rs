@@ -1,7 +1,6 @@
 //! `tap`: events as they pass.
 
 use clap::Args;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::args::{Connection, Format, Output};
@@ -85,8 +84,8 @@ fn line(event: &TapEvent) -> String {
 /// The record as it is where it is JSON and whole, otherwise as text.
 fn document(event: &TapEvent, cut: bool) -> Value {
     let text = String::from_utf8_lossy(&event.record);
-    let record = match serde_json::from_str::<&RawValue>(&text) {
-        Ok(raw) if !cut => serde_json::from_str(raw.get()).unwrap_or_else(|_| json!(text)),
+    let record = match serde_json::from_str::<Value>(&text) {
+        Ok(record) if !cut => record,
         _ => json!(text),
     };
     json!({

@@ -289,4 +289,23 @@ mod tests {
         let lines: Vec<_> = told.lines().map(|line| line.split(':').nth(1).unwrap()).collect();
         assert_eq!(lines, ["2", "3", "5", "6"], "{told}");
     }
+
+    #[test]
+    fn the_example_states_every_key_and_its_default() {
+        let text = include_str!("../../deploy/siemgate.toml");
+        assert_eq!(parse(text).unwrap(), Config::default());
+        let endpoint = text.replace("# otlp_endpoint", "otlp_endpoint");
+        let stated = serde_json::to_value(parse(&endpoint).unwrap()).unwrap();
+        let (document, _) = Document::parse(&endpoint);
+        assert_eq!(Value::Object(document.root), stated, "a key is missing in deploy/siemgate.toml");
+    }
+
+    #[test]
+    fn the_example_resources_can_be_applied() {
+        let mut faults = Faults::default();
+        let text = include_str!("../../deploy/resources.toml");
+        let declared = resources::parse(Path::new("deploy/resources.toml"), text, &mut faults);
+        assert!(faults.0.is_empty(), "{faults}");
+        assert_eq!(declared.len(), 7);
+    }
 }

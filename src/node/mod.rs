@@ -116,7 +116,7 @@ impl Node {
         &self.control
     }
 
-    pub fn backend(&self) -> Arc<impl Backend> {
+    pub fn backend(&self) -> Arc<impl Backend + use<>> {
         self.backend.clone()
     }
 

@@ -14,8 +14,8 @@ use crate::config::{Log, LogFormat, Tracing};
 
 /// The exit code after a panic, as sysexits calls an internal error.
 pub const EXIT_PANIC: i32 = 70;
-/// Bytes of a panic's message that are logged: it may quote what somebody sent us.
-const MESSAGE_BYTES_MAX: usize = 1 << 10;
+/// Letters of a panic's message that are logged: it may quote what somebody sent us.
+const MESSAGE_CHARS_MAX: usize = 1_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -92,6 +92,7 @@ fn place(panic: &PanicHookInfo<'_>) -> String {
 }
 
 fn message(panic: &PanicHookInfo<'_>) -> String {
-    let text = panic.payload_as_str().unwrap_or("no message");
-    text[..text.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned()
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").chars().take(MESSAGE_CHARS_MAX).collect()
 }

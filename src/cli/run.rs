@@ -1,0 +1,154 @@
+//! `run`: one node, from its configuration to its end.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use sd_notify::NotifyState;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::args::NodeFile;
+use super::signal;
+use crate::admin::plan::{self, PlanError, Wanted};
+use crate::admin::{self, carry_out::carry_out, token_file};
+use crate::clock::Clock;
+use crate::cluster::ControlPlane;
+use crate::config::Config;
+use crate::config::resources::{self, Declared};
+use crate::metrics::Recorder;
+use crate::node::telemetry::{Telemetry, end_on_panic};
+use crate::node::{Node, NodeSettings};
+use crate::web;
+
+/// How often a supervisor that asks for nothing is told that we live.
+const WATCHDOG_IDLE: Duration = Duration::from_secs(3600);
+
+/// Runs a node until it is told to stop
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    siemgate run\n  \
+    siemgate run --config ./siemgate.toml\n\n\
+    Ctrl-C or SIGTERM stops reading, lets the sinks acknowledge what is in flight and commits; a second one ends at\n\
+    once. `siemgate config validate` finds faults of the configuration first.")]
+pub struct Run {
+    #[command(flatten)]
+    node: NodeFile,
+    /// Write what was committed into this file, one JSON object a line, for a checker to read
+    #[arg(long, value_name = "FILE", hide = true)]
+    history: Option<PathBuf>,
+}
+
+pub async fn run(args: Run) -> anyhow::Result<()> {
+    let config = Config::load(&args.node.config)?;
+    let declared = resources::load(&config.node.resources)?;
+    let telemetry = Telemetry::install(&config.log, &config.tracing, &config.node.name)?;
+    end_on_panic();
+    no_core_dumps();
+    Recorder::install();
+    let result = serve(&config, declared, args.history).await;
+    telemetry.shut_down();
+    result
+}
+
+/// Build, run, drain. What can fail for a reason outside comes first, before anything is read from upstream.
+async fn serve(config: &Config, declared: Vec<Declared>, history: Option<PathBuf>) -> anyhow::Result<()> {
+    let clock = Clock::System;
+    make_data_dir(&config.node.data_dir)?;
+    let tokens = token_file::open(&config.admin_token(), &config.monitor_token())?;
+    let api = admin::server::Server::bind(config.listen.api).await?;
+    let pages = web::Server::bind(config.listen.web).await?;
+    let mut node = Node::start(NodeSettings {
+        name: config.node.name.clone(),
+        data_dir: config.node.data_dir.clone(),
+        extra_ca: config.tls.extra_ca.clone(),
+        clock: clock.clone(),
+        history,
+    })
+    .await
+    .context("start the node")?;
+    apply(node.control(), declared, &clock).await.context("apply the resources named in the configuration")?;
+
+    let backend = node.backend();
+    let (stop_api, api_stops) = watch::channel(false);
+    let (stop_pages, pages_stop) = watch::channel(false);
+    tracing::info!(api = %api.address(), web = %pages.address(), "listening");
+    let mut faces = JoinSet::new();
+    faces.spawn(pages.run(Arc::clone(&backend), tokens.clone(), pages_stop));
+    faces.spawn(async move {
+        if let Err(error) = api.run(backend, tokens, clock, api_stops).await {
+            tracing::error!(%error, "the API has ended");
+        }
+    });
+    tell(&[NotifyState::Ready]);
+    let ended = until_told_to_stop(&mut node, &mut faces).await;
+
+    tell(&[NotifyState::Stopping]);
+    stop_api.send_replace(true);
+    let drained = tokio::select! {
+        drained = node.drain() => drained.context("stop the node"),
+        () = signal::stop() => Err(anyhow!("told to stop twice: what was in flight is read again at the next start")),
+    };
+    // Probes may ask until the end why the node isn't ready.
+    stop_pages.send_replace(true);
+    while faces.join_next().await.is_some() {}
+    ended.and(drained)
+}
+
+/// Waits for a signal, feeding the supervisor's watchdog. A part that ends by itself is a failure.
+async fn until_told_to_stop(node: &mut Node, faces: &mut JoinSet<()>) -> anyhow::Result<()> {
+    let half = sd_notify::watchdog_enabled().map_or(WATCHDOG_IDLE, |patience| patience / 2);
+    let mut watchdog = tokio::time::interval(half);
+    let stop = signal::stop();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            _ = watchdog.tick() => tell(&[NotifyState::Watchdog]),
+            () = node.failed() => return Err(anyhow!("the node has ended by itself; the log says why")),
+            Some(_) = faces.join_next() => return Err(anyhow!("a listener has ended by itself; the log says why")),
+        }
+    }
+}
+
+/// Makes the cluster have what the files say. What they don't name stays.
+async fn apply(control: &ControlPlane, declared: Vec<Declared>, clock: &Clock) -> anyhow::Result<()> {
+    if declared.is_empty() {
+        return Ok(());
+    }
+    let wanted = |it: Declared| Wanted { key: it.key, body: it.checked.body, uses: it.checked.uses };
+    let wanted = declared.into_iter().map(wanted).collect();
+    let told = |errors: Vec<PlanError>| anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+    let changes = control.read(|state| plan::apply(state, wanted, clock.now())).map_err(told)?;
+    Ok(carry_out(control, changes, "configuration").await?)
+}
+
+fn make_data_dir(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new().recursive(true).mode(DATA_DIR_MODE).create(path).with_context(|| {
+        format!(
+            "can't make the data directory {}; make it, owned by the service's user, or set `data_dir`",
+            path.display()
+        )
+    })
+}
+
+/// What is kept there concerns nobody else on the host.
+const DATA_DIR_MODE: u32 = 0o700;
+
+/// Memory holds secrets; a crash must not write it to a disk.
+fn no_core_dumps() {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
+        tracing::warn!(%error, "core dumps could not be turned off");
+    }
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the service manager could not be told");
+    }
+}
