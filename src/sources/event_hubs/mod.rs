@@ -115,7 +115,7 @@ impl EventHubSource {
             bytes += item.bytes;
             batch.upstream = item.upstream.or(batch.upstream);
             batch.entries.extend(item.gap);
-            batch.entries.push(item.entry);
+            batch.entries.extend(item.entry);
             self.covered = Some(item.covered);
             let Some(reader) = &mut self.reader else { break };
             match reader.items.try_recv() {

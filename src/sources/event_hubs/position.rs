@@ -46,6 +46,9 @@ pub(super) struct Plan {
     pub after_offset: String,
     /// What we already know is lost, to be handed over before anything else, and what is covered with it.
     pub gap: Option<(Gap, Covered)>,
+    /// Where a feed begins that leaves out what was there before it. To be committed at once: decided again later, it
+    /// would leave out more.
+    pub begins: Option<Covered>,
 }
 
 /// Decides how to attach to a partition of which `covered` was read so far. `from_latest` matters only to a partition
@@ -53,9 +56,7 @@ pub(super) struct Plan {
 pub(super) fn plan(partition: &Partition, covered: Option<&Covered>, from_latest: bool) -> Plan {
     let created = Generation(u64::try_from(partition.created.millis()).unwrap_or(0));
     let Some(covered) = covered else {
-        let after_offset = if from_latest { newest(partition) } else { BEFORE_ALL.to_owned() };
-        let last = from_latest.then_some(partition.last);
-        return Plan { track: Track { generation: created, last, fresh: true }, after_offset, gap: None };
+        return first(partition, created, from_latest);
     };
     let seen = covered.position.sequence;
     let same_hub = (created.0..created.0.saturating_add(TAILS_MAX)).contains(&covered.generation.0);
@@ -73,6 +74,7 @@ pub(super) fn plan(partition: &Partition, covered: Option<&Covered>, from_latest
         track: Track { generation: covered.generation, last: Some(seen), fresh: true },
         after_offset: covered.position.offset.clone(),
         gap: None,
+        begins: None,
     }
 }
 
@@ -81,8 +83,18 @@ fn oldest(partition: &Partition) -> i64 {
     if partition.empty { partition.last.saturating_add(1) } else { partition.begin }
 }
 
-fn newest(partition: &Partition) -> String {
-    if partition.last < 0 { BEFORE_ALL.to_owned() } else { partition.last_offset.clone() }
+/// A partition never read before.
+fn first(partition: &Partition, generation: Generation, from_latest: bool) -> Plan {
+    let last = from_latest.then_some(partition.last);
+    let offset = match last {
+        Some(0..) => partition.last_offset.clone(),
+        Some(_) | None => BEFORE_ALL.to_owned(),
+    };
+    let begins = last.map(|sequence| {
+        let position = LogPosition { offset: offset.clone(), sequence, enqueued: partition.last_enqueued };
+        Covered { generation, position }
+    });
+    Plan { track: Track { generation, last, fresh: true }, after_offset: offset, gap: None, begins }
 }
 
 /// All numbers may mean something new: read whatever there is. How much was lost before it, nobody can say.
@@ -94,6 +106,7 @@ fn anew(partition: &Partition, generation: Generation, reason: GapReason, seen: 
         track: Track { generation, last: None, fresh: true },
         after_offset: BEFORE_ALL.to_owned(),
         gap: Some((gap, covered)),
+        begins: None,
     }
 }
 
@@ -105,6 +118,7 @@ fn expired(partition: &Partition, covered: &Covered, oldest: i64) -> Plan {
         track: Track { generation: covered.generation, last: Some(oldest - 1), fresh: true },
         after_offset: BEFORE_ALL.to_owned(),
         gap: Some((gap, before(covered.generation, oldest, enqueued))),
+        begins: None,
     }
 }
 

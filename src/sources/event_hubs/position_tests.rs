@@ -27,7 +27,11 @@ fn gap_of(plan: &Plan) -> (GapReason, Option<u64>) {
 fn a_feed_never_read_starts_at_the_oldest_message_unless_told_otherwise() {
     let fresh = plan(&partition(1000, 5, 9), None, false);
     assert_eq!((fresh.after_offset.as_str(), fresh.gap.is_none()), (BEFORE_ALL, true));
-    assert_eq!(plan(&partition(1000, 5, 9), None, true).after_offset, "o9");
+    assert_eq!(fresh.begins, None);
+    let latest = plan(&partition(1000, 5, 9), None, true);
+    assert_eq!(latest.after_offset, "o9");
+    // Once it is committed, the next owner goes on from there, and not from what is latest by then.
+    assert_eq!(plan(&partition(1000, 5, 30), latest.begins.as_ref(), true).after_offset, "o9");
     assert_eq!(plan(&partition(1000, 0, -1), None, true).after_offset, BEFORE_ALL);
 }
 

@@ -42,7 +42,8 @@ const RENEW_RETRY: Duration = Duration::from_secs(30);
 pub(super) struct Item {
     /// What is missing just before `entry`; it shares the entry's position, so that they are covered together.
     pub gap: Option<Entry>,
-    pub entry: Entry,
+    /// Nothing where only the place matters at which a feed begins.
+    pub entry: Option<Entry>,
     pub covered: Covered,
     pub upstream: Option<Upstream>,
     pub bytes: usize,
@@ -103,10 +104,17 @@ impl Reading<'_> {
         let plan = position::plan(&state, covered.as_ref(), place.start == Start::Latest);
         let upstream = Upstream { sequence: Some(state.last), published: Some(state.last_enqueued) };
         let (receiver, _session) = self.attach(&mut opened, &plan, &about).await?;
+        // The link reads what is there now. Had the hub been recreated since we asked, our plan would be for another.
+        if management.hub().await?.created != info.created {
+            return Err(about.disconnected("the hub was recreated meanwhile"));
+        }
         tracing::info!(upstream = name, partition = %partition, epoch = epoch.0, after = plan.after_offset, "reading");
         if let Some((gap, covered)) = plan.gap {
             let entry = self.gap(gap, covered.generation, covered.position.sequence);
-            self.pass(Item { gap: None, entry, covered, upstream: Some(upstream), bytes: 0 }).await?;
+            self.pass(Item { gap: None, entry: Some(entry), covered, upstream: Some(upstream), bytes: 0 }).await?;
+        }
+        if let Some(covered) = plan.begins {
+            self.pass(Item { gap: None, entry: None, covered, upstream: Some(upstream), bytes: 0 }).await?;
         }
         let token = opened.token.take();
         tokio::select! {
@@ -198,7 +206,8 @@ impl Reading<'_> {
         let gap = gap.map(|gap| self.gap(gap, generation, arrived.position.sequence.saturating_sub(1)));
         let covered = Covered { generation, position: arrived.position.clone() };
         let (upstream, bytes) = (arrived.upstream, arrived.bytes);
-        self.pass(Item { gap, entry: arrived.into_entry(generation, partition), covered, upstream, bytes }).await
+        let entry = Some(arrived.into_entry(generation, partition));
+        self.pass(Item { gap, entry, covered, upstream, bytes }).await
     }
 
     /// A gap as an entry, standing where the last of what is missing stood.
