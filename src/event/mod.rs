@@ -1,6 +1,7 @@
 //! The one shape a record takes inside the gateway.
 
 pub mod batch;
+pub(crate) mod bytes;
 pub mod evidence;
 pub mod field;
 pub mod id;

@@ -7,16 +7,24 @@ use std::fmt;
 #[derive(Clone, Copy)]
 pub struct Text<'r> {
     inner: &'r str,
-    escaped: bool,
+    escapes: Escapes,
+}
+
+/// As wide as a pointer, because a record's values are copied word by word: a lone byte among words stalls every copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+enum Escapes {
+    None,
+    Some,
 }
 
 impl<'r> Text<'r> {
     pub const fn plain(text: &'r str) -> Self {
-        Self { inner: text, escaped: false }
+        Self { inner: text, escapes: Escapes::None }
     }
     /// The bytes between the quotes of a well-formed JSON string; `escaped` says whether a backslash is among them.
     pub const fn quoted(inner: &'r str, escaped: bool) -> Self {
-        Self { inner, escaped }
+        Self { inner, escapes: if escaped { Escapes::Some } else { Escapes::None } }
     }
 
     /// The letters, borrowed from the record if nothing is escaped, else written into `scratch`.
@@ -24,7 +32,7 @@ impl<'r> Text<'r> {
     where
         'r: 's,
     {
-        if !self.escaped {
+        if !self.is_escaped() {
             return self.inner;
         }
         scratch.clear();
@@ -33,7 +41,7 @@ impl<'r> Text<'r> {
     }
 
     pub fn to_cow(self) -> Cow<'r, str> {
-        if !self.escaped {
+        if !self.is_escaped() {
             return Cow::Borrowed(self.inner);
         }
         let mut text = String::with_capacity(self.inner.len());
@@ -41,9 +49,12 @@ impl<'r> Text<'r> {
         Cow::Owned(text)
     }
 
+    const fn is_escaped(self) -> bool {
+        matches!(self.escapes, Escapes::Some)
+    }
     /// The letters if no escape is among them.
     pub const fn as_plain(self) -> Option<&'r str> {
-        if self.escaped { None } else { Some(self.inner) }
+        if self.is_escaped() { None } else { Some(self.inner) }
     }
     pub const fn is_empty(self) -> bool {
         self.inner.is_empty()
@@ -54,7 +65,11 @@ impl<'r> Text<'r> {
     }
 
     pub fn eq_ignore_case(self, other: &str) -> bool {
-        if self.escaped { self.to_cow().eq_ignore_ascii_case(other) } else { self.inner.eq_ignore_ascii_case(other) }
+        if self.is_escaped() {
+            self.to_cow().eq_ignore_ascii_case(other)
+        } else {
+            self.inner.eq_ignore_ascii_case(other)
+        }
     }
 }
 
@@ -70,22 +85,28 @@ impl fmt::Display for Text<'_> {
 }
 impl PartialEq for Text<'_> {
     fn eq(&self, other: &Self) -> bool {
-        if self.escaped || other.escaped { self.to_cow() == other.to_cow() } else { self.inner == other.inner }
+        if self.is_escaped() || other.is_escaped() {
+            self.to_cow() == other.to_cow()
+        } else {
+            self.inner == other.inner
+        }
     }
 }
 impl Eq for Text<'_> {}
 impl PartialEq<str> for Text<'_> {
     fn eq(&self, other: &str) -> bool {
-        if self.escaped { self.to_cow() == other } else { self.inner == other }
+        if self.is_escaped() { self.to_cow() == other } else { self.inner == other }
     }
 }
 
 /// Resolves JSON escapes. Half a surrogate pair stands for nothing and becomes U+FFFD, as invalid UTF-8 does.
 fn unescape(inner: &str, out: &mut String) {
-    let mut rest = inner;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        out.push_str(&rest[..at]);
-        let escape = &rest[at + 1..];
+    let bytes = inner.as_bytes();
+    let (mut copied, mut from) = (0, 0);
+    while let Some(length) = memchr::memchr(b'\\', &bytes[from..]) {
+        let at = from + length;
+        out.push_str(&inner[copied..at]);
+        let escape = &inner[at + 1..];
         let (letter, length) = match escape.as_bytes().first() {
             Some(b'n') => ('\n', 1),
             Some(b'r') => ('\r', 1),
@@ -93,13 +114,19 @@ fn unescape(inner: &str, out: &mut String) {
             Some(b'b') => ('\u{8}', 1),
             Some(b'f') => ('\u{c}', 1),
             Some(b'u') => unicode_escape(escape),
-            Some(byte) if byte.is_ascii() => (char::from(*byte), 1),
-            Some(_) | None => (char::REPLACEMENT_CHARACTER, 0),
+            // A letter that stands for itself goes with those after it.
+            Some(_) => {
+                copied = at + 1;
+                from = at + 2;
+                continue;
+            }
+            None => (char::REPLACEMENT_CHARACTER, 0),
         };
         out.push(letter);
-        rest = &escape[length..];
+        copied = at + 1 + length;
+        from = copied;
     }
-    out.push_str(rest);
+    out.push_str(&inner[copied..]);
 }
 
 /// The letter behind `uXXXX`, or behind `uXXXX\uXXXX` for a surrogate pair, and how many bytes it took.

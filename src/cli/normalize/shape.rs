@@ -16,25 +16,39 @@ pub(super) enum Part<'l> {
 /// Whether a line is for the streaming side, which is also where what nobody knows is rejected with a reason.
 /// It looks no further than it must.
 pub(super) fn is_streaming(line: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(line) else { return !mentions_graph(line) };
+    let start = &line[..line.len().min(TELLING_BYTES)];
+    if let Some(answer) = start.utf8_chunks().next().and_then(|chunk| is_streaming_text(chunk.valid())) {
+        return answer;
+    }
+    match std::str::from_utf8(line) {
+        Ok(text) => is_streaming_text(text).unwrap_or(true),
+        Err(_) => !mentions_graph(line),
+    }
+}
+
+/// Nearly every line says what it is in its first bytes; only the others are read twice.
+const TELLING_BYTES: usize = 512;
+
+/// Nothing if no member tells.
+fn is_streaming_text(text: &str) -> Option<bool> {
     let mut scanner = Scanner::new(text);
     if !scanner.take(b'{') {
-        return true;
+        return Some(true);
     }
     while let Ok(key) = scanner.key() {
         match key.as_written() {
-            "records" | "category" if is_table(scanner) => return true,
-            "properties" => return true,
+            "records" | "category" if is_table(scanner) => return Some(true),
+            "properties" => return Some(true),
             _ => {}
         }
         if graph_shape(key.as_written()).is_some() || key == *"value" {
-            return false;
+            return Some(false);
         }
         if scanner.value(2).is_err() || !scanner.take(b',') {
             break;
         }
     }
-    true
+    None
 }
 
 /// Alerts have a `category`, too; a table's is told by how it begins.

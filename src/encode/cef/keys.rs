@@ -28,12 +28,24 @@ macro_rules! keys {
             #[cfg(test)]
             pub(super) const ALL: &'static [Self] = &[$(Self::$key,)*];
             pub(super) const fn name(self) -> &'static str {
-                match self { $(Self::$key => $name,)* }
+                NAMES[self as usize]
+            }
+            pub(super) const fn before_value(self) -> &'static str {
+                BEFORE_VALUE[self as usize]
+            }
+            pub(super) const fn before_label(self) -> &'static str {
+                BEFORE_LABEL[self as usize]
             }
             pub(super) const fn holds(self) -> Type {
-                match self { $(Self::$key => $type,)* }
+                TYPES[self as usize]
             }
         }
+
+        const NAMES: &[&str] = &[$($name,)*];
+        /// A key and its label as they stand in a line, made once and not for every value.
+        const BEFORE_VALUE: &[&str] = &[$(concat!(" ", $name, "="),)*];
+        const BEFORE_LABEL: &[&str] = &[$(concat!(" ", $name, "Label="),)*];
+        const TYPES: &[Type] = &[$($type,)*];
     };
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::Version;
 use super::keys::{Key, Type};
 use crate::clock::Timestamp;
+use crate::event::bytes::next_special;
 use crate::event::id::Decimal;
 
 /// A line being written. Values are cut before they are escaped, at a character, to the length of their key.
@@ -29,7 +30,8 @@ impl<'o> Line<'o> {
     pub(super) fn header(&mut self, parts: &[&str], characters_max: usize) {
         let mut left = characters_max;
         for part in parts {
-            let (kept, length) = first_characters(part, left);
+            // No text has more characters than bytes; counting them is for those that might be cut.
+            let (kept, length) = if part.len() <= left { (*part, part.len()) } else { first_characters(part, left) };
             left -= length;
             self.cut += u32::from(kept.len() < part.len());
             escape_header(kept, self.out);
@@ -56,24 +58,25 @@ impl<'o> Line<'o> {
     /// Text under a key that holds text; `label` says what a custom key means.
     pub(super) fn text(&mut self, key: Key, label: Option<&str>, value: &str) {
         let Type::Text(limit) = key.holds() else { return };
-        if !self.has(key) && self.text_under(key.name(), usize::from(limit), value) {
+        if !self.has(key) && self.text_under(key.before_value(), usize::from(limit), value) {
             self.finish(key, label);
         }
     }
 
-    /// Text under a name that is no key of the dictionary. The caller answers for its being alphanumeric.
-    pub(super) fn additional(&mut self, name: &str, characters_max: usize, value: &str) {
-        self.text_under(name, characters_max, value);
+    /// Text under a key that isn't in the dictionary, given as it stands in a line: a blank, the key, an equals sign.
+    /// The caller answers for the key being alphanumeric.
+    pub(super) fn additional(&mut self, before_value: &str, characters_max: usize, value: &str) {
+        self.text_under(before_value, characters_max, value);
     }
 
-    fn text_under(&mut self, name: &str, characters_max: usize, value: &str) -> bool {
+    fn text_under(&mut self, before_value: &str, characters_max: usize, value: &str) -> bool {
         let value = trim(value);
         if value.is_empty() {
             return false;
         }
         let kept = if value.len() <= characters_max { value } else { first_characters(value, characters_max).0 };
         self.cut += u32::from(kept.len() < value.len());
-        self.key(name);
+        self.key(before_value);
         escape_value(kept.trim_end_matches(is_blank), self.out);
         true
     }
@@ -86,7 +89,7 @@ impl<'o> Line<'o> {
             _ => false,
         };
         if fits && !self.has(key) {
-            self.key(key.name());
+            self.key(key.before_value());
             self.number_alone(number);
             self.finish(key, label);
         }
@@ -95,7 +98,7 @@ impl<'o> Line<'o> {
     /// Milliseconds since 1970: no zone and no year to guess.
     pub(super) fn time(&mut self, key: Key, label: Option<&str>, time: Timestamp) {
         if key.holds() == Type::Time && !self.has(key) {
-            self.key(key.name());
+            self.key(key.before_value());
             self.number_alone(time.millis());
             self.finish(key, label);
         }
@@ -105,7 +108,7 @@ impl<'o> Line<'o> {
         if !matches!(key.holds(), Type::Address | Type::Address6) || self.has(key) {
             return;
         }
-        self.key(key.name());
+        self.key(key.before_value());
         match address {
             IpAddr::V4(four) => {
                 for (place, octet) in four.octets().into_iter().enumerate() {
@@ -125,7 +128,7 @@ impl<'o> Line<'o> {
         if key.holds() != Type::Mac || self.has(key) {
             return;
         }
-        self.key(key.name());
+        self.key(key.before_value());
         for (place, byte) in address.into_iter().enumerate() {
             if place > 0 {
                 self.out.push(b':');
@@ -139,21 +142,16 @@ impl<'o> Line<'o> {
         self.out.extend_from_slice(Decimal::default().write_signed(number));
     }
 
-    fn key(&mut self, name: &str) {
-        if self.begun {
-            self.out.push(b' ');
-        }
+    fn key(&mut self, before_value: &str) {
+        // The first key of a line follows a pipe and no value.
+        self.out.extend_from_slice(&before_value.as_bytes()[usize::from(!self.begun)..]);
         self.begun = true;
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.push(b'=');
     }
 
     fn finish(&mut self, key: Key, label: Option<&str>) {
         self.written |= 1 << key as u8;
         if let Some(label) = label {
-            self.out.push(b' ');
-            self.out.extend_from_slice(key.name().as_bytes());
-            self.out.extend_from_slice(b"Label=");
+            self.out.extend_from_slice(key.before_label().as_bytes());
             escape_value(label, self.out);
         }
     }
@@ -183,19 +181,17 @@ fn trim(value: &str) -> &str {
 fn escape_header(part: &str, out: &mut Vec<u8>) {
     let bytes = part.as_bytes();
     let mut copied = 0;
-    for (at, byte) in bytes.iter().copied().enumerate() {
-        if !matches!(byte, b'\\' | b'|' | 0..0x20 | 0x7f) {
-            continue;
-        }
+    loop {
+        let at = next_special::<b'\\', b'|', 0x7f>(bytes, copied);
         out.extend_from_slice(&bytes[copied..at]);
         copied = at + 1;
-        match byte {
-            b'\\' | b'|' => out.extend([b'\\', byte]),
-            b'\n' if at > 0 && bytes[at - 1] == b'\r' => {}
-            _ => out.push(b' '),
+        match bytes.get(at) {
+            None => return,
+            Some(byte @ (b'\\' | b'|')) => out.extend_from_slice(&[b'\\', *byte]),
+            Some(b'\r') if bytes.get(copied) == Some(&b'\n') => {}
+            Some(_) => out.push(b' '),
         }
     }
-    out.extend_from_slice(&bytes[copied..]);
 }
 
 /// In a value backslash, equals sign and line breaks are escaped, a tab stays, and other control characters become a
@@ -203,30 +199,21 @@ fn escape_header(part: &str, out: &mut Vec<u8>) {
 fn escape_value(value: &str, out: &mut Vec<u8>) {
     let bytes = value.as_bytes();
     let mut copied = 0;
-    while let Some(length) = bytes[copied..].iter().position(|byte| IS_SPECIAL[usize::from(*byte)]) {
-        let at = copied + length;
+    loop {
+        let at = next_special::<b'\\', b'=', 0x7f>(bytes, copied);
         out.extend_from_slice(&bytes[copied..at]);
         copied = at + 1;
-        match bytes[at] {
-            byte @ (b'\\' | b'=') => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' if bytes.get(copied) == Some(&b'\n') => {}
-            b'\r' => out.extend_from_slice(b"\\r"),
-            _ => out.push(b' '),
+        match bytes.get(at) {
+            None => return,
+            Some(byte @ (b'\\' | b'=')) => out.extend_from_slice(&[b'\\', *byte]),
+            Some(b'\t') => out.push(b'\t'),
+            Some(b'\n') => out.extend_from_slice(b"\\n"),
+            Some(b'\r') if bytes.get(copied) == Some(&b'\n') => {}
+            Some(b'\r') => out.extend_from_slice(b"\\r"),
+            Some(_) => out.push(b' '),
         }
     }
-    out.extend_from_slice(&bytes[copied..]);
 }
-
-const IS_SPECIAL: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = (byte < 0x20 && byte != b'\t' as usize) || matches!(byte as u8, b'\\' | b'=' | 0x7f);
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

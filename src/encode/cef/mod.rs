@@ -53,7 +53,6 @@ const NAME_MAX: usize = 512;
 pub(super) struct Cef {
     options: Options,
     scratch: Scratch,
-    names: unmapped::Names,
 }
 
 /// Buffers for letters that aren't in the record as they are to be written.
@@ -65,7 +64,7 @@ struct Scratch {
 
 impl Cef {
     pub(super) fn new(options: Options) -> Self {
-        Self { options, scratch: Scratch::default(), names: unmapped::Names::default() }
+        Self { options, scratch: Scratch::default() }
     }
 
     pub(super) fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Encoded {
@@ -87,7 +86,8 @@ impl Cef {
             UnmappedKeys::Always => true,
         };
         if wants_unmapped {
-            self.names.write(&event.unmapped, &mut self.scratch.letters, &mut line);
+            let Scratch { letters, more } = &mut self.scratch;
+            unmapped::write(&event.unmapped, letters, more, &mut line);
         }
         self.tail(event, &mut line);
         Encoded { cut: line.cut() }

@@ -1,80 +1,109 @@
 //! Columns without a mapping, under keys of our own: the vendor, the product and the column's name in one word.
 
+use std::borrow::Cow;
+
+use super::keys::OWN;
 use super::line::Line;
-use crate::event::{Member, Raw};
+use crate::event::{Member, Raw, Text};
 
 /// Longest column name that goes into a key; the rest of a longer one says nothing more.
 const NAME_BYTES_MAX: usize = 64;
 /// As much of a value as a custom string holds.
 const CHARACTERS_MAX: usize = 4000;
 const PREFIX: &str = "MicrosoftDefender";
-const MARKS: usize = 64;
 
-/// Makes keys of column names, each at most once in a line.
-pub(super) struct Names {
-    key: String,
-    /// Every key of this line, one after the other, with a blank before and after each.
-    used: String,
-    /// One bit for a hash of each key, so that the list above is searched only when it has to be.
-    marks: [u64; MARKS],
-}
-
-impl Default for Names {
-    fn default() -> Self {
-        Self { key: String::new(), used: String::new(), marks: [0; MARKS] }
+/// Writes each member under a key that no other of the line has.
+pub(super) fn write(members: &[Member<'_>], letters: &mut String, before_value: &mut String, line: &mut Line<'_>) {
+    before_value.clear();
+    before_value.push(' ');
+    before_value.push_str(PREFIX);
+    let mut marks = Marks::default();
+    OWN.iter().for_each(|key| marks.set(&key.name()[PREFIX.len()..]));
+    for (place, member) in members.iter().enumerate() {
+        let name = name_of(member.key);
+        // Most names are seen to be new by their mark alone; the others are looked for.
+        let is_taken = !marks.is_new(&name) && is_used(&name, &members[..place]);
+        marks.set(&name);
+        let name = if is_taken { numbered(&name, place, members) } else { name };
+        let value = match member.value {
+            Raw::Null => "null",
+            Raw::Bool(true) => "true",
+            Raw::Bool(false) => "false",
+            Raw::Number(text) | Raw::Array(text) | Raw::Object(text) => text,
+            Raw::String(text) => text.read(letters),
+        };
+        before_value.truncate(1 + PREFIX.len());
+        before_value.push_str(&name);
+        before_value.push('=');
+        line.additional(before_value, CHARACTERS_MAX, value);
     }
 }
 
-impl Names {
-    pub(super) fn write(&mut self, members: &[Member<'_>], letters: &mut String, line: &mut Line<'_>) {
-        self.used.clear();
-        self.marks = [0; MARKS];
-        for key in super::keys::OWN {
-            self.claim(key.name());
-        }
-        for (place, member) in members.iter().enumerate() {
-            self.make_key(&member.key.to_cow(), place);
-            let value = match member.value {
-                Raw::Null => "null",
-                Raw::Bool(true) => "true",
-                Raw::Bool(false) => "false",
-                Raw::Number(text) | Raw::Array(text) | Raw::Object(text) => text,
-                Raw::String(text) => text.read(letters),
-            };
-            line.additional(&self.key, CHARACTERS_MAX, value);
-        }
+/// The letters and digits of a column's name, which is nearly always all of it.
+fn name_of(key: Text<'_>) -> Cow<'_, str> {
+    let name = key.to_cow();
+    if name.len() <= NAME_BYTES_MAX && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return name;
     }
+    Cow::Owned(name.chars().filter(char::is_ascii_alphanumeric).take(NAME_BYTES_MAX).collect())
+}
 
-    /// A key that this line hasn't got yet. Names that are the same once they are keys are told apart by their place,
-    /// which needs one attempt however many there are.
-    fn make_key(&mut self, name: &str, place: usize) {
-        let mut key = std::mem::take(&mut self.key);
-        key.clear();
-        key.push_str(PREFIX);
-        key.extend(name.chars().filter(char::is_ascii_alphanumeric).take(NAME_BYTES_MAX));
-        let length = key.len();
-        let mut number = place + 1;
-        while !self.claim(&key) {
-            key.truncate(length);
-            key.push_str(&number.to_string());
-            number += 1;
+fn is_used(name: &str, before: &[Member<'_>]) -> bool {
+    OWN.iter().any(|key| &key.name()[PREFIX.len()..] == name) || before.iter().any(|member| name_of(member.key) == name)
+}
+
+/// Names that are the same once they are keys are told apart by their place. Four digits at the end make all of these
+/// different from each other; from the names of other columns they are made so by trying.
+fn numbered<'r>(name: &str, place: usize, members: &[Member<'_>]) -> Cow<'r, str> {
+    let mut number = place;
+    loop {
+        let candidate = format!("{name}{number:04}");
+        if !is_used(&candidate, members) {
+            return Cow::Owned(candidate);
         }
-        self.key = key;
+        number += members.len();
     }
+}
 
-    /// Whether this key hasn't been used in this line before.
-    fn claim(&mut self, key: &str) -> bool {
-        let hash = key
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-        let bit = (hash >> 40) as usize % (MARKS * 64);
-        let is_marked = self.marks[bit / 64] >> (bit % 64) & 1 == 1;
-        if is_marked && self.used.split(' ').any(|used| used == key) {
-            return false;
-        }
-        self.marks[bit / 64] |= 1 << (bit % 64);
-        self.used.push_str(key);
-        self.used.push(' ');
-        true
+/// A bit for a hash of each name.
+#[derive(Default)]
+struct Marks([u64; 16]);
+
+impl Marks {
+    fn is_new(&self, name: &str) -> bool {
+        let (word, bit) = Self::place(name);
+        self.0[word] >> bit & 1 == 0
+    }
+    fn set(&mut self, name: &str) {
+        let (word, bit) = Self::place(name);
+        self.0[word] |= 1 << bit;
+    }
+    /// Made of the length and the ends, which tell most columns of a table apart.
+    fn place(name: &str) -> (usize, u32) {
+        let mut ends = [0; 8];
+        let head = name.len().min(4);
+        ends[..head].copy_from_slice(&name.as_bytes()[..head]);
+        let tail = &name.as_bytes()[name.len() - head..];
+        ends[4..4 + head].copy_from_slice(tail);
+        let mixed = (u64::from_le_bytes(ends) ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54;
+        ((mixed >> 6) as usize, (mixed & 63) as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::cef::Version;
+
+    #[test]
+    fn every_column_has_a_key_of_its_own() {
+        let names = ["Foo", "foo", "F o-o", "Foo", "Foo0003", "TenantId", "", "é", "A=B|C\n"];
+        let members: Vec<Member<'_>> =
+            names.iter().map(|name| Member { key: Text::plain(name), value: Raw::Number("1") }).collect();
+        let mut out = Vec::new();
+        write(&members, &mut String::new(), &mut String::new(), &mut Line::begin(&mut out, Version::Zero, ""));
+        let line = String::from_utf8(out).unwrap();
+        let keys: Vec<_> = line.split("=1").map(|key| key.trim().trim_start_matches(PREFIX)).collect();
+        assert_eq!(keys, ["Foo", "foo", "Foo0002", "Foo0012", "Foo0003", "TenantId0005", "", "0007", "ABC", ""]);
     }
 }

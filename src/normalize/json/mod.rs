@@ -7,6 +7,7 @@ mod walk;
 
 pub use walk::{balanced_end, elements, members, whole};
 
+use crate::event::bytes::next_special;
 use crate::event::{Raw, Text};
 
 /// Deepest accepted nesting of one record. Microsoft's own stay below ten; beyond this only an attack is plausible.
@@ -167,12 +168,12 @@ impl<'r> Scanner<'r> {
     }
 
     /// The rest of a string whose opening quote has been taken.
-    #[inline]
+    #[inline(always)]
     pub fn string(&mut self) -> Result<Text<'r>, Fault> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            self.at = next_special(self.text.as_bytes(), self.at);
+            self.at = next_special::<b'"', b'\\', b'"'>(self.text.as_bytes(), self.at);
             match self.peek() {
                 Some(b'"') => {
                     let inner = &self.text[start..self.at];
@@ -253,59 +254,6 @@ impl<'r> Scanner<'r> {
                     break;
                 }
             }
-        }
-    }
-}
-
-const ONES: u64 = u64::from_ne_bytes([1; 8]);
-const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
-
-/// The high bit of each byte that a plain copy must stop at: quotes, backslashes and control characters.
-/// A borrow can mark bytes after the first one wrongly, so that only the first is to be believed.
-const fn specials(word: u64) -> u64 {
-    let quotes = word ^ (ONES * b'"' as u64);
-    let slashes = word ^ (ONES * b'\\' as u64);
-    let low = word.wrapping_sub(ONES * 0x20) & !word;
-    let quotes = quotes.wrapping_sub(ONES) & !quotes;
-    let slashes = slashes.wrapping_sub(ONES) & !slashes;
-    (quotes | slashes | low) & HIGH_BITS
-}
-
-/// Where the next quote, backslash or control character is, or the end.
-#[inline]
-fn next_special(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
-        let found = specials(word);
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)) {
-        at += 1;
-    }
-    at
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn specials_are_found_at_every_offset() {
-        for length in 0..40 {
-            for at in 0..length {
-                for special in [b'"', b'\\', b'\n', 0, 0x1f] {
-                    let mut bytes = vec![b'a'; length];
-                    bytes[at] = special;
-                    assert_eq!(next_special(&bytes, 0), at);
-                    assert_eq!(next_special(&bytes, at + 1), length);
-                }
-            }
-            assert_eq!(next_special(&vec![0xff; length], 0), length);
-            assert_eq!(next_special(&vec![b' '; length], 0), length);
         }
     }
 }
