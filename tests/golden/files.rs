@@ -1,0 +1,93 @@
+//! Golden files: each record in `records/` beside what every format makes of it. `UPDATE_EXPECT=1` accepts a change.
+
+use std::fs;
+use std::path::Path;
+
+use siemgate::clock::Timestamp;
+use siemgate::encode::{CefOptions, CefUnmappedKeys, CefVersion, Encoder, Facility, Format, Header, Options};
+use siemgate::event::batch::{Gap, GapReason, Shape};
+use siemgate::ids::Generation;
+use siemgate::normalize::{Origin, gap};
+
+use crate::{Item, normalize};
+
+#[test]
+fn every_format_of_every_record_is_as_expected() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records");
+    let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    names.sort();
+    assert!(names.len() >= 9, "only {} records found", names.len());
+    for path in names {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let shape = match name.split('-').next().unwrap() {
+            "incident" => Shape::GraphIncident,
+            "alert" => Shape::GraphAlert,
+            _ => Shape::Streaming,
+        };
+        check(&path.with_extension("txt"), &rendered(shape, &fs::read(&path).unwrap()));
+    }
+}
+
+/// Every event in every format; the second CEF is the one with all options on.
+fn rendered(shape: Shape, record: &[u8]) -> String {
+    let full = CefOptions { version: CefVersion::One, unmapped: CefUnmappedKeys::Always };
+    let variants = [
+        ("cef", Format::Cef, Options::default()),
+        ("cef 1, with unmapped", Format::Cef, Options { cef: full }),
+        ("microsoft", Format::Microsoft, Options::default()),
+    ];
+    let mut text = String::new();
+    let mut encoders = variants.map(|(name, format, options)| (name, Encoder::new(format, options)));
+    let outcome = normalize(shape, record, |event| {
+        let mut all = String::new();
+        for (name, encoder) in &mut encoders {
+            let mut line = Vec::new();
+            encoder.encode(event, &mut line);
+            all.push_str(&format!("— {name}\n{}\n", String::from_utf8(line).unwrap()));
+        }
+        let unmapped: Vec<_> = event.unmapped.iter().map(|member| member.key.to_string()).collect();
+        all.push_str(&format!("— unmapped\n{}\n", unmapped.join(", ")));
+        all
+    });
+    for item in outcome.items {
+        match item {
+            Item::Event { seen, .. } => text.push_str(&seen),
+            Item::Rejected { reason, .. } => text.push_str(&format!("— rejected\n{reason}\n")),
+        }
+    }
+    text
+}
+
+#[test]
+fn a_gap_reaches_the_siem_in_every_format() {
+    let (tenant, source, part) = ("contoso".parse().unwrap(), "hub".parse().unwrap(), "0".parse().unwrap());
+    let published = Timestamp::parse("2030-01-01T10:02:05.1234567Z");
+    let origin = Origin { tenant: &tenant, source: &source, coordinates: None, published };
+    let lost =
+        Gap { reason: GapReason::Expired, lost: Some(41), after_sequence: Some(100), before_sequence: Some(142) };
+    let mut text = String::new();
+    gap(&origin, &part, Generation(7), &lost, |event| {
+        for format in Format::ALL {
+            let mut line = Vec::new();
+            Encoder::new(*format, Options::default()).encode(event, &mut line);
+            text.push_str(&format!("— {format}\n{}\n", String::from_utf8(line).unwrap()));
+        }
+        let header = Header::of(event);
+        assert_eq!((header.facility, header.severity, header.msgid.as_str()), (Facility::Alert, 2, "Gap"));
+        assert_eq!(header.time, published);
+    });
+    check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records/gap.txt"), &text);
+}
+
+fn check(path: &Path, actual: &str) {
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(path, actual).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        expected == actual,
+        "{} differs; run with UPDATE_EXPECT=1 if this is right:\n{actual}",
+        path.file_name().unwrap().display()
+    );
+}
