@@ -16,14 +16,14 @@ impl EventId {
     /// Record `index` of the entry at `coordinates`. An object is an entry by itself, so that its index plays no part.
     pub fn of_record(tenant: &TenantId, source: &SourceId, coordinates: &Coordinates, index: u32) -> Self {
         match coordinates {
-            Coordinates::Log { generation, partition, sequence } => Parts::of(b"log")
-                .add(tenant.as_str().as_bytes())
-                .add(source.as_str().as_bytes())
-                .number(generation.0)
-                .add(partition.as_bytes())
-                .signed(*sequence)
-                .number(u64::from(index))
-                .finish(),
+            Coordinates::Log { generation, partition, sequence } => {
+                let mut parts = Parts::of(b"log", tenant, source);
+                parts.number(generation.0);
+                parts.add(partition.as_bytes());
+                parts.signed(*sequence);
+                parts.number(u64::from(index));
+                parts.finish()
+            }
             Coordinates::Object { id, version } => Self::of_version(tenant, source, id, *version),
         }
     }
@@ -31,29 +31,33 @@ impl EventId {
     fn of_version(tenant: &TenantId, source: &SourceId, object: &str, version: Version) -> Self {
         let mut hex = [0; 16];
         write_hex(&version.digest, &mut hex);
-        Parts::of(b"object")
-            .add(tenant.as_str().as_bytes())
-            .add(source.as_str().as_bytes())
-            .add(object.as_bytes())
-            .add(version.updated.to_microsoft().as_bytes())
-            .add(&hex)
-            .finish()
+        let mut parts = Parts::of(b"object", tenant, source);
+        parts.add(object.as_bytes());
+        parts.add(version.updated.to_microsoft().as_bytes());
+        parts.add(&hex);
+        parts.finish()
     }
 
     /// A statement that records were lost. `generation` is the one in which reading goes on.
     pub fn of_gap(tenant: &TenantId, source: &SourceId, part: &FeedPart, generation: Generation, gap: &Gap) -> Self {
-        let parts = Parts::of(b"gap")
-            .add(tenant.as_str().as_bytes())
-            .add(source.as_str().as_bytes())
-            .add(part.as_str().as_bytes())
-            .number(generation.0);
-        let ends = [gap.after_sequence, gap.before_sequence];
-        ends.into_iter().fold(parts, |parts, end| end.map_or(parts.clone().add(b"-"), |end| parts.signed(end))).finish()
+        let mut parts = Parts::of(b"gap", tenant, source);
+        parts.add(part.as_str().as_bytes());
+        parts.number(generation.0);
+        for end in [gap.after_sequence, gap.before_sequence] {
+            match end {
+                Some(sequence) => parts.signed(sequence),
+                None => parts.add(b"-"),
+            }
+        }
+        parts.finish()
     }
 
     /// A record without coordinates, known only by what it says.
     pub fn of_content(record: &[u8]) -> Self {
-        Parts::of(b"content").add(record).finish()
+        let mut parts = Parts(Context::new(&SHA256));
+        parts.add(b"content");
+        parts.add(record);
+        parts.finish()
     }
 
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
@@ -71,29 +75,29 @@ impl EventId {
 }
 
 /// Each part goes in with its length before it, so that no two lists of parts run together into the same bytes.
-#[derive(Clone)]
 struct Parts(Context);
 
 impl Parts {
-    fn of(kind: &[u8]) -> Self {
-        Self(Context::new(&SHA256)).add(kind)
+    fn of(kind: &[u8], tenant: &TenantId, source: &SourceId) -> Self {
+        let mut parts = Self(Context::new(&SHA256));
+        parts.add(kind);
+        parts.add(tenant.as_str().as_bytes());
+        parts.add(source.as_str().as_bytes());
+        parts
     }
 
-    fn add(mut self, part: &[u8]) -> Self {
+    fn add(&mut self, part: &[u8]) {
         let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
         self.0.update(&length.to_be_bytes());
         self.0.update(part);
-        self
     }
 
-    fn number(self, number: u64) -> Self {
-        let mut digits = Decimal::default();
-        self.add(digits.write(number))
+    fn number(&mut self, number: u64) {
+        self.add(Decimal::default().write(number));
     }
 
-    fn signed(self, number: i64) -> Self {
-        let mut digits = Decimal::default();
-        self.add(digits.write_signed(number))
+    fn signed(&mut self, number: i64) {
+        self.add(Decimal::default().write_signed(number));
     }
 
     fn finish(self) -> EventId {

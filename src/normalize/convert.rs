@@ -16,6 +16,7 @@ pub(super) enum Converted<'r> {
     Misfit,
 }
 
+#[inline]
 pub(super) fn convert<'r>(kind: Kind, raw: Raw<'r>) -> Converted<'r> {
     if raw.is_absent() {
         return Converted::Absent;

@@ -166,7 +166,7 @@ impl<'r> Message<'r> {
         loop {
             let key = scanner.key()?;
             let value = scanner.value(3)?;
-            if value != Raw::Null {
+            if !matches!(value, Raw::Null) {
                 self.columns.push(Member { key, value });
             }
             if !scanner.take(b',') {

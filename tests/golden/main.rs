@@ -1,5 +1,7 @@
 //! What goes in and what comes out: golden files, hostile input, and a reader of CEF that shares nothing with its writer.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 mod conservation;
 mod files;
 mod read_back;
