@@ -25,6 +25,9 @@ struct Inner {
     entra: Entra,
     /// Token lives are measured from here on a clock that nobody sets.
     start: Instant,
+    /// Seconds that a test lets pass.
+    #[cfg(test)]
+    passed: std::sync::atomic::AtomicU64,
     slots: Mutex<HashMap<(Account, Scope), Arc<Slot>>>,
 }
 
@@ -52,7 +55,13 @@ struct Held {
 impl Tokens {
     pub fn new(http: Client, clock: Clock) -> Self {
         let entra = Entra::new(http, clock);
-        Self(Arc::new(Inner { entra, start: Instant::now(), slots: Mutex::default() }))
+        Self(Arc::new(Inner {
+            entra,
+            start: Instant::now(),
+            #[cfg(test)]
+            passed: 0.into(),
+            slots: Mutex::default(),
+        }))
     }
 
     /// The handle of one tenant's credential. Asks for nothing yet.
@@ -62,8 +71,14 @@ impl Tokens {
         Ok(TokenProvider { tokens: self.clone(), account: Arc::new(account) })
     }
 
+    #[cfg(not(test))]
     fn now(&self) -> Duration {
         self.0.start.elapsed()
+    }
+    #[cfg(test)]
+    fn now(&self) -> Duration {
+        let passed = self.0.passed.load(std::sync::atomic::Ordering::Acquire);
+        self.0.start.elapsed() + Duration::from_secs(passed)
     }
 }
 
@@ -127,6 +142,12 @@ impl TokenProvider {
         let slot = self.slot(scope);
         let state = slot.state.lock();
         Expiries { token: state.held.as_ref().map(|held| held.token.expires), certificate: state.certificate_ends }
+    }
+
+    /// Lets token lives pass without waiting for them.
+    #[cfg(test)]
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.tokens.0.passed.fetch_add(seconds, std::sync::atomic::Ordering::AcqRel);
     }
 
     /// What shares a quota with this: the application and the directory it reads.

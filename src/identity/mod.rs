@@ -12,6 +12,10 @@ mod freshness;
 mod grants;
 pub mod http;
 mod refusal;
+#[cfg(test)]
+pub(crate) mod stub;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -1,12 +1,13 @@
 //! Graph's security collections, polled: convergent objects rather than a log.
 //!
 //! `Graph` is made once for a node and makes a `GraphSource` for each feed. The rules live in pure files: `poll` with
-//! `window`, `work`, `trouble`, `memory` and `outbox`; `object`, and `budget`. `api` and `graph` touch the network and
+//! `window`, `work`, `delivery`, `trouble`, `memory` and `outbox`; `object`, and `budget`. `api` and `graph` touch the network and
 //! the clock.
 
 mod api;
 mod budget;
 mod config;
+mod delivery;
 mod graph;
 mod memory;
 #[cfg(test)]

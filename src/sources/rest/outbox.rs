@@ -85,3 +85,56 @@ fn length(content: &Content) -> usize {
         Content::Gap(_) => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::event::batch::{Shape, Version};
+
+    fn put(outbox: &mut Outbox, bytes: usize) {
+        let version = Version { updated: Timestamp::ZERO, digest: [0; 8] };
+        let (id, bytes): (Arc<str>, _) = ("a".into(), Bytes::from(vec![b'x'; bytes]));
+        let object = Object { id, version, shape: Shape::GraphAlert, bytes, alerts: vec![], problem: None };
+        outbox.push(object, Seen { updated: Timestamp::ZERO, digest: [0; 16] });
+    }
+    fn from(batch: &Batch) -> i64 {
+        match &batch.after {
+            Position::Objects(position) => position.from.millis(),
+            Position::Log(_) => panic!("position of a log"),
+        }
+    }
+
+    #[test]
+    fn a_position_is_told_with_the_last_entry_before_it_and_no_sooner() {
+        let mut outbox = Outbox::new(Some(Timestamp::from_millis(1)));
+        (0..BATCH_ENTRIES_MAX + 1).for_each(|_| put(&mut outbox, 1));
+        outbox.reach(Timestamp::from_millis(2));
+        let (first, second) = (outbox.take(true, None).unwrap(), outbox.take(true, None).unwrap());
+        assert_eq!((first.entries.len(), from(&first)), (BATCH_ENTRIES_MAX, 1));
+        assert_eq!((second.entries.len(), from(&second)), (1, 2));
+        assert!(outbox.take(true, None).is_none());
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_bytes_but_a_large_entry_still_travels() {
+        let mut outbox = Outbox::new(None);
+        [BATCH_BYTES_MAX + 1, BATCH_BYTES_MAX, 1].into_iter().for_each(|bytes| put(&mut outbox, bytes));
+        let lengths: Vec<_> =
+            std::iter::from_fn(|| outbox.take(false, None)).map(|batch| batch.entries.len()).collect();
+        assert_eq!(lengths, [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_position_alone_is_told_once_and_only_at_rest() {
+        let mut outbox = Outbox::new(None);
+        assert!(outbox.take(true, None).is_none(), "no start is known yet");
+        outbox.reach(Timestamp::from_millis(5));
+        assert!(outbox.take(false, None).is_none());
+        assert_eq!(from(&outbox.take(true, None).unwrap()), 5);
+        assert!(outbox.take(true, None).is_none());
+    }
+}

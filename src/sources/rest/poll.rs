@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::Start;
-use super::memory::{Memory, Verdict};
-use super::object::{Object, Page};
+use super::memory::Memory;
+use super::object::Page;
 use super::outbox::Outbox;
 use super::window::{Window, whole};
-use super::work::{Alerts, Round, Ties, Work};
+use super::work::{Round, Ties, Work};
 use crate::clock::Timestamp;
 use crate::event::batch::{Batch, Position};
 use crate::sources::Resume;
@@ -87,12 +87,12 @@ pub struct GaveUp;
 #[derive(Debug)]
 pub struct Poll {
     pub(super) rules: Rules,
-    memory: Memory,
-    outbox: Outbox,
+    pub(super) memory: Memory,
+    pub(super) outbox: Outbox,
     /// Nothing once the start is known.
     start: Option<Start>,
     /// Invariant: every version updated before this was put into the outbox, by us or a predecessor.
-    done: Timestamp,
+    pub(super) done: Timestamp,
     pub(super) newest: Option<Timestamp>,
     pub(super) server_time: Option<Timestamp>,
     /// Moments in which an object fails its whole page.
@@ -101,7 +101,7 @@ pub struct Poll {
     pub(super) failures: u32,
     /// Pages with alerts failed last time, so that one try is enough to find out whether they still do.
     pub(super) wary: bool,
-    missed: u64,
+    pub(super) missed: u64,
     /// The start was found and not yet told.
     located: bool,
 }
@@ -109,11 +109,14 @@ pub struct Poll {
 /// A pass under way.
 #[derive(Debug)]
 pub(super) struct Run {
-    pass: Pass,
+    pub(super) pass: Pass,
     /// What is still to be listed; the last comes first.
     pub(super) windows: Vec<Window>,
     /// Something was not answered whole, so that the position stays behind it.
     pub(super) held: bool,
+    /// The newest object known when the reading of the present window began. What was learnt later says nothing about
+    /// objects that appeared in it meanwhile.
+    pub(super) as_of: Option<Timestamp>,
     probed: bool,
     work: Work,
 }
@@ -155,7 +158,8 @@ impl Poll {
         if pass == Pass::Sweep && from >= self.done {
             return;
         }
-        let mut run = Run { pass, windows: self.plan(from), held: false, probed: false, work: Work::Locate };
+        let mut run =
+            Run { pass, windows: self.plan(from), held: false, as_of: None, probed: false, work: Work::Locate };
         if self.start.is_none() {
             let Some(first) = run.windows.pop() else { return };
             run.work = Work::List(first);
@@ -259,18 +263,10 @@ impl Poll {
                 }
                 Ok(())
             }
-            Work::Slots(mut slots) => {
-                if page.objects.is_empty() || slots.skip >= self.rules.skip_max {
-                    if !page.objects.is_empty() {
-                        self.hold();
-                    }
-                    slots.objects.extend(page.objects);
-                    self.complete(slots.window, slots.objects);
-                } else {
-                    slots.objects.extend(page.objects);
-                    slots.skip += 1;
-                    self.work_on(Work::Slots(slots));
-                }
+            Work::Slots(slots) => {
+                let full = !page.objects.is_empty();
+                let round = if full { slots.next(page.objects, &self.rules) } else { slots.end_round() };
+                self.slots_read(round);
                 Ok(())
             }
             Work::Alerts(alerts) => {
@@ -299,6 +295,7 @@ impl Poll {
     }
 
     fn listed(&mut self, window: Window, page: Page) -> Result<(), GaveUp> {
+        self.date_reading();
         if self.rules.expand && !window.plain {
             self.wary = false;
         }
@@ -336,57 +333,8 @@ impl Poll {
         true
     }
 
-    fn needs_alerts(&self, window: &Window) -> bool {
+    pub(super) fn needs_alerts(&self, window: &Window) -> bool {
         self.rules.expand && window.plain
-    }
-
-    /// A window was read whole. Incidents without their alerts wait for these: an incident that was handed over is
-    /// never asked for its alerts again.
-    pub(super) fn complete(&mut self, window: Window, objects: Vec<Object>) {
-        if !self.needs_alerts(&window) {
-            objects.into_iter().for_each(|object| self.deliver(object));
-            return self.finish(window);
-        }
-        let mut met = BTreeSet::new();
-        let unknown = |object: &Object| {
-            self.memory.judge(&object.id, object.version) == Verdict::Fresh
-                && met.insert((Arc::clone(&object.id), object.version))
-        };
-        let (unread, broken): (Vec<_>, Vec<_>) =
-            objects.into_iter().filter(unknown).partition(|object| object.problem.is_none());
-        broken.into_iter().for_each(|object| self.deliver(object));
-        self.next_alerts(Alerts::new(window, unread));
-    }
-
-    pub(super) fn next_alerts(&mut self, alerts: Alerts) {
-        if alerts.queue.is_empty() { self.finish(alerts.window) } else { self.work_on(Work::Alerts(alerts)) }
-    }
-
-    fn alerts_read(&mut self, mut alerts: Alerts, page: Page) {
-        if alerts.take(page) {
-            return self.work_on(Work::Alerts(alerts));
-        }
-        if let Some(incident) = alerts.resolve() {
-            self.deliver(incident);
-        }
-        self.next_alerts(alerts);
-    }
-
-    fn finish(&mut self, window: Window) {
-        let horizon = self.newest.map(|newest| whole(newest.minus(self.rules.overlap)));
-        let held = self.run.as_ref().is_none_or(|run| run.held);
-        if let Some(horizon) = horizon
-            && !held
-            && window.from <= self.done
-        {
-            let safe = window.until.map_or(horizon, |until| until.min(horizon));
-            if safe > self.done {
-                self.done = safe;
-                self.outbox.reach(safe);
-                self.memory.forget_before(safe);
-            }
-        }
-        self.next_window();
     }
 
     pub(super) fn next_window(&mut self) {
@@ -394,6 +342,13 @@ impl Poll {
         match next {
             Some(window) => self.work_on(Work::List(window)),
             None => self.run = None,
+        }
+    }
+
+    pub(super) fn date_reading(&mut self) {
+        let newest = self.newest;
+        if let Some(run) = self.run.as_mut() {
+            run.as_of = newest;
         }
     }
 
@@ -406,35 +361,6 @@ impl Poll {
     pub(super) fn hold(&mut self) {
         if let Some(run) = self.run.as_mut() {
             run.held = true;
-        }
-    }
-
-    /// Puts an object into the outbox, after the alerts in it, unless this version or a newer one went there before.
-    pub(super) fn deliver(&mut self, mut object: Object) {
-        let anchor = object.version.updated;
-        for alert in std::mem::take(&mut object.alerts) {
-            let anchor = anchor.max(alert.version.updated);
-            self.offer(alert, anchor);
-        }
-        let sweeping = self.run.as_ref().is_some_and(|run| run.pass == Pass::Sweep);
-        let late = sweeping && anchor < self.done;
-        if self.offer(object, anchor) && late {
-            self.missed += 1;
-        }
-    }
-
-    fn offer(&mut self, object: Object, anchor: Timestamp) -> bool {
-        match self.memory.judge(&object.id, object.version) {
-            Verdict::Fresh => {
-                let seen = self.memory.note(&object.id, object.version, anchor);
-                self.outbox.push(object, seen);
-                true
-            }
-            Verdict::Known => {
-                self.memory.touch_known(&object.id);
-                false
-            }
-            Verdict::Stale => false,
         }
     }
 }

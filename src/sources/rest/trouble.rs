@@ -59,17 +59,13 @@ impl Poll {
                 if self.bad.len() > BAD_MOMENTS_MAX {
                     self.bad.pop_first();
                 }
+                self.date_reading();
                 self.work_on(Work::Slots(Slots::new(Window { plain: true, ..window })));
             }
-            Work::Slots(mut slots) => {
-                slots.objects.push(slots.unlisted());
-                slots.skip += 1;
-                if slots.skip > self.rules.skip_max {
-                    self.hold();
-                    self.complete(slots.window, slots.objects);
-                } else {
-                    self.work_on(Work::Slots(slots));
-                }
+            Work::Slots(slots) => {
+                let unlisted = slots.unlisted();
+                let round = slots.next(vec![unlisted], &self.rules);
+                self.slots_read(round);
             }
             Work::Alerts(mut alerts) => {
                 if let Some(incident) = alerts.resolve_without() {

@@ -75,10 +75,10 @@ enum Next {
     Link(String),
 }
 
-/// What a page of ties leads to.
+/// What one more answer about a moment leads to.
 #[derive(Debug)]
-pub enum Round {
-    More(Ties),
+pub enum Round<T> {
+    More(T),
     Whole(Window, Vec<Object>),
     /// Read as far as upstream lets us; something may be missing.
     Unsure(Window, Vec<Object>),
@@ -97,7 +97,7 @@ impl Ties {
         }
     }
 
-    pub fn round(mut self, page: Page, rules: &Rules) -> Round {
+    pub fn round(mut self, page: Page, rules: &Rules) -> Round<Self> {
         let length = u16::try_from(page.objects.len()).unwrap_or(u16::MAX);
         self.count = self.count.saturating_add(length);
         self.now.extend(page.objects.iter().map(|object| digest(&object.id, object.version)));
@@ -111,7 +111,7 @@ impl Ties {
         Round::More(self)
     }
 
-    fn end_round(mut self) -> Round {
+    fn end_round(mut self) -> Round<Self> {
         self.rounds += 1;
         if self.before.as_ref() == Some(&self.now) {
             return Round::Whole(self.window, self.objects);
@@ -126,17 +126,43 @@ impl Ties {
     }
 }
 
-/// The objects of one moment, one by one, because a page of them fails.
+/// The objects of one moment, one by one, because a page of them fails. Listed again until two rounds are equal, for
+/// the same reason as ties.
 #[derive(Debug)]
 pub struct Slots {
-    pub window: Window,
-    pub skip: u16,
-    pub objects: Vec<Object>,
+    window: Window,
+    skip: u16,
+    objects: Vec<Object>,
+    before: Option<BTreeSet<[u8; 16]>>,
+    rounds: u32,
 }
 
 impl Slots {
     pub fn new(window: Window) -> Self {
-        Self { window, skip: 0, objects: Vec::new() }
+        Self { window, skip: 0, objects: Vec::new(), before: None, rounds: 0 }
+    }
+
+    /// Takes what is in the present slot and goes on to the next.
+    pub fn next(mut self, objects: Vec<Object>, rules: &Rules) -> Round<Self> {
+        self.objects.extend(objects);
+        if self.skip >= rules.skip_max {
+            return Round::Unsure(self.window, self.objects);
+        }
+        self.skip += 1;
+        Round::More(self)
+    }
+
+    /// The present slot is empty, and with it all further ones.
+    pub fn end_round(mut self) -> Round<Self> {
+        let now: BTreeSet<_> = self.objects.iter().map(|object| digest(&object.id, object.version)).collect();
+        self.rounds += 1;
+        if self.before.as_ref() == Some(&now) {
+            return Round::Whole(self.window, self.objects);
+        }
+        if self.rounds >= ROUNDS_MAX {
+            return Round::Unsure(self.window, self.objects);
+        }
+        Round::More(Self { skip: 0, objects: Vec::new(), before: Some(now), ..self })
     }
 
     /// What stands for an object that upstream can't show us, not even by its id.
@@ -194,5 +220,49 @@ impl Alerts {
             problem: Some("upstream fails whenever the alerts of this incident are read".to_owned()),
         });
         Some(incident)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules { top: 2, skip_max: 10, expand: false, overlap: std::time::Duration::from_secs(1) };
+
+    fn page(ids: &[&str]) -> Page {
+        let object = |id: &&str| Object { id: (*id).into(), ..Slots::new(Window::since(Timestamp::ZERO)).unlisted() };
+        Page { objects: ids.iter().map(object).collect(), ..Page::default() }
+    }
+
+    /// Feeds pages until a round leads to an end; how many were taken, and whether all was read for certain.
+    fn feed(pages: &[&[&str]]) -> (usize, Option<bool>) {
+        let mut ties = Ties::new(Window::moment(Timestamp::ZERO));
+        for (n, ids) in pages.iter().enumerate() {
+            match ties.round(page(ids), &RULES) {
+                Round::More(more) => ties = more,
+                Round::Whole(..) => return (n + 1, Some(true)),
+                Round::Unsure(..) => return (n + 1, Some(false)),
+            }
+        }
+        (pages.len(), None)
+    }
+
+    #[test]
+    fn ties_are_whole_when_two_rounds_are_equal() {
+        assert_eq!(feed(&[&["a", "b"], &["c"], &["a", "b"], &["c"]]), (4, Some(true)));
+        // Between two pages `a` left, so that `c` moved onto the page that was read and slipped past the round.
+        let drifted: &[&[&str]] = &[&["a", "b"], &["d"], &["b", "c"], &["d"], &["b", "c"], &["d"]];
+        assert_eq!(feed(&drifted[..4]), (4, None));
+        assert_eq!(feed(drifted), (6, Some(true)));
+    }
+
+    #[test]
+    fn ties_that_upstream_does_not_let_us_reach_are_unsure() {
+        let full: &[&str] = &["a", "b"];
+        assert_eq!(feed(&[full; 6]), (6, Some(false)), "an offset beyond 10 is refused");
+        let restless: Vec<Vec<String>> = (0..20).map(|n| vec![n.to_string()]).collect();
+        let restless: Vec<Vec<&str>> = restless.iter().map(|ids| ids.iter().map(String::as_str).collect()).collect();
+        let restless: Vec<&[&str]> = restless.iter().map(Vec::as_slice).collect();
+        assert_eq!(feed(&restless), (ROUNDS_MAX as usize, Some(false)));
     }
 }

@@ -1,0 +1,104 @@
+//! What a poll does with what a window held: fetches the alerts that are missing, puts what is fresh into the outbox, and
+//! moves the position. Pure.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::memory::Verdict;
+use super::object::{Object, Page};
+use super::poll::{Pass, Poll};
+use super::window::{Window, whole};
+use super::work::{Alerts, Round, Slots, Work};
+use crate::clock::Timestamp;
+
+impl Poll {
+    /// A window was read whole. Incidents without their alerts wait for these: an incident that was handed over is
+    /// never asked for its alerts again.
+    pub(super) fn complete(&mut self, window: Window, objects: Vec<Object>) {
+        if !self.needs_alerts(&window) {
+            objects.into_iter().for_each(|object| self.deliver(object));
+            return self.finish(window);
+        }
+        let mut met = BTreeSet::new();
+        let unknown = |object: &Object| {
+            self.memory.judge(&object.id, object.version) == Verdict::Fresh
+                && met.insert((Arc::clone(&object.id), object.version))
+        };
+        let (unread, broken): (Vec<_>, Vec<_>) =
+            objects.into_iter().filter(unknown).partition(|object| object.problem.is_none());
+        broken.into_iter().for_each(|object| self.deliver(object));
+        self.next_alerts(Alerts::new(window, unread));
+    }
+
+    pub(super) fn slots_read(&mut self, round: Round<Slots>) {
+        match round {
+            Round::More(slots) => self.work_on(Work::Slots(slots)),
+            Round::Whole(window, objects) => self.complete(window, objects),
+            Round::Unsure(window, objects) => {
+                self.hold();
+                self.complete(window, objects);
+            }
+        }
+    }
+
+    pub(super) fn next_alerts(&mut self, alerts: Alerts) {
+        if alerts.queue.is_empty() { self.finish(alerts.window) } else { self.work_on(Work::Alerts(alerts)) }
+    }
+
+    pub(super) fn alerts_read(&mut self, mut alerts: Alerts, page: Page) {
+        if alerts.take(page) {
+            return self.work_on(Work::Alerts(alerts));
+        }
+        if let Some(incident) = alerts.resolve() {
+            self.deliver(incident);
+        }
+        self.next_alerts(alerts);
+    }
+
+    pub(super) fn finish(&mut self, window: Window) {
+        let as_of = self.run.as_ref().and_then(|run| run.as_of);
+        let horizon = as_of.map(|newest| whole(newest.minus(self.rules.overlap)));
+        let held = self.run.as_ref().is_none_or(|run| run.held);
+        if let Some(horizon) = horizon
+            && !held
+            && window.from <= self.done
+        {
+            let safe = window.until.map_or(horizon, |until| until.min(horizon));
+            if safe > self.done {
+                self.done = safe;
+                self.outbox.reach(safe);
+                self.memory.forget_before(safe);
+            }
+        }
+        self.next_window();
+    }
+
+    /// Puts an object into the outbox, after the alerts in it, unless this version or a newer one went there before.
+    pub(super) fn deliver(&mut self, mut object: Object) {
+        let anchor = object.version.updated;
+        for alert in std::mem::take(&mut object.alerts) {
+            let anchor = anchor.max(alert.version.updated);
+            self.offer(alert, anchor);
+        }
+        let sweeping = self.run.as_ref().is_some_and(|run| run.pass == Pass::Sweep);
+        let late = sweeping && anchor < self.done;
+        if self.offer(object, anchor) && late {
+            self.missed += 1;
+        }
+    }
+
+    fn offer(&mut self, object: Object, anchor: Timestamp) -> bool {
+        match self.memory.judge(&object.id, object.version) {
+            Verdict::Fresh => {
+                let seen = self.memory.note(&object.id, object.version, anchor);
+                self.outbox.push(object, seen);
+                true
+            }
+            Verdict::Known => {
+                self.memory.touch_known(&object.id);
+                false
+            }
+            Verdict::Stale => false,
+        }
+    }
+}
