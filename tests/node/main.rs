@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on says where")]
 
+mod crash;
 mod flow;
 mod history;
