@@ -33,6 +33,7 @@ async fn main() {
     let mut stage = Stage::set(settings, false).await;
     stage.configure(false);
     stage.cloud.finished().await;
+    assert_eq!(stage.produced(), records);
     let node = stage.start_node(false);
     let id = node.0.id();
     let (mut began, mut peak) = (None, 0);
