@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod client;
+pub mod demo;
 pub mod normalize;
 mod output;
 mod run;
@@ -39,6 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Demo(demo::Args),
     Simulator(simulator::Args),
     Status(status::StatusArgs),
     Tap(tap::Tap),
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
 fn command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => on_all_cores(run::run(args))?,
+        Command::Demo(args) => on_all_cores(demo::run(args))?,
         Command::Simulator(args) => on_all_cores(simulator::run(args))?,
         Command::Status(args) => {
             let ready = on_this_thread(status::status(args))?;

@@ -78,7 +78,7 @@ impl Stage {
             format!(
                 "[[source]]\nname = \"{source}\"\ntenant = \"{name}\"\nkind = \"{kind}\"\ncredential = \"app\"\n\
                  base_url = \"{}/v1.0\"\ninterval = \"1s\"\noverlap = \"30s\"\nstart = \"earliest\"\n\
-                 requests_per_minute = 100000\n",
+                 requests_per_minute = 10000\n",
                 access.graph
             )
         };

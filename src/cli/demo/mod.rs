@@ -21,6 +21,7 @@ const TAIL_LINES_PER_SECOND: u32 = 10;
 /// How long the sources may take to catch up once the cloud has stopped producing.
 const SETTLE: Duration = Duration::from_secs(20);
 
+/// Shows events on their way from a simulated Microsoft cloud to a receiver, all on this machine
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   siemgate demo                            until Ctrl-C
