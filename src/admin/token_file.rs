@@ -21,6 +21,12 @@ pub fn open(administrator: &Path, monitor: &Path) -> Result<Tokens, TokenError> 
 
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
+    #[error(
+        "there is no token file {}: has the node been started yet? If its data is elsewhere, give --config or \
+         --token-file",
+        path.display()
+    )]
+    Absent { path: PathBuf },
     #[error("can't read token file {}: {cause}; run as the user of the service, or as root", path.display())]
     Unreadable { path: PathBuf, cause: std::io::Error },
     #[error("can't make token file {}: {cause}; the data directory must be writable by the service's user", path.display())]
@@ -33,14 +39,17 @@ pub enum TokenError {
 
 fn open_or_make(path: &Path) -> Result<Secret, TokenError> {
     match read_token(path) {
-        Err(TokenError::Unreadable { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => make(path),
+        Err(TokenError::Absent { .. }) => make(path),
         read => read,
     }
 }
 
 /// Reads a token, refusing one that others may read too.
 pub fn read_token(path: &Path) -> Result<Secret, TokenError> {
-    let unreadable = |cause| TokenError::Unreadable { path: path.to_owned(), cause };
+    let unreadable = |cause: std::io::Error| match cause.kind() {
+        std::io::ErrorKind::NotFound => TokenError::Absent { path: path.to_owned() },
+        _ => TokenError::Unreadable { path: path.to_owned(), cause },
+    };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mode = file.metadata().map_err(unreadable)?.permissions().mode();
     if mode & 0o077 != 0 {

@@ -91,6 +91,13 @@ pub fn read<T: DeserializeOwned>(table: &Map<String, Value>) -> Result<T, Vec<Co
         let path = culprit::<T>(&rest, &error);
         let holder = path.clone().unwrap_or_default();
         let value = remove(&mut rest, &holder);
+        if let Some(meant) = meant(&error)
+            && let (Some(value), Some((_, way))) = (&value, holder.split_last())
+            && let Some(Value::Object(table)) = look_up_mut(&mut rest, way)
+        {
+            // Read on as if it were written right: the key it was meant to be isn't missing then.
+            table.entry(meant).or_insert_with(|| value.clone());
+        }
         if !left_out_before(&error, &holder, &complaints) {
             let problem = explain(&error, value.as_ref().map(|value| (&holder, value)));
             complaints.push(Complaint { path: holder, problem });
@@ -113,6 +120,16 @@ fn without_nulls(value: &Value) -> Value {
         Value::Array(items) => items.iter().filter(|item| !item.is_null()).map(without_nulls).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
+}
+
+/// The key that an unknown one is a slip of.
+fn meant(error: &str) -> Option<String> {
+    let quoted: Vec<&str> = error.split('`').skip(1).step_by(2).collect();
+    match quoted.as_slice() {
+        [given, known @ ..] if error.starts_with("unknown field") => nearest(given, known.iter().copied()),
+        _ => None,
+    }
+    .map(str::to_owned)
 }
 
 /// Whether the complaint is that something lacks what we took out of it for an earlier complaint.
@@ -335,11 +352,19 @@ mod tests {
             "inner.3.prot unknown key `prot`; did you mean `port`?",
             "nmae unknown key `nmae`; did you mean `name`?",
             "wait `wait`: `30 parsecs` is not a duration: write a number and `ms`, `s`, `m`, `h` or `d`, such as `30s`",
-            " `name` is missing",
         ] {
             assert!(problems.iter().any(|problem| problem == expected), "{expected}\nin {problems:#?}");
         }
-        assert_eq!(problems.len(), 6, "{problems:#?}");
+        assert_eq!(problems.len(), 5, "{problems:#?}");
+    }
+
+    #[test]
+    fn what_is_missing_is_told_where_it_belongs() {
+        let found = complaints(json!({"wait": "30s", "inner": [{"kind": "tcp"}]}));
+        assert_eq!(
+            found,
+            [("inner.1".into(), "`port` is missing".into()), (String::new(), "`name` is missing".to_owned())]
+        );
     }
 
     #[test]

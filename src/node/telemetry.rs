@@ -17,6 +17,9 @@ pub const EXIT_PANIC: i32 = 70;
 /// Letters of a panic's message that are logged: it may quote what somebody sent us.
 const MESSAGE_CHARS_MAX: usize = 1_000;
 
+/// Libraries that tell their inner life at `info`. What the operator states for them comes later and wins.
+const QUIET: &str = "openraft=warn,fe2o3_amqp=warn,sled=warn";
+
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     #[error("`{level}` is not a log level: {cause}")]
@@ -37,7 +40,7 @@ pub struct Telemetry {
 impl Telemetry {
     /// Sets up logs and, where configured, spans. Needs the runtime, because spans leave over gRPC.
     pub fn install(log: &Log, tracing: &Tracing, node: &str) -> Result<Self, TelemetryError> {
-        let filter = EnvFilter::try_new(&log.level)
+        let filter = EnvFilter::try_new(format!("{QUIET},{}", log.level))
             .map_err(|error| TelemetryError::Level { level: log.level.clone(), cause: error.to_string() })?;
         let lines = match log.format {
             LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_ansi(false).boxed(),
