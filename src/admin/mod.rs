@@ -5,6 +5,7 @@
 pub mod access;
 pub mod carry_out;
 pub mod convert;
+pub mod figures;
 pub mod limits;
 pub mod plan;
 pub mod server;

@@ -42,8 +42,6 @@ pub const FEED_QUARANTINED: Metric =
     counter("siemgate_feed_records_quarantined_total", "Records set aside because they could not be processed.");
 pub const FEED_LOST: Metric =
     counter("siemgate_feed_records_lost_total", "Records upstream lost or expired, as gap records state.");
-pub const FEED_BYTES: Metric = counter("siemgate_feed_read_bytes_total", "Bytes of records read from upstream.");
-pub const FEED_ERRORS: Metric = counter("siemgate_feed_errors_total", "Reads from upstream that failed.");
 pub const FEED_FRESHNESS: Metric =
     gauge("siemgate_feed_freshness_seconds", "Age of the newest record read, by upstream's publishing time.");
 pub const FEED_LAG_MESSAGES: Metric =
@@ -65,24 +63,14 @@ pub const SINK_SENT: Metric =
     counter("siemgate_sink_events_sent_total", "Events written to the sink, resends included.");
 pub const SINK_ACKNOWLEDGED: Metric =
     counter("siemgate_sink_events_acknowledged_total", "Events the sink has acknowledged at its assurance level.");
-pub const SINK_BYTES: Metric =
-    counter("siemgate_sink_sent_bytes_total", "Bytes written to the sink, framing included.");
 pub const SINK_RETRIES: Metric =
     counter("siemgate_sink_retries_total", "Times delivery to the sink was tried again after a failure.");
-pub const SINK_QUARANTINED: Metric =
-    counter("siemgate_sink_events_quarantined_total", "Events the sink cannot take, set aside.");
 pub const SINK_IN_FLIGHT: Metric =
     gauge("siemgate_sink_in_flight_events", "Events handed to the sink and not yet acknowledged.");
-pub const SINK_STATE: Metric = gauge("siemgate_sink_state", "0 healthy, 1 retrying, 2 suspended.");
-pub const SINK_LATENCY: Metric =
-    histogram("siemgate_sink_acknowledgement_seconds", "Time from reading a batch to its acknowledgement by the sink.");
+pub const SINK_STATE: Metric = gauge("siemgate_sink_state", "0 healthy, 1 retrying, 2 suspended, 3 starting.");
 
 pub const CREDENTIAL_EXPIRY: Metric =
     gauge("siemgate_credential_expiry_seconds", "Time until the secret or certificate stops working.");
-pub const CREDENTIAL_TOKENS: Metric =
-    counter("siemgate_credential_tokens_total", "Access tokens obtained with the credential.");
-pub const CREDENTIAL_FAILURES: Metric =
-    counter("siemgate_credential_failures_total", "Token requests refused or failed.");
 
 pub const RAFT_LEADER: Metric = gauge("siemgate_raft_leader", "1 on the node that leads the cluster, otherwise 0.");
 pub const RAFT_TERM: Metric = gauge("siemgate_raft_term", "Raft term this node is in.");
@@ -94,7 +82,6 @@ pub const RAFT_PROPOSALS: Metric = counter("siemgate_raft_proposals_total", "Com
 pub const RAFT_SYNC: Metric = histogram("siemgate_raft_sync_seconds", "Time to write and sync one log frame.");
 pub const RAFT_STATE_BYTES: Metric = gauge("siemgate_raft_state_bytes", "Encoded size of the replicated state.");
 
-pub const SPOOL_BYTES: Metric = gauge("siemgate_spool_bytes", "Disk space the spool takes on this node.");
 pub const BUILD: Metric = gauge("siemgate_build_info", "Always 1; the version is a label.");
 pub const PROCESS_MEMORY: Metric = gauge("process_resident_memory_bytes", "Memory the process holds.");
 pub const PROCESS_FILES: Metric = gauge("process_open_fds", "Files and sockets the process holds open.");
@@ -106,8 +93,6 @@ pub const ALL: &[Metric] = &[
     FEED_READ,
     FEED_QUARANTINED,
     FEED_LOST,
-    FEED_BYTES,
-    FEED_ERRORS,
     FEED_FRESHNESS,
     FEED_LAG_MESSAGES,
     FEED_LAG,
@@ -118,15 +103,10 @@ pub const ALL: &[Metric] = &[
     LANE_IN_FLIGHT,
     SINK_SENT,
     SINK_ACKNOWLEDGED,
-    SINK_BYTES,
     SINK_RETRIES,
-    SINK_QUARANTINED,
     SINK_IN_FLIGHT,
     SINK_STATE,
-    SINK_LATENCY,
     CREDENTIAL_EXPIRY,
-    CREDENTIAL_TOKENS,
-    CREDENTIAL_FAILURES,
     RAFT_LEADER,
     RAFT_TERM,
     RAFT_APPLIED,
@@ -135,7 +115,6 @@ pub const ALL: &[Metric] = &[
     RAFT_PROPOSALS,
     RAFT_SYNC,
     RAFT_STATE_BYTES,
-    SPOOL_BYTES,
     BUILD,
     PROCESS_MEMORY,
     PROCESS_FILES,
@@ -171,7 +150,13 @@ impl Drop for LiveGauge {
 
 impl Live {
     fn of(metric: Metric, labels: &[Label]) -> Self {
-        Self(Arc::new(LiveGauge(gauge_of(metric, labels.to_vec()))))
+        let live = Self(Arc::new(LiveGauge(gauge_of(metric, labels.to_vec()))));
+        live.set_known(None);
+        live
+    }
+    /// Nothing where it can't be known.
+    pub fn set_known(&self, value: Option<f64>) {
+        self.set(value.unwrap_or(f64::NAN));
     }
     pub fn set(&self, value: f64) {
         self.0.0.set(value);
@@ -191,8 +176,6 @@ pub struct Feed {
     pub read: Counter,
     pub quarantined: Counter,
     pub lost: Counter,
-    pub bytes: Counter,
-    pub errors: Counter,
     pub freshness: Live,
     pub lag_messages: Live,
     pub lag: Live,
@@ -209,8 +192,6 @@ impl Feed {
             read: count(FEED_READ),
             quarantined: count(FEED_QUARANTINED),
             lost: count(FEED_LOST),
-            bytes: count(FEED_BYTES),
-            errors: count(FEED_ERRORS),
             freshness: live(FEED_FRESHNESS),
             lag_messages: live(FEED_LAG_MESSAGES),
             lag: live(FEED_LAG),
@@ -253,12 +234,9 @@ impl Lane {
 pub struct Sink {
     pub sent: Counter,
     pub acknowledged: Counter,
-    pub bytes: Counter,
     pub retries: Counter,
-    pub quarantined: Counter,
     pub in_flight: Live,
     pub state: Live,
-    pub latency: Histogram,
 }
 
 impl Sink {
@@ -268,12 +246,9 @@ impl Sink {
         Self {
             sent: count(SINK_SENT),
             acknowledged: count(SINK_ACKNOWLEDGED),
-            bytes: count(SINK_BYTES),
             retries: count(SINK_RETRIES),
-            quarantined: count(SINK_QUARANTINED),
             in_flight: Live::of(SINK_IN_FLIGHT, &labels),
             state: Live::of(SINK_STATE, &labels),
-            latency: histogram_of(SINK_LATENCY, labels.clone()),
         }
     }
 }
@@ -281,8 +256,6 @@ impl Sink {
 /// What one credential counts on this node.
 #[derive(Clone)]
 pub struct Credential {
-    pub tokens: Counter,
-    pub failures: Counter,
     pub expiry: Live,
 }
 
@@ -292,11 +265,7 @@ impl Credential {
             Label::new("tenant", tenant.as_str().to_owned()),
             Label::new("credential", credential.as_str().to_owned()),
         ];
-        Self {
-            tokens: counter_of(CREDENTIAL_TOKENS, labels.clone()),
-            failures: counter_of(CREDENTIAL_FAILURES, labels.clone()),
-            expiry: Live::of(CREDENTIAL_EXPIRY, &labels),
-        }
+        Self { expiry: Live::of(CREDENTIAL_EXPIRY, &labels) }
     }
 }
 
@@ -327,11 +296,6 @@ impl Raft {
             state_bytes: Live::of(RAFT_STATE_BYTES, &labels),
         }
     }
-}
-
-/// Disk space the spool takes, for whoever keeps it.
-pub fn spool_bytes() -> Live {
-    Live::of(SPOOL_BYTES, &[])
 }
 
 /// One call of the admin API. Both labels come from closed sets, so that a caller can't make series.

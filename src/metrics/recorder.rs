@@ -100,8 +100,9 @@ pub fn without_tenants(text: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Feed, Sink};
+    use super::super::{Feed, Raft};
     use super::*;
+    use crate::ids::NodeId;
 
     #[test]
     fn what_is_counted_is_rendered_with_its_help() {
@@ -110,18 +111,14 @@ mod tests {
         feed.read.increment(41);
         feed.read.increment(1);
         feed.freshness.set_span(Duration::from_millis(1500));
-        let sink = Sink::new(&"metrics-a".parse().unwrap());
-        sink.latency.record(0.2);
+        Raft::new(NodeId(4711)).propose.record(0.2);
 
         let text = Recorder::install().render();
         let series = r#"{tenant="metrics-a",source="hub",part="0"}"#;
         assert!(text.contains(&format!("siemgate_feed_records_read_total{series} 42\n")), "{text}");
         assert!(text.contains(&format!("siemgate_feed_freshness_seconds{series} 1.5\n")), "{text}");
         assert!(text.contains("# HELP siemgate_feed_records_read_total Records read from upstream.\n"), "{text}");
-        assert!(
-            text.contains(r#"siemgate_sink_acknowledgement_seconds_bucket{sink="metrics-a",le="0.5"} 1"#),
-            "{text}"
-        );
+        assert!(text.contains(r#"siemgate_raft_propose_seconds_bucket{node="4711",le="0.5"} 1"#), "{text}");
         assert!(text.contains("process_resident_memory_bytes "), "{text}");
 
         drop((feed, recorder));

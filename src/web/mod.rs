@@ -12,12 +12,15 @@ use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
 use crate::admin::access::{Permission, Tokens, may};
+use crate::admin::figures::Figures;
+use crate::admin::limits::STATUS_TIMEOUT;
 use crate::admin::{AdminError, Backend};
 use crate::metrics::{Recorder, without_tenants};
 
@@ -45,6 +48,7 @@ struct Shown<B> {
     backend: Arc<B>,
     tokens: Tokens,
     recorder: Recorder,
+    figures: Mutex<Figures>,
 }
 
 impl Server {
@@ -63,7 +67,7 @@ impl Server {
     /// Serves until `stopping` turns true. Answers are short, so that open connections are simply closed then.
     pub async fn run<B: Backend>(self, backend: Arc<B>, tokens: Tokens, mut stopping: watch::Receiver<bool>) {
         let recorder = Recorder::install();
-        let routes = routes(Arc::new(Shown { backend, tokens, recorder: recorder.clone() }));
+        let routes = routes(Arc::new(Shown { backend, tokens, recorder: recorder.clone(), figures: Mutex::default() }));
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
         let mut upkeep = interval(UPKEEP_INTERVAL);
@@ -153,6 +157,10 @@ async fn metrics<B: Backend>(State(shown): State<Arc<Shown<B>>>, headers: Header
         let how = [(header::WWW_AUTHENTICATE, "Bearer")];
         return (StatusCode::UNAUTHORIZED, how, "that token is not valid here; use monitor.token\n").into_response();
     }
+    let Ok(status) = timeout(STATUS_TIMEOUT, shown.backend.status()).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the node is too busy to say how it does\n").into_response();
+    };
+    shown.figures.lock().show(&status);
     let mut text = shown.recorder.render();
     if !role.is_some_and(|role| may(role, Permission::Observe)) {
         text = without_tenants(&text);
