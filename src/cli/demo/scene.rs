@@ -1,8 +1,8 @@
 //! The parts of a demo: the cloud, the node, the receiver, and the resources that connect them.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -113,9 +113,11 @@ impl Scene {
         });
         self.put(ResourceKind::Credential, Some(&name), "hub", &hub, vec![key.clone()]).await?;
         let graph = format!("{}/v1.0", self.cloud.access.graph);
-        for (source, kind, credential) in
-            [("incidents", "graph-incidents", "app"), ("alerts", "graph-alerts", "app"), ("streaming", "event-hub", "hub")]
-        {
+        for (source, kind, credential) in [
+            ("incidents", "graph-incidents", "app"),
+            ("alerts", "graph-alerts", "app"),
+            ("streaming", "event-hub", "hub"),
+        ] {
             let mut body = json!({"kind": kind, "credential": credential, "start": "earliest"});
             if credential == "app" {
                 body["base_url"] = json!(graph);
@@ -196,9 +198,12 @@ impl Scene {
     async fn summary(&self, length: Duration) -> Summary {
         let status = self.node.backend().status().await;
         let produced = self.cloud.produced();
-        let sources = self.cloud.access.tenants.iter().flat_map(|tenant| {
-            ["alerts", "incidents", "streaming"].map(|source| (tenant.name.clone(), source))
-        });
+        let sources = self
+            .cloud
+            .access
+            .tenants
+            .iter()
+            .flat_map(|tenant| ["alerts", "incidents", "streaming"].map(|source| (tenant.name.clone(), source)));
         let tally = self.receiver.tally();
         let rows = sources.map(|(tenant, source)| {
             let made = (source == "streaming").then(|| produced.get(&tenant).copied().unwrap_or(0));
@@ -227,9 +232,8 @@ const DEMO_REQUESTS_PER_MINUTE: u32 = 6_000;
 const POLL_AND_BARRIER: Duration = Duration::from_millis(3_500);
 
 fn counted(status: &Status, tenant: &str, source: &str) -> Counted {
-    let feeds = status.feeds.iter().filter(|feed| {
-        feed.feed.tenant.as_str() == tenant && feed.feed.source.as_str() == source
-    });
+    let feeds =
+        status.feeds.iter().filter(|feed| feed.feed.tenant.as_str() == tenant && feed.feed.source.as_str() == source);
     feeds.fold(Counted::default(), |sum, feed| Counted {
         read: sum.read + feed.read,
         filtered: sum.filtered + feed.filtered(),
