@@ -103,6 +103,22 @@ class Expected:
     severity: str
     extension: dict
 
+    def resolved(self, extension):
+        """What is expected, under the numbers that were given to names that make the same key."""
+        expected, free = {}, set(extension) - set(self.extension)
+        for key, value in self.extension.items():
+            stem, star, _ = key.partition("*")
+            if star:
+                fits = [
+                    found
+                    for found in free
+                    if found.startswith(stem) and found[len(stem) :].isdecimal() and extension[found] == value
+                ]
+                key = min(fits, default=key)
+                free.discard(key)
+            expected[key] = value
+        return expected
+
     def name_fits(self, name):
         """Blanks are put between the words of an action, which are known only for Microsoft's own."""
         if self.name is not None:
@@ -129,6 +145,9 @@ class Record:
             "category": f"AdvancedHunting-{self.table}", "properties": {"Timestamp": stamp, **self.columns},
         }  # fmt: skip
         return self._json(record).encode("utf-8", "surrogateescape")
+
+    def json_text(self, value):
+        return value if isinstance(value, str) else self._json(value)
 
     def _json(self, value):
         return json.dumps(value, ensure_ascii=self.ascii, separators=(",", ":"))
@@ -228,22 +247,17 @@ class Extension:
             self.put("dhost", url.split("://", 1)[1].split("/")[0], LENGTHS["dhost"])
 
     def unmapped(self):
-        """Columns without a mapping, under keys of their own; names that make the same key are told apart by place."""
+        """Columns without a mapping, under keys of their own; of names that make the same key all
+        but the first get digits, for which `*` stands here."""
         known = {*COLUMNS[None].values(), "ReportId", "ActionType", "Severity"}
-        used, place = set(RESERVED), 0
+        used = set(RESERVED)
         for name, value in self.record.columns.items():
             if name in known or value is None or value in ("", "-", [], {}):
                 continue
-            place += 1
-            stem = (
-                "MicrosoftDefender"
-                + "".join(letter for letter in self.record.letters(name) if letter.isascii() and letter.isalnum())[:64]
-            )
-            key, number = stem, place
-            while key in used:
-                key, number = f"{stem}{number}", number + 1
-            used.add(key)
-            self.put(key, value if isinstance(value, str) else self.record._json(value), UNMAPPED_LENGTH)
+            letters = [letter for letter in self.record.letters(name) if letter.isascii() and letter.isalnum()]
+            key = "MicrosoftDefender" + "".join(letters[:64])
+            self.put(f"{key}*{len(used)}" if key in used else key, self.record.json_text(value), UNMAPPED_LENGTH)
+            used |= {key, f"{key}*{len(used)}"}
 
     def finished(self, event_id):
         if self.record.is_repaired():

@@ -186,6 +186,7 @@ def compare(lines, events, tenant):
 
 def differences(expected, place, tenant, message, cef, element):
     epoch = element.get("epoch", "")
+    extension = expected.resolved(cef.extension)
     pairs = [
         ("the number of elements", list(message.elements), ["gw@32473"]),
         ("the epoch", epoch.isdecimal() and int(epoch) > 0, True),
@@ -200,8 +201,8 @@ def differences(expected, place, tenant, message, cef, element):
         ("the vendor", (cef.version, cef.vendor, cef.product), ("0", "Microsoft", "Defender XDR")),
         ("the class id", cef.class_id, expected.class_id),
         ("the severity", cef.severity, expected.severity),
-        ("the keys", sorted(cef.extension), sorted(expected.extension)),
-        *((key, cef.extension.get(key), value) for key, value in expected.extension.items()),
+        ("the keys", sorted(cef.extension), sorted(extension)),
+        *((key, cef.extension.get(key), value) for key, value in extension.items()),
     ]  # fmt: skip
     yield from ((name, found, wanted) for name, found, wanted in pairs if found != wanted)
     if not expected.name_fits(cef.name):
