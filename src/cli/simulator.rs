@@ -244,7 +244,7 @@ fn write_port_file(path: &Path, access: &Access, receiver: Option<SocketAddr>) -
 fn introduction(access: &Access, receiver: Option<SocketAddr>) -> String {
     let mut text = String::from("A simulated Microsoft cloud is running. All credentials are fakes.\n\n");
     let mut line = |name: &str, value: &str| {
-        writeln!(text, "  {name:<14}{value}").expect("writing to a string does not fail");
+        writeln!(text, "{}", format!("  {name:<14}{value}").trim_end()).expect("writing to a string does not fail");
     };
     line("Entra", &access.authority);
     line("Graph", &format!("{}/v1.0", access.graph));
