@@ -2,7 +2,7 @@
 
 use siemgate::sources::{Remedy, SourceError};
 
-use super::world::World;
+use super::world::{PATIENCE, World};
 
 #[tokio::test]
 async fn a_higher_owner_displaces_the_reader_which_never_comes_back() {
@@ -27,6 +27,14 @@ async fn a_higher_owner_displaces_the_reader_which_never_comes_back() {
     }
     new.until(20).await;
     new.holds(10..30);
+
+    // Even when the service would let it in again, because nobody holds the partition now.
+    let cursor = new.cursor.clone();
+    drop(new);
+    world.write(0, 1);
+    let vacant = async { while world.reader_from(0, cursor.clone()).batch().await.is_err() {} };
+    tokio::time::timeout(PATIENCE, vacant).await.expect("the partition was never let go");
+    assert!(matches!(old.batch().await, Err(SourceError::Displaced { .. })), "it came back");
 }
 
 #[tokio::test]
@@ -63,6 +71,6 @@ async fn dropping_the_source_lets_go_of_the_partition() {
     owner.until(1).await;
     drop(owner);
     // A lower level may read again only once nobody with a higher one is attached.
-    let mut next = world.reader(1);
-    next.until(1).await;
+    let vacant = async { while world.reader(1).batch().await.is_err() {} };
+    tokio::time::timeout(PATIENCE, vacant).await.expect("the partition was never let go");
 }
