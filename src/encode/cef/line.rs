@@ -63,6 +63,47 @@ impl<'o> Line<'o> {
         }
     }
 
+    /// Text that is still escaped as in JSON, straight into CEF's escapes: nearly all of what has a backslash, because
+    /// paths and command lines have many. `false` says that nothing was written and the text has to be read first.
+    pub(super) fn json_text(&mut self, key: Key, label: Option<&str>, inner: &str) -> bool {
+        let Type::Text(limit) = key.holds() else { return false };
+        if self.has(key) {
+            return true;
+        }
+        if !self.json_text_under(key.before_value(), usize::from(limit), inner) {
+            return false;
+        }
+        self.finish(key, label);
+        true
+    }
+
+    /// The same for a key that isn't in the dictionary.
+    pub(super) fn json_additional(&mut self, before_value: &str, characters_max: usize, inner: &str) -> bool {
+        self.json_text_under(before_value, characters_max, inner)
+    }
+
+    fn json_text_under(&mut self, before_value: &str, characters_max: usize, inner: &str) -> bool {
+        let ends_plainly = match inner.as_bytes() {
+            [first, .., before, last] => {
+                let is_plain = |byte: u8| byte > b' ' && byte != 0x7f && byte != b'\\';
+                is_plain(*first) && is_plain(*last) && *before != b'\\'
+            }
+            _ => false,
+        };
+        // An escape is longer than its letter, so that what fits as it is fits when it is read.
+        if !ends_plainly || inner.len() > characters_max {
+            return false;
+        }
+        let (length, begun) = (self.out.len(), self.begun);
+        self.key(before_value);
+        let is_written = transcode(inner.as_bytes(), self.out);
+        if !is_written {
+            self.out.truncate(length);
+            self.begun = begun;
+        }
+        is_written
+    }
+
     /// Text under a key that isn't in the dictionary, given as it stands in a line: a blank, the key, an equals sign.
     /// The caller answers for the key being alphanumeric.
     pub(super) fn additional(&mut self, before_value: &str, characters_max: usize, value: &str) {
@@ -194,6 +235,35 @@ fn escape_header(part: &str, out: &mut Vec<u8>) {
     }
 }
 
+/// From JSON's escapes to those of a CEF value; `false` for the rare ones that name a letter by its number.
+fn transcode(bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut copied = 0;
+    loop {
+        let at = next_special::<b'\\', b'=', 0x7f>(bytes, copied);
+        out.extend_from_slice(&bytes[copied..at]);
+        copied = at + 1;
+        match bytes.get(at) {
+            None => return true,
+            Some(b'\\') => {
+                copied = at + 2;
+                match bytes.get(at + 1) {
+                    Some(b'\\') => out.extend_from_slice(b"\\\\"),
+                    Some(letter @ (b'"' | b'/')) => out.push(*letter),
+                    Some(b'n') => out.extend_from_slice(b"\\n"),
+                    Some(b'r') if bytes.get(copied..copied + 2) == Some(b"\\n") => {}
+                    Some(b'r') => out.extend_from_slice(b"\\r"),
+                    Some(b't') => out.push(b'\t'),
+                    Some(b'b' | b'f') => out.push(b' '),
+                    Some(_) | None => return false,
+                }
+            }
+            Some(b'=') => out.extend_from_slice(b"\\="),
+            Some(b'\t') => out.push(b'\t'),
+            Some(_) => out.push(b' '),
+        }
+    }
+}
+
 /// In a value backslash, equals sign and line breaks are escaped, a tab stays, and other control characters become a
 /// blank each. One pass, so that nothing is escaped twice.
 fn escape_value(value: &str, out: &mut Vec<u8>) {
@@ -259,6 +329,33 @@ mod tests {
             assert_eq!(value(input), format!("msg={in_value}"), "{input:?}");
         }
         assert_eq!(value("  \0 "), "", "what is empty isn't written");
+    }
+
+    #[test]
+    fn json_escapes_become_the_same_as_what_they_stand_for() {
+        for inner in [
+            r"C:\\new\\test",
+            r#"say \"hi=\" \/ x"#,
+            r"a\r\nb\rc\nd\te\bf\fg",
+            r"a\u00e9b",
+            r"tail\n",
+            r"\ttab",
+            r"a\\",
+            r"a\r\\nb",
+            "x \u{7f} é",
+            "ab",
+            " ab ",
+            "",
+        ] {
+            let mut direct = Vec::new();
+            let mut line = Line::begin(&mut direct, Version::Zero, "");
+            let is_written = line.json_text(Key::Msg, None, inner);
+            let letters = serde_json::from_str::<String>(&format!("\"{inner}\"")).unwrap();
+            assert!(!is_written || String::from_utf8(direct.clone()).unwrap() == value(&letters), "{inner}");
+            assert!(is_written || direct.is_empty(), "{inner}");
+        }
+        let mut out = Vec::new();
+        assert!(Line::begin(&mut out, Version::Zero, "").json_text(Key::Msg, None, r#"say \"hi\" ok"#));
     }
 
     #[test]

@@ -205,6 +205,9 @@ impl Scratch {
     fn value(&mut self, row: &Row, value: &Value<'_>, line: &mut Line<'_>) {
         match (value, row.key.holds()) {
             (Value::Text(text), Type::Text(limit)) => {
+                if !row.whole && text.as_plain().is_none() && line.json_text(row.key, row.label, text.as_written()) {
+                    return;
+                }
                 let text = text.read(&mut self.letters);
                 if !row.whole || text.chars().count() <= usize::from(limit) {
                     line.text(row.key, row.label, text);

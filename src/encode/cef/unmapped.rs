@@ -25,6 +25,15 @@ pub(super) fn write(members: &[Member<'_>], letters: &mut String, before_value: 
         let is_taken = !marks.is_new(&name) && is_used(&name, &members[..place]);
         marks.set(&name);
         let name = if is_taken { numbered(&name, place, members) } else { name };
+        before_value.truncate(1 + PREFIX.len());
+        before_value.push_str(&name);
+        before_value.push('=');
+        if let Raw::String(text) = member.value
+            && text.as_plain().is_none()
+            && line.json_additional(before_value, CHARACTERS_MAX, text.as_written())
+        {
+            continue;
+        }
         let value = match member.value {
             Raw::Null => "null",
             Raw::Bool(true) => "true",
@@ -32,9 +41,6 @@ pub(super) fn write(members: &[Member<'_>], letters: &mut String, before_value: 
             Raw::Number(text) | Raw::Array(text) | Raw::Object(text) => text,
             Raw::String(text) => text.read(letters),
         };
-        before_value.truncate(1 + PREFIX.len());
-        before_value.push_str(&name);
-        before_value.push('=');
         line.additional(before_value, CHARACTERS_MAX, value);
     }
 }
