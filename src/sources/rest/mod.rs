@@ -15,6 +15,8 @@ mod model;
 mod object;
 mod outbox;
 mod poll;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod window;
 mod work;
