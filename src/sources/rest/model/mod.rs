@@ -210,6 +210,25 @@ fn an_object_from_the_future_does_not_carry_the_position_along() {
 }
 
 #[test]
+fn what_is_learnt_after_a_window_was_listed_does_not_move_the_position_beyond_it() {
+    let rules = Rules { top: 5, skip_max: 40, expand: true, overlap: Duration::from_secs(20) };
+    let mut poll = Poll::new(rules, Start::Earliest, &Resume::default());
+    let thing =
+        |updated| Thing { updated, created: 0, digest: 1, alerts: vec![], poison: None, changed: 0, before: None };
+    let page = |id: &str, updated| {
+        let objects = vec![Upstream::object(id, &thing(updated), false)];
+        Answer::Page(Page { objects, ..Page::default() })
+    };
+    poll.begin(Pass::Regular);
+    poll.answer(Answer::Failed { lasting: true, server_time: None }).unwrap();
+    poll.answer(page("1", 100_000)).unwrap();
+    assert!(matches!(poll.request(), Some(Request::Alerts { .. })));
+    poll.answer(page("1-a0", 900_000)).unwrap();
+    let batch = poll.take_batch().unwrap();
+    assert_eq!((batch.entries.len(), batch.after), (2, Position::Objects(ObjectsPosition { from: at(80_000) })));
+}
+
+#[test]
 fn an_outage_is_not_taken_for_a_poisoned_object() {
     let rules = Rules { top: 5, skip_max: 40, expand: true, overlap: Duration::from_secs(20) };
     let mut poll = Poll::new(rules, Start::Earliest, &Resume::default());
