@@ -57,6 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "wire",
             "config",
             "node",
+            "web",
             "admin",
             "metrics",
             "normalize",

@@ -271,6 +271,10 @@ fn seconds<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::O
 pub(crate) mod tests {
     use super::*;
 
+    fn lane(sink: &str, delivered: u64) -> LaneStatus {
+        LaneStatus { sink: sink.parse().unwrap(), position: "4711".into(), delivered, filtered: 2, in_flight: 3 }
+    }
+
     /// A status with something of everything.
     pub(crate) fn status() -> Status {
         let at = Timestamp::from_millis(1_900_000_000_000);
@@ -279,13 +283,6 @@ pub(crate) mod tests {
             error: "login.microsoftonline.com refused our credential: AADSTS7000222".into(),
             remedy: "make a new client secret".into(),
         });
-        let lane = |sink: &str, delivered| LaneStatus {
-            sink: sink.parse().unwrap(),
-            position: "4711".into(),
-            delivered,
-            filtered: 2,
-            in_flight: 3,
-        };
         let feed = |feed: &str, state, lag_messages, problem| FeedStatus {
             feed: feed.parse().unwrap(),
             kind: "event-hub".into(),

@@ -66,7 +66,7 @@ fn setup(stage: &Stage, tally: &Tally) -> Setup {
         .map(|partition| (format!("{}/{partition}", tenant.hub), format!("{name}/streaming/{partition}")))
         .collect();
     feeds.insert(format!("{name}/incidents"), format!("{name}/incidents/incidents"));
-    feeds.insert(format!("{name}/alerts"), format!("{name}/alerts/alerts"));
+    feeds.insert(format!("{name}/alerts_v2"), format!("{name}/alerts/alerts"));
     // B1: what is acknowledged and not yet committed, and a window of frames on their way.
     let frame = usize::try_from(tally.bytes / tally.total.received.max(1)).unwrap().max(1);
     let bound = usize::try_from(COMMIT_EVENTS).unwrap() + WINDOW_BYTES / frame;
