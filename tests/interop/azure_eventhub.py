@@ -11,7 +11,9 @@ import argparse
 import contextlib
 import datetime
 import logging
+import pathlib
 import sys
+import tempfile
 import threading
 import time
 
@@ -19,28 +21,7 @@ from azure.eventhub import CloseReason, EventData, EventHubConsumerClient, Event
 from azure.eventhub._pyamqp import _transport
 from azure.eventhub.exceptions import AuthenticationError
 
-# How long anything may take before it counts as failed.
-PATIENCE_SECONDS = 20
-
-
-class Surprise(Exception):
-    """Something was not as it is with the real service."""
-
-
-def check(holds, what):
-    if not holds:
-        raise Surprise(what)
-    print(f"ok: {what}", flush=True)
-
-
-def eventually(holds, what):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            raise Surprise(f"{what} (waited {PATIENCE_SECONDS} s)")
-        time.sleep(0.02)
-    print(f"ok: {what}", flush=True)
-
+from stage import PATIENCE_SECONDS, Surprise, check, eventually, start_simulator
 
 class Reader:
     """A receiver of one partition on a thread of its own, and what became of it."""
@@ -206,11 +187,7 @@ def run(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("port", type=int, help="the port the simulator speaks plain AMQP on")
-    parser.add_argument("hub")
-    parser.add_argument("key", help="the key of the rule")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--rule", default="RootManageSharedAccessKey", help="a rule that may send and listen")
+    parser.add_argument("--siemgate", required=True, help="the binary whose simulator is checked")
     parser.add_argument("--group", default="$Default")
     parser.add_argument("--partition", default="0")
     arguments = parser.parse_args()
@@ -220,7 +197,15 @@ def main():
     # Some sandboxes refuse to set this socket option, and the client takes that for a failed connection.
     _transport.KNOWN_TCP_OPTS.discard("TCP_MAXSEG")
     try:
-        run(arguments)
+        with contextlib.ExitStack() as stack:
+            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="siemgate-interop-")))
+            simulator, access = start_simulator(stack, arguments.siemgate, folder)
+            parts = dict(part.split("=", 1) for part in access["connection_string_root"].rstrip(";").split(";"))
+            arguments.host, arguments.port = parts["Endpoint"].removeprefix("sb://").rstrip("/").rsplit(":", 1)
+            arguments.rule, arguments.key = parts["SharedAccessKeyName"], parts["SharedAccessKey"]
+            arguments.hub = access["hub"]
+            run(arguments)
+            simulator.stop()
     except Surprise as surprise:
         print(f"FAILED: {surprise}", file=sys.stderr)
         return 1
