@@ -50,13 +50,16 @@ impl Builder<'_> {
         }
     }
 
-    pub fn source(&self, feed: &FeedId, resume: Resume) -> Result<AnySource, SourceError> {
+    /// `begun` says that this feed was read before, though nothing may be committed of the generation behind it now:
+    /// then skipping to the latest record would lose what the last owner was about to deliver.
+    pub fn source(&self, feed: &FeedId, resume: Resume, begun: bool) -> Result<AnySource, SourceError> {
         let key = (feed.tenant.clone(), feed.source.clone());
         match self.spec(&key)? {
             sources::Config::GraphIncidents(config) => self.graph(&key, config, Kind::GraphIncidents, resume),
             sources::Config::GraphAlerts(config) => self.graph(&key, config, Kind::GraphAlerts, resume),
             sources::Config::EventHub(config) => {
-                let hub = self.hub(&key, config)?;
+                let start = if begun { event_hubs::Start::Earliest } else { config.start };
+                let hub = self.hub(&key, &event_hubs::Config { start, ..config.clone() })?;
                 let source = EventHubSource::new(hub, &feed.part, resume, self.clock.clone());
                 Ok(AnySource::EventHub(Box::new(source)))
             }

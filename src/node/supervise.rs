@@ -19,16 +19,16 @@ use super::sinks::Sinks;
 use crate::clock::Clock;
 use crate::cluster::{Command, ControlPlane, CursorItem, Outcome};
 use crate::identity::Tokens;
-use crate::ids::{Epoch, FeedId, FeedPart, NodeId};
+use crate::ids::{Epoch, FeedId, FeedPart, Generation, NodeId};
 use crate::pipeline::feed::{Feed, FeedEnd};
 use crate::pipeline::limits::{OPERATOR_PROBE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
 use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::status::FeedStatus;
 use crate::pipeline::tap::Tap;
-use crate::sources::SourceError;
 use crate::sources::event_hubs::DISCOVERY_INTERVAL;
 use crate::sources::rest::Graph;
+use crate::sources::{Remedy, SourceError};
 
 /// How often everything is compared although nothing seems to have changed.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
@@ -229,7 +229,7 @@ impl Loop {
                 let (text, remedy) = (error.to_string(), error.remedy());
                 let before = self.with.board.discovery.lock().insert(key.clone(), text.clone());
                 if before.as_ref() != Some(&text) {
-                    tracing::warn!(tenant = %key.0, source = %key.1, error = text, ?remedy, "can't list what to read, trying on");
+                    tracing::warn!(tenant = %key.0, source = %key.1, error = text, remedy = in_words(&remedy), "can't list what to read, trying on");
                 }
                 if let Some((at, _)) = self.discover_at.get_mut(&key) {
                     *at = (*at).min(Instant::now() + Duration::from_secs(3));
@@ -287,10 +287,10 @@ impl Loop {
         let resume = resume(epoch, &held, &lanes, source.spec.starts_at_earliest());
         let Supervisor { tokens, graph, clock, .. } = &self.with;
         let builder = Builder { deployment: &self.deployment, tokens, graph, clock };
-        let source = match builder.source(&feed, resume) {
+        let source = match builder.source(&feed, resume, held.generation != Generation::default()) {
             Ok(source) => source,
             Err(error) => {
-                tracing::error!(%feed, %error, remedy = ?error.remedy(), "feed can't be built");
+                tracing::error!(%feed, %error, remedy = in_words(&error.remedy()), "feed can't be built");
                 self.displaced.insert(feed, (Instant::now() + OPERATOR_PROBE, OPERATOR_PROBE));
                 return;
             }
@@ -359,5 +359,14 @@ fn resume_panic<T>(error: JoinError) -> T {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(cancelled) => unreachable!("nobody cancels these tasks: {cancelled}"),
+    }
+}
+
+/// What a person should do about an error, if anything.
+fn in_words(remedy: &Remedy) -> &str {
+    match remedy {
+        Remedy::RetryAfter(_) | Remedy::Reconnect => "none yet: trying again by itself",
+        Remedy::StopAndReassess => "look for another reader of the same consumer group",
+        Remedy::HoldForOperator(remedy) => remedy,
     }
 }

@@ -184,7 +184,7 @@ impl Output<'_> {
             id,
             record: event.index,
             time: head.time.or(entry.published).unwrap_or(self.now),
-            kind: event.kind.as_written(),
+            kind: head.msgid.as_str(),
             finding: head.facility == Facility::Alert,
             severity: head.severity,
         };
