@@ -54,7 +54,7 @@ impl EventId {
 
     /// A record without coordinates, known only by what it says.
     pub fn of_content(record: &[u8]) -> Self {
-        let mut parts = Parts(Context::new(&SHA256));
+        let mut parts = Parts::new();
         parts.add(b"content");
         parts.add(record);
         parts.finish()
@@ -75,11 +75,23 @@ impl EventId {
 }
 
 /// Each part goes in with its length before it, so that no two lists of parts run together into the same bytes.
-struct Parts(Context);
+struct Parts {
+    digest: Context,
+    /// Short parts gather here first: the digest takes them faster at once than one by one.
+    gathered: [u8; GATHERED_BYTES],
+    length: usize,
+}
+
+/// Room for all parts of nearly every record of a log.
+const GATHERED_BYTES: usize = 256;
 
 impl Parts {
+    fn new() -> Self {
+        Self { digest: Context::new(&SHA256), gathered: [0; GATHERED_BYTES], length: 0 }
+    }
+
     fn of(kind: &[u8], tenant: &TenantId, source: &SourceId) -> Self {
-        let mut parts = Self(Context::new(&SHA256));
+        let mut parts = Self::new();
         parts.add(kind);
         parts.add(tenant.as_str().as_bytes());
         parts.add(source.as_str().as_bytes());
@@ -88,8 +100,20 @@ impl Parts {
 
     fn add(&mut self, part: &[u8]) {
         let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-        self.0.update(&length.to_be_bytes());
-        self.0.update(part);
+        self.gather(&length.to_be_bytes());
+        self.gather(part);
+    }
+
+    fn gather(&mut self, bytes: &[u8]) {
+        if self.length + bytes.len() > GATHERED_BYTES {
+            self.digest.update(&self.gathered[..self.length]);
+            self.length = 0;
+            if bytes.len() > GATHERED_BYTES {
+                return self.digest.update(bytes);
+            }
+        }
+        self.gathered[self.length..self.length + bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
     }
 
     fn number(&mut self, number: u64) {
@@ -100,8 +124,9 @@ impl Parts {
         self.add(Decimal::default().write_signed(number));
     }
 
-    fn finish(self) -> EventId {
-        let digest = self.0.finish();
+    fn finish(mut self) -> EventId {
+        self.digest.update(&self.gathered[..self.length]);
+        let digest = self.digest.finish();
         let mut id = [0; 16];
         id.copy_from_slice(&digest.as_ref()[..16]);
         EventId(id)
@@ -212,7 +237,10 @@ mod tests {
             EventId::of_gap(&tenant, &source, &"0".parse().unwrap(), Generation(0), &gap).to_string(),
             plain(&["gap", "contoso", "hub", "0", "0", "-1", "-"])
         );
-        assert_eq!(EventId::of_content(b"{}").to_string(), plain(&["content", "{}"]));
+        for length in [0, 1, 200, 237, 238, 239, 256, 257, 5000] {
+            let record = "x".repeat(length);
+            assert_eq!(EventId::of_content(record.as_bytes()).to_string(), plain(&["content", &record]));
+        }
         assert_eq!(EventId::of_content(b"{}").to_string(), "2359809c71619542b5e50939baf3c9f8");
     }
 

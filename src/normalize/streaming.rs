@@ -4,10 +4,10 @@ use std::mem::take;
 
 use crate::clock::Timestamp;
 use crate::event::value::recycle;
-use crate::event::{Event, Field, Fields, Member, Raw, Severity, Text, Value};
+use crate::event::{Event, Field, Fields, Kind, Member, Raw, Severity, Text, Value};
 use crate::normalize::convert::{Converted, convert};
 use crate::normalize::message::{Found, Message};
-use crate::normalize::tables::{Action, ENVELOPE, Index, TABLES, Table, To};
+use crate::normalize::tables::{Action, ENVELOPE, Index, Row, TABLES, Table, To};
 use crate::normalize::{Input, Normalized, Origin, Reason, Rejected, json};
 
 /// What Microsoft puts before the name of a table.
@@ -106,12 +106,14 @@ impl Streaming {
             time: None,
             severity: Severity::Unknown,
         };
+        let mut before = 0;
         for member in message.columns(found) {
-            draft.put(&table.columns, *member);
+            draft.put(&table.columns, &mut before, *member);
         }
+        before = 0;
         for member in message.envelope(found) {
             if !is_category(member) {
-                draft.put(&self.envelope, *member);
+                draft.put(&self.envelope, &mut before, *member);
             }
         }
         if !table.table.nested.is_empty() {
@@ -160,11 +162,18 @@ struct Draft<'r> {
 
 impl<'r> Draft<'r> {
     #[inline]
-    fn put(&mut self, index: &Index, member: Member<'r>) {
+    fn put(&mut self, index: &Index, before: &mut u8, member: Member<'r>) {
         let row = match member.key.as_plain() {
-            Some(name) => index.find(name),
+            Some(name) => index.find_after(before, name),
             None => index.find(&member.key.to_cow()),
         };
+        // Most columns are text, and go where they belong without a stop.
+        if let (Some(Row { to: To::Field(field), kind: Kind::Text, .. }), Raw::String(text)) = (row, member.value)
+            && !member.value.is_absent()
+            && self.fields.insert(*field, Value::Text(text))
+        {
+            return;
+        }
         let placed = match row {
             Some(row) => match convert(row.kind, member.value) {
                 Converted::Value(value) => self.place(row.to, value),

@@ -1,5 +1,7 @@
 //! What a line holds, when nobody has said: told by the first member that only one kind of record has.
 
+use std::str::Utf8Error;
+
 use crate::event::Raw;
 use crate::event::batch::Shape;
 use crate::normalize::expanded_alerts;
@@ -17,7 +19,8 @@ pub(super) enum Part<'l> {
 /// It looks no further than it must.
 pub(super) fn is_streaming(line: &[u8]) -> bool {
     let start = &line[..line.len().min(TELLING_BYTES)];
-    if let Some(answer) = start.utf8_chunks().next().and_then(|chunk| is_streaming_text(chunk.valid())) {
+    let start = std::str::from_utf8(start).unwrap_or_else(|error| valid_start(start, error));
+    if let Some(answer) = is_streaming_text(start) {
         return answer;
     }
     match std::str::from_utf8(line) {
@@ -27,7 +30,11 @@ pub(super) fn is_streaming(line: &[u8]) -> bool {
 }
 
 /// Nearly every line says what it is in its first bytes; only the others are read twice.
-const TELLING_BYTES: usize = 512;
+const TELLING_BYTES: usize = 256;
+
+fn valid_start(bytes: &[u8], error: Utf8Error) -> &str {
+    std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
+}
 
 /// Nothing if no member tells.
 fn is_streaming_text(text: &str) -> Option<bool> {

@@ -6,6 +6,8 @@ mod device_network;
 mod device_process;
 pub(super) mod evidence;
 
+use std::cell::Cell;
+
 use crate::event::{Class, Field, Kind};
 
 /// A column by Microsoft's name, and what it means.
@@ -63,11 +65,14 @@ pub(super) struct Index {
     rows: Vec<Row>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) to: To,
     pub(super) kind: Kind,
+    number: u8,
+    /// The row whose column came after this one the last time: records of a table are alike.
+    next: Cell<u8>,
 }
 
 const SLOTS: usize = 512;
@@ -78,7 +83,8 @@ impl Index {
     pub(super) fn of(columns: &[&[Column]]) -> Self {
         let mut index = Self { slots: [0; SLOTS], rows: Vec::with_capacity(ROWS_MAX) };
         for (name, to) in columns.iter().copied().flatten().copied().take(ROWS_MAX) {
-            index.rows.push(Row { name, to, kind: to.kind() });
+            let number = u8::try_from(index.rows.len()).unwrap_or(u8::MAX);
+            index.rows.push(Row { name, to, kind: to.kind(), number, next: Cell::new(0) });
             let mut slot = slot_of(name.as_bytes());
             while index.slots[slot] != 0 {
                 slot = (slot + 1) % SLOTS;
@@ -88,7 +94,21 @@ impl Index {
         index
     }
 
-    /// The row of a column, whatever the case of its name: documentation says `Isp`, the wire `ISP`.
+    /// The row of a column, whatever the case of its name: documentation says `Isp`, the wire `ISP`. `before` is the
+    /// row of the column before it, by which the next one is guessed.
+    #[inline]
+    pub(super) fn find_after(&self, before: &mut u8, name: &str) -> Option<&Row> {
+        let previous = self.rows.get(usize::from(*before))?;
+        let row = match self.rows.get(usize::from(previous.next.get())) {
+            Some(row) if same(row.name, name) => row,
+            _ => self.find(name)?,
+        };
+        previous.next.set(row.number);
+        *before = row.number;
+        Some(row)
+    }
+
+    /// The same without a guess.
     #[inline]
     pub(super) fn find(&self, name: &str) -> Option<&Row> {
         let mut slot = slot_of(name.as_bytes());
