@@ -79,15 +79,31 @@ pub fn nothing_is_lost(history: &History, setup: &Setup, expected: &Expected) ->
     found
 }
 
-/// S14: no frame was torn, merged or forged on its way.
+/// What a receiver says when a sender went away in the middle of a frame; it drops what it has of that frame.
+const CUT_SHORT: &str = "the connection ended within a frame";
+/// How soon after a kill the receiver notices.
+const NOTICED_NANOS: i64 = 5_000_000_000;
+
+/// S14: no frame was torn, merged or forged on its way. A sender that is killed while it writes cuts its last frame
+/// short, which no sender can help; the event must come again whole, and S1 says whether it did.
 pub fn frames_are_whole(history: &History) -> Vec<Violation> {
+    let kills: Vec<i64> = history.lines.iter().filter_map(kill_at).collect();
     let torn = history.lines.iter().filter_map(|line| match line {
         Line::Malformed { at, conn, reason } => {
-            Some(violation(Rule::Content, format!("at {at} connection {conn} broke: {reason}")))
+            let excused =
+                reason.contains(CUT_SHORT) && kills.iter().any(|kill| (0..NOTICED_NANOS).contains(&(at - kill)));
+            (!excused).then(|| violation(Rule::Content, format!("at {at} connection {conn} broke: {reason}")))
         }
         _ => None,
     });
     torn.collect()
+}
+
+fn kill_at(line: &Line) -> Option<i64> {
+    match line {
+        Line::Fault { at, what } if what == "kill" => Some(*at),
+        _ => None,
+    }
 }
 
 /// S14: an event looks the same however often a sink gets it, and like its record where sinks write that untouched.
