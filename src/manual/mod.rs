@@ -17,4 +17,8 @@ pub mod decisions {
     pub mod secrets_are_references_for_now {}
     #[doc = include_str!("decisions/0006-bad-records-never-stop-a-feed.md")]
     pub mod bad_records_never_stop_a_feed {}
+    #[doc = include_str!("decisions/0007-a-scanner-of-our-own-for-records.md")]
+    pub mod a_scanner_of_our_own_for_records {}
+    #[doc = include_str!("decisions/0008-rest-collections-are-read-in-windows.md")]
+    pub mod rest_collections_are_read_in_windows {}
 }
