@@ -27,6 +27,7 @@ use args::{Format, Output};
 #[derive(Debug, Parser)]
 #[command(name = "siemgate", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "Start here:\n  \
+    siemgate demo                      a simulated cloud, a node and a receiver, on this machine alone\n  \
     siemgate normalize < records.json  Microsoft records in, CEF out\n  \
     siemgate config validate           is my configuration right?\n  \
     siemgate run                       run the node\n  \
