@@ -289,8 +289,8 @@ RESERVED = [
 
 
 def msgid(table):
-    """RFC 5424 takes 32 visible ASCII characters there."""
-    return "".join(chr(byte) if 0x21 <= byte <= 0x7E else "_" for byte in table.encode()[:32])
+    """The visible ASCII characters of the table's name, as many as a MSGID may have."""
+    return "".join(c for c in table if "!" <= c <= "~")[:32] or "-"
 
 
 def header(text, length):
