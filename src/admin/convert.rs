@@ -194,6 +194,8 @@ fn credential_to_wire(credential: CredentialStatus) -> v1::CredentialStatus {
         grant: credential.grant,
         expires: credential.expires.map(time_to_wire),
         last_success: credential.last_success.map(time_to_wire),
+        token_requests: credential.token_requests,
+        token_failures: credential.token_failures.into_iter().collect(),
         problem: credential.problem.map(problem_to_wire),
     }
 }
@@ -277,6 +279,8 @@ fn credential_from_wire(credential: v1::CredentialStatus) -> Result<CredentialSt
         grant: credential.grant,
         expires: credential.expires.as_ref().map(time_from_wire),
         last_success: credential.last_success.as_ref().map(time_from_wire),
+        token_requests: credential.token_requests,
+        token_failures: credential.token_failures.into_iter().collect(),
         problem: problem_from_wire(credential.problem)?,
     })
 }

@@ -1,12 +1,14 @@
 //! The status as metrics: one truth for people and for machines, and nothing counted twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::view::{CredentialStatus, FeedStatus, SinkState, SinkStatus, Status};
+use crate::clock::Timestamp;
 use crate::ids::{CredentialId, FeedId, SinkId, TenantId};
 use crate::metrics;
 
-/// Handles of everything that the last status showed. What a later one doesn't show any more, reads as unknown.
+/// Handles of everything that a status showed. What a later one doesn't show any more, reads as unknown; its counters
+/// stay, so that they go on where they were should it return.
 #[derive(Default)]
 pub struct Figures {
     feeds: BTreeMap<FeedId, Feed>,
@@ -21,35 +23,42 @@ struct Feed {
 
 impl Figures {
     pub fn show(&mut self, status: &Status) {
-        let mut feeds = std::mem::take(&mut self.feeds);
+        self.fade(status);
         for feed in &status.feeds {
             let new = || Feed { figures: metrics::Feed::new(&feed.feed), lanes: BTreeMap::new() };
-            let mut shown = feeds.remove(&feed.feed).unwrap_or_else(new);
-            show_feed(&mut shown, feed);
-            self.feeds.insert(feed.feed.clone(), shown);
+            show_feed(self.feeds.entry(feed.feed.clone()).or_insert_with(new), feed);
         }
-        let mut sinks = std::mem::take(&mut self.sinks);
         for sink in &status.sinks {
-            let shown = sinks.remove(&sink.sink).unwrap_or_else(|| metrics::Sink::new(&sink.sink));
-            show_sink(&shown, sink);
-            self.sinks.insert(sink.sink.clone(), shown);
+            show_sink(self.sinks.entry(sink.sink.clone()).or_insert_with(|| metrics::Sink::new(&sink.sink)), sink);
         }
-        let mut credentials = std::mem::take(&mut self.credentials);
         for credential in &status.credentials {
-            let CredentialStatus { tenant, credential: name, expires, .. } = credential;
-            let key = (tenant.clone(), name.clone());
-            let shown = credentials.remove(&key).unwrap_or_else(|| metrics::Credential::new(tenant, name));
-            shown.expiry.set_known(expires.map(|expires| expires.since(status.at).as_secs_f64()));
-            self.credentials.insert(key, shown);
+            let CredentialStatus { tenant, credential: name, .. } = credential;
+            let shown = self.credentials.entry((tenant.clone(), name.clone()));
+            let shown = shown.or_insert_with(|| metrics::Credential::new(tenant, name));
+            show_credential(shown, credential, status.at);
         }
+    }
+
+    fn fade(&self, status: &Status) {
+        let feeds: BTreeSet<_> = status.feeds.iter().map(|it| &it.feed).collect();
+        for (_, feed) in self.feeds.iter().filter(|(name, _)| !feeds.contains(name)) {
+            feed.figures.fade();
+            feed.lanes.values().for_each(|lane| lane.in_flight.set_known(None));
+        }
+        let sinks: BTreeSet<_> = status.sinks.iter().map(|it| &it.sink).collect();
+        let gone = self.sinks.iter().filter(|(name, _)| !sinks.contains(name));
+        gone.for_each(|(_, sink)| sink.fade());
+        let credentials: BTreeSet<_> = status.credentials.iter().map(|it| (&it.tenant, &it.credential)).collect();
+        let gone = self.credentials.iter().filter(|((tenant, name), _)| !credentials.contains(&(tenant, name)));
+        gone.for_each(|(_, credential)| credential.expiry.set_known(None));
     }
 }
 
 fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
-    let figures = &shown.figures;
-    figures.read.absolute(feed.read);
-    figures.quarantined.absolute(feed.quarantined);
-    figures.lost.absolute(feed.lost);
+    let figures = &mut shown.figures;
+    figures.read.tell(feed.read);
+    figures.quarantined.tell(feed.quarantined);
+    figures.lost.tell(feed.lost);
     figures.freshness.set_known(feed.freshness.map(|span| span.as_secs_f64()));
     figures.lag.set_known(feed.lag.map(|span| span.as_secs_f64()));
     figures.cursor_age.set_known(feed.cursor_age.map(|span| span.as_secs_f64()));
@@ -59,20 +68,22 @@ fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
     }
     figures.epoch.set_count(feed.epoch.0);
 
-    let mut lanes = std::mem::take(&mut shown.lanes);
+    let lanes: BTreeSet<_> = feed.lanes.iter().map(|lane| &lane.sink).collect();
+    let gone = shown.lanes.iter().filter(|(sink, _)| !lanes.contains(sink));
+    gone.for_each(|(_, lane)| lane.in_flight.set_known(None));
     for lane in &feed.lanes {
-        let figures = lanes.remove(&lane.sink).unwrap_or_else(|| metrics::Lane::new(&feed.feed, &lane.sink));
-        figures.delivered.absolute(lane.delivered);
-        figures.filtered.absolute(lane.filtered);
+        let new = || metrics::Lane::new(&feed.feed, &lane.sink);
+        let figures = shown.lanes.entry(lane.sink.clone()).or_insert_with(new);
+        figures.delivered.tell(lane.delivered);
+        figures.filtered.tell(lane.filtered);
         figures.in_flight.set_count(lane.in_flight);
-        shown.lanes.insert(lane.sink.clone(), figures);
     }
 }
 
-fn show_sink(shown: &metrics::Sink, sink: &SinkStatus) {
-    shown.sent.absolute(sink.sent);
-    shown.acknowledged.absolute(sink.acknowledged);
-    shown.retries.absolute(sink.retries);
+fn show_sink(shown: &mut metrics::Sink, sink: &SinkStatus) {
+    shown.sent.tell(sink.sent);
+    shown.acknowledged.tell(sink.acknowledged);
+    shown.retries.tell(sink.retries);
     shown.in_flight.set_count(sink.in_flight);
     shown.state.set_count(match sink.state {
         SinkState::Healthy => 0,
@@ -80,6 +91,16 @@ fn show_sink(shown: &metrics::Sink, sink: &SinkStatus) {
         SinkState::Suspended => 2,
         SinkState::Starting => 3,
     });
+}
+
+fn show_credential(shown: &mut metrics::Credential, credential: &CredentialStatus, at: Timestamp) {
+    // Signed: how long ago it ended matters too.
+    let left = |expires: Timestamp| expires.since(at).as_secs_f64() - at.since(expires).as_secs_f64();
+    shown.expiry.set_known(credential.expires.map(left));
+    shown.requests.tell(credential.token_requests);
+    for (class, count) in &credential.token_failures {
+        shown.failures(class).tell(*count);
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +117,8 @@ mod tests {
         for feed in &mut shown.feeds {
             feed.feed.tenant = "figures".parse().unwrap();
         }
+        shown.credentials[0].tenant = "figures".parse().unwrap();
+        shown.sinks[0].sink = "figures".parse().unwrap();
         figures.show(&shown);
         let text = recorder.render();
         let series = r#"{tenant="figures",source="defender",part="0""#;
@@ -105,16 +128,55 @@ mod tests {
             format!("siemgate_feed_lag_messages{series}}} 12"),
             format!("siemgate_feed_lag_seconds{series}}} NaN"),
             format!("siemgate_lane_records_delivered_total{series},sink=\"archive\"}} 1234000"),
-            "siemgate_sink_events_acknowledged_total{sink=\"siem\"} 9".to_owned(),
-            "siemgate_credential_expiry_seconds{tenant=\"contoso\",credential=\"app\"} 864000".to_owned(),
+            "siemgate_sink_events_acknowledged_total{sink=\"figures\"} 9".to_owned(),
+            "siemgate_credential_expiry_seconds{tenant=\"figures\",credential=\"app\"} 864000".to_owned(),
+            "siemgate_credential_token_requests_total{tenant=\"figures\",credential=\"app\"} 12".to_owned(),
+            "siemgate_credential_token_failures_total{tenant=\"figures\",credential=\"app\",class=\"fix\"} 2"
+                .to_owned(),
         ] {
             assert!(text.contains(&expected), "{expected}\nin\n{text}");
         }
 
-        shown.feeds.clear();
-        figures.show(&shown);
+        let gone = Status { feeds: Vec::new(), sinks: Vec::new(), credentials: Vec::new(), ..shown.clone() };
+        figures.show(&gone);
         let text = recorder.render();
-        assert!(text.contains(&format!("siemgate_feed_freshness_seconds{series}}} NaN")), "{text}");
-        assert!(text.contains(&format!("siemgate_feed_records_read_total{series}}} 1234567")), "{text}");
+        for expected in [
+            format!("siemgate_feed_freshness_seconds{series}}} NaN"),
+            format!("siemgate_feed_records_read_total{series}}} 1234567"),
+            format!("siemgate_lane_in_flight_records{series},sink=\"archive\"}} NaN"),
+            "siemgate_sink_state{sink=\"figures\"} NaN".to_owned(),
+            "siemgate_credential_expiry_seconds{tenant=\"figures\",credential=\"app\"} NaN".to_owned(),
+        ] {
+            assert!(text.contains(&expected), "{expected}\nin\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_feed_that_counts_anew_does_not_hold_its_counter_back() {
+        let recorder = Recorder::install();
+        let mut figures = Figures::default();
+        let mut shown = status();
+        shown.feeds.truncate(1);
+        shown.feeds[0].feed.tenant = "anew".parse().unwrap();
+        let mut read = |records| {
+            shown.feeds[0].read = records;
+            figures.show(&shown);
+            let text = recorder.render();
+            let start = r#"siemgate_feed_records_read_total{tenant="anew",source="defender",part="0"} "#;
+            text.lines().find_map(|line| line.strip_prefix(start)).unwrap().parse::<u64>().unwrap()
+        };
+        assert_eq!([read(100), read(100), read(3), read(5), read(0)], [100, 100, 103, 105, 105]);
+    }
+
+    #[test]
+    fn a_credential_that_has_ended_reads_negative() {
+        let recorder = Recorder::install();
+        let mut shown = status();
+        shown.credentials[0].tenant = "ended".parse().unwrap();
+        shown.credentials[0].expires = Some(shown.at.minus(std::time::Duration::from_secs(60)));
+        let mut figures = Figures::default();
+        figures.show(&shown);
+        let expected = "siemgate_credential_expiry_seconds{tenant=\"ended\",credential=\"app\"} -60\n";
+        assert!(recorder.render().contains(expected));
     }
 }

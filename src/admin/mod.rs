@@ -1,6 +1,6 @@
 //! The admin API over gRPC: shows what the node does and proposes changes of its resources.
 //!
-//! The node gives us a [`Backend`]; the control plane is used as it is. `access`, `plan`, `tap` and `view` are pure.
+//! The node gives us a [`Backend`]; the control plane is used as it is. `access`, `plan`, `tap`, `urgency` and `view` are pure.
 
 pub mod access;
 pub mod carry_out;
@@ -12,6 +12,7 @@ pub mod server;
 mod service;
 pub mod tap;
 pub mod token_file;
+pub mod urgency;
 pub mod view;
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The answers that the command line and the console both show. Plain data: the node fills it, edges convert it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
+use super::urgency::Urgency;
 use crate::clock::Timestamp;
 use crate::ids::{CredentialId, Epoch, FeedId, Generation, NodeId, SinkId, TenantId};
 
@@ -204,32 +206,16 @@ pub struct CredentialStatus {
     pub expires: Option<Timestamp>,
     #[serde(serialize_with = "maybe_moment")]
     pub last_success: Option<Timestamp>,
+    /// Requests for tokens, since the node started.
+    pub token_requests: u64,
+    /// Requests that brought no token, by what it takes to change that: `fix`, `sign-in`, `throttled`, …
+    pub token_failures: BTreeMap<String, u64>,
     pub problem: Option<Problem>,
 }
 
-/// How soon somebody must renew a credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
-    None,
-    /// Within 30 days.
-    Soon,
-    /// Within 14 days.
-    Urgent,
-    /// Within 3 days, or too late.
-    Now,
-}
-
-const DAY: Duration = Duration::from_secs(86_400);
-
 impl CredentialStatus {
     pub fn urgency(&self, now: Timestamp) -> Urgency {
-        match self.expires.map(|expires| expires.since(now)) {
-            None => Urgency::None,
-            Some(left) if left <= 3 * DAY => Urgency::Now,
-            Some(left) if left <= 14 * DAY => Urgency::Urgent,
-            Some(left) if left <= 30 * DAY => Urgency::Soon,
-            Some(_) => Urgency::None,
-        }
+        Urgency::of(self.expires, now)
     }
 }
 
@@ -270,6 +256,8 @@ fn seconds<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::O
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
 
     fn lane(sink: &str, delivered: u64) -> LaneStatus {
         LaneStatus { sink: sink.parse().unwrap(), position: "4711".into(), delivered, filtered: 2, in_flight: 3 }
@@ -335,7 +323,9 @@ pub(crate) mod tests {
                 credential: "app".parse().unwrap(),
                 grant: "client-secret".into(),
                 expires: Some(at.plus(10 * DAY)),
-                last_success: None,
+                last_success: Some(at.minus(Duration::from_secs(90))),
+                token_requests: 12,
+                token_failures: BTreeMap::from([("fix".to_owned(), 2)]),
                 problem,
             }],
         }
@@ -350,25 +340,5 @@ pub(crate) mod tests {
             Health::of(leader, 10, 5000, true).reasons,
             ["4990 agreed changes are not applied here yet", "the node is stopping"]
         );
-    }
-
-    #[test]
-    fn a_credential_is_counted_down() {
-        let now = Timestamp::from_millis(1_900_000_000_000);
-        let mut credential = CredentialStatus {
-            tenant: "contoso".parse().unwrap(),
-            credential: "app".parse().unwrap(),
-            grant: "client-secret".into(),
-            expires: None,
-            last_success: None,
-            problem: None,
-        };
-        assert_eq!(credential.urgency(now), Urgency::None);
-        for (days, expected) in [(31, Urgency::None), (30, Urgency::Soon), (14, Urgency::Urgent), (3, Urgency::Now)] {
-            credential.expires = Some(now.plus(days * DAY));
-            assert_eq!(credential.urgency(now), expected, "{days}");
-        }
-        credential.expires = Some(now.minus(DAY));
-        assert_eq!(credential.urgency(now), Urgency::Now);
     }
 }

@@ -6,7 +6,8 @@ use super::args::{Connection, Format, Output};
 use super::client::{connect, refusal, request};
 use super::output::{self, count, span, visible};
 use crate::admin::convert::status_from_wire;
-use crate::admin::view::{CredentialStatus, FeedStatus, NodeStatus, Problem, SinkStatus, Status, Urgency};
+use crate::admin::urgency::Urgency;
+use crate::admin::view::{CredentialStatus, FeedStatus, NodeStatus, Problem, SinkStatus, Status};
 use crate::clock::Timestamp;
 use crate::wire::v1;
 
@@ -131,23 +132,30 @@ fn sinks(sinks: &[SinkStatus]) -> Option<String> {
 fn credentials(credentials: &[CredentialStatus], at: Timestamp) -> Option<String> {
     let row = |credential: &CredentialStatus| {
         let note = match credential.urgency(at) {
+            Urgency::None if credential.grant == CLIENT_SECRET && credential.expires.is_none() => {
+                "set `expires` to be warned"
+            }
             Urgency::None => "",
             Urgency::Soon => "renew within 30 days",
             Urgency::Urgent => "RENEW WITHIN 14 DAYS",
             Urgency::Now => "RENEW NOW",
+            Urgency::Over => "HAS ENDED",
         };
-        let ago = |time: Option<Timestamp>| time.map(|time| at.since(time));
+        let left = |expires: Timestamp| if expires > at { span(Some(expires.since(at))) } else { "0".to_owned() };
         vec![
             format!("{}/{}", credential.tenant, credential.credential),
             credential.grant.clone(),
-            credential.expires.map_or_else(|| "-".to_owned(), |expires| span(Some(expires.since(at)))),
-            span(ago(credential.last_success)),
+            credential.expires.map_or_else(|| "-".to_owned(), left),
+            span(credential.last_success.map(|time| at.since(time))),
             note.to_owned(),
         ]
     };
     let headings = ["CREDENTIAL", "GRANT", "EXPIRES IN", "LAST TOKEN", "NOTE"];
     (!credentials.is_empty()).then(|| output::table(&headings, &[2, 3], credentials.iter().map(row).collect()))
 }
+
+/// The one grant whose end nobody but the operator can know.
+const CLIENT_SECRET: &str = "client-secret";
 
 /// Each problem in full below the tables, where there is room for what to do.
 fn problems(status: &Status) -> Option<String> {
@@ -183,7 +191,7 @@ mod tests {
             "Raft: leader, node 1 leads 1 voter, term 3, applied 1042",
             "contoso/defender/0           event-hub      1  reading       1.2s   12  1234567    1234000",
             "siem  syslog  cef     healthy  A2           10             9          1        0",
-            "contoso/app  client-secret         10d           -  RENEW WITHIN 14 DAYS",
+            "contoso/app  client-secret         10d         90s  RENEW WITHIN 14 DAYS",
             "feed contoso/incidents/incidents, 24h ago: login.microsoftonline.com refused our credential: AADSTS7000222",
             "  → make a new client secret",
         ] {

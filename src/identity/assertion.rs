@@ -24,7 +24,6 @@ const BACKDATE_SECONDS: i64 = 30;
 pub struct Signer {
     key: RsaKeyPair,
     thumbprint: String,
-    not_after: Timestamp,
 }
 
 /// What one assertion says.
@@ -41,10 +40,8 @@ pub struct Statement<'a> {
 impl Signer {
     /// Reads PEM: the first certificate, and an unencrypted RSA key in PKCS#8 or PKCS#1.
     pub fn new(certificate: &Secret, key: &Secret) -> Result<Self, IdentityError> {
-        let bad = |cause: &str| IdentityError::Certificate { cause: cause.to_owned() };
-        let der = CertificateDer::from_pem_slice(certificate.expose().as_bytes())
-            .map_err(|_| bad("there is no `BEGIN CERTIFICATE` block"))?;
-        let (_, parsed) = X509Certificate::from_der(&der).map_err(|_| bad("the certificate is not X.509"))?;
+        let der = first(certificate)?;
+        let parsed = parsed(&der)?;
         let key = match PrivateKeyDer::from_pem_slice(key.expose().as_bytes()) {
             Ok(PrivateKeyDer::Pkcs8(key)) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()),
             Ok(PrivateKeyDer::Pkcs1(key)) => RsaKeyPair::from_der(key.secret_pkcs1_der()),
@@ -55,27 +52,35 @@ impl Signer {
         if parsed.public_key().subject_public_key.data.as_ref() != key.public().as_ref() {
             return Err(bad("the key does not belong to the certificate"));
         }
-        Ok(Self {
-            key,
-            thumbprint: URL_SAFE_NO_PAD.encode(digest(&SHA256, &der)),
-            not_after: Timestamp::from_millis(parsed.validity().not_after.timestamp().saturating_mul(1_000)),
-        })
-    }
-
-    /// When the certificate ends.
-    pub fn not_after(&self) -> Timestamp {
-        self.not_after
+        Ok(Self { key, thumbprint: URL_SAFE_NO_PAD.encode(digest(&SHA256, &der)) })
     }
 
     pub fn sign(&self, statement: &Statement<'_>, random: &dyn SecureRandom) -> Result<Secret, IdentityError> {
         let header = json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": self.thumbprint });
         let signed = format!("{}.{}", encoded(&header), encoded(&claims(statement)));
         let mut signature = vec![0; self.key.public().modulus_len()];
-        self.key
-            .sign(&RSA_PSS_SHA256, random, signed.as_bytes(), &mut signature)
-            .map_err(|_| IdentityError::Certificate { cause: "signing failed".to_owned() })?;
+        self.key.sign(&RSA_PSS_SHA256, random, signed.as_bytes(), &mut signature).map_err(|_| bad("signing failed"))?;
         Ok(Secret::new(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))))
     }
+}
+
+/// When the first certificate in `pem` ends.
+pub fn ends(pem: &Secret) -> Result<Timestamp, IdentityError> {
+    let der = first(pem)?;
+    let not_after = parsed(&der)?.validity().not_after.timestamp();
+    Ok(Timestamp::from_millis(not_after.saturating_mul(1_000)))
+}
+
+fn bad(cause: &str) -> IdentityError {
+    IdentityError::Certificate { cause: cause.to_owned() }
+}
+
+fn first(pem: &Secret) -> Result<CertificateDer<'static>, IdentityError> {
+    CertificateDer::from_pem_slice(pem.expose().as_bytes()).map_err(|_| bad("there is no `BEGIN CERTIFICATE` block"))
+}
+
+fn parsed<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, IdentityError> {
+    Ok(X509Certificate::from_der(der).map_err(|_| bad("the certificate is not X.509"))?.1)
 }
 
 fn claims(statement: &Statement<'_>) -> serde_json::Value {
@@ -151,6 +156,14 @@ mod tests {
                 .verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap())
                 .unwrap();
         }
+    }
+
+    #[test]
+    fn a_certificate_tells_when_it_ends() {
+        // As openssl reads it.
+        let expected = Timestamp::parse("2036-11-18T07:26:28Z").unwrap();
+        assert_eq!(ends(&secret(&format!("{KEY}\n{CERTIFICATE}"))).unwrap(), expected);
+        assert!(matches!(ends(&secret(KEY)), Err(IdentityError::Certificate { .. })));
     }
 
     #[test]

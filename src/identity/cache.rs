@@ -12,8 +12,9 @@ use super::entra::{Account, Entra};
 use super::freshness::{Freshness, Use, next_attempt};
 use super::grants::Scope;
 use super::http::Client;
+use super::record::Record;
 use super::{AccessToken, Config, IdentityError, TenantConfig};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::secret::Secret;
 
 /// All tokens of a node. Cheap to clone; made once.
@@ -29,6 +30,7 @@ struct Inner {
     #[cfg(test)]
     passed: std::sync::atomic::AtomicU64,
     slots: Mutex<HashMap<(Account, Scope), Arc<Slot>>>,
+    records: Mutex<HashMap<Account, Arc<Mutex<Record>>>>,
 }
 
 /// The token of one account and scope.
@@ -43,7 +45,6 @@ struct Slot {
 struct State {
     held: Option<Held>,
     failure: Option<(IdentityError, Duration)>,
-    certificate_ends: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,6 +62,7 @@ impl Tokens {
             #[cfg(test)]
             passed: 0.into(),
             slots: Mutex::default(),
+            records: Mutex::default(),
         }))
     }
 
@@ -68,7 +70,16 @@ impl Tokens {
     pub fn provider(&self, config: &Config, tenant: &TenantConfig) -> Result<TokenProvider, IdentityError> {
         let account = Account::new(config, &tenant.directory)?;
         self.0.entra.http().admit(&account.authority)?;
-        Ok(TokenProvider { tokens: self.clone(), account: Arc::new(account) })
+        let record = Arc::clone(self.0.records.lock().entry(account.clone()).or_default());
+        Ok(TokenProvider { tokens: self.clone(), account: Arc::new(account), record })
+    }
+
+    /// What became of requests with this credential; nothing before a source uses it.
+    pub fn record(&self, config: &Config, tenant: &TenantConfig) -> Option<Record> {
+        let account = Account::new(config, &tenant.directory).ok()?;
+        let record = self.0.records.lock().get(&account).cloned()?;
+        let record = record.lock().clone();
+        Some(record)
     }
 
     #[cfg(not(test))]
@@ -82,18 +93,12 @@ impl Tokens {
     }
 }
 
-/// When what a credential rests on ends, as far as it is known yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Expiries {
-    pub token: Option<Timestamp>,
-    pub certificate: Option<Timestamp>,
-}
-
 /// Gives the tokens of one tenant's credential. Cheap to clone.
 #[derive(Clone)]
 pub struct TokenProvider {
     tokens: Tokens,
     account: Arc<Account>,
+    record: Arc<Mutex<Record>>,
 }
 
 impl TokenProvider {
@@ -138,12 +143,6 @@ impl TokenProvider {
         }
     }
 
-    pub fn expiries(&self, scope: &Scope) -> Expiries {
-        let slot = self.slot(scope);
-        let state = slot.state.lock();
-        Expiries { token: state.held.as_ref().map(|held| held.token.expires), certificate: state.certificate_ends }
-    }
-
     /// Lets token lives pass without waiting for them.
     #[cfg(test)]
     pub(crate) fn pass(&self, seconds: u64) {
@@ -163,17 +162,16 @@ impl TokenProvider {
     async fn ask(&self, scope: &Scope, slot: &Slot) -> Result<AccessToken, IdentityError> {
         let entra = &self.tokens.0.entra;
         let asked = entra.ask(&self.account, scope).await;
-        let now = self.tokens.now();
+        let (now, at) = (self.tokens.now(), entra.clock().now());
         let mut state = slot.state.lock();
         match asked {
-            Ok(obtained) => {
-                let lifetime = obtained.granted.lifetime;
-                let token = AccessToken { text: obtained.granted.token, expires: entra.clock().now().plus(lifetime) };
-                let freshness = Freshness::new(now, lifetime, rand::random());
+            Ok(granted) => {
+                let token = AccessToken { text: granted.token, expires: at.plus(granted.lifetime) };
+                let freshness = Freshness::new(now, granted.lifetime, rand::random());
+                self.record.lock().succeeded(scope, at);
                 if state.failure.take().is_some() {
-                    tracing::info!(client = %self.account.client, "tokens are given out again");
+                    tracing::info!(client = %self.account.client, %scope, "tokens are given out again");
                 }
-                state.certificate_ends = obtained.certificate_ends;
                 state.held = Some(Held { token: token.clone(), freshness });
                 Ok(token)
             }
@@ -182,8 +180,9 @@ impl TokenProvider {
                     IdentityError::Throttled { wait, .. } => Some(*wait),
                     _ => None,
                 };
-                if state.failure.is_none() {
-                    tracing::warn!(client = %self.account.client, %scope, %error, "no token was given out");
+                if self.record.lock().failed(scope, &error, at) {
+                    let remedy = error.advice().unwrap_or("none yet: asking again by itself");
+                    tracing::warn!(client = %self.account.client, %scope, %error, remedy, "no token was given out");
                 }
                 state.failure = Some((error.clone(), next_attempt(now, wait)));
                 Err(error)

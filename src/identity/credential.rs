@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::http::BaseUrl;
+use crate::clock::Timestamp;
 use crate::secret::SecretRef;
 
 /// The directory behind a tenant.
@@ -37,6 +38,10 @@ pub enum Config {
     ClientSecret {
         client_id: ClientId,
         secret: SecretRef,
+        /// When the secret ends, as its page in Entra says: nobody tells a client. Default: not known, so that nothing
+        /// warns ahead of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Expiry>,
         #[serde(default = "default_authority")]
         authority: BaseUrl,
         #[serde(default)]
@@ -44,6 +49,17 @@ pub enum Config {
     },
     /// An Event Hubs connection string with a shared access key; it gives no tokens.
     ConnectionString { connection_string: SecretRef },
+}
+
+impl Config {
+    /// As an operator writes it.
+    pub fn grant(&self) -> &'static str {
+        match self {
+            Self::ClientCertificate { .. } => "client-certificate",
+            Self::ClientSecret { .. } => "client-secret",
+            Self::ConnectionString { .. } => "connection-string",
+        }
+    }
 }
 
 fn default_authority() -> BaseUrl {
@@ -59,6 +75,36 @@ pub enum ProtocolVersion {
     V2,
 }
 
+/// The end of a secret: a moment, or a day, which counts from its first moment in UTC, because being early does no harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Expiry(Timestamp);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{given}` is not a day: write `2030-01-31`, or a moment such as `2030-01-31T12:00:00Z`")]
+pub struct BadExpiry {
+    given: String,
+}
+
+impl Expiry {
+    pub fn get(self) -> Timestamp {
+        self.0
+    }
+}
+impl TryFrom<String> for Expiry {
+    type Error = BadExpiry;
+    fn try_from(text: String) -> Result<Self, BadExpiry> {
+        let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
+        let read = Timestamp::parse(&text).or_else(day);
+        read.map(Self).ok_or_else(|| BadExpiry { given: text.chars().take(GIVEN_CHARS_MAX).collect() })
+    }
+}
+impl From<Expiry> for String {
+    fn from(expiry: Expiry) -> Self {
+        expiry.0.to_string()
+    }
+}
+
 /// What is wrong with an identifier of Entra.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -68,7 +114,7 @@ pub struct BadDirectory {
     given: String,
 }
 
-/// Longest part of a wrong identifier that is repeated.
+/// Longest part of something wrong that is repeated.
 const GIVEN_CHARS_MAX: usize = 64;
 
 macro_rules! guid {
@@ -139,6 +185,26 @@ mod tests {
         };
         assert_eq!((client_id.as_str(), version), (CLIENT, ProtocolVersion::V2));
         assert_eq!(authority.to_string(), "https://login.microsoftonline.com");
+    }
+
+    #[test]
+    fn the_end_of_a_secret_is_a_day_or_a_moment() {
+        let read = |text: &str| {
+            let text =
+                format!("{{\"grant\":\"client-secret\",\"client_id\":\"{CLIENT}\",\"secret\":\"${{env:A}}\",{text}}}");
+            match serde_json::from_str::<Config>(&text) {
+                Ok(Config::ClientSecret { expires, .. }) => Ok(expires.map(|expires| expires.get().to_string())),
+                Ok(_) => panic!("another grant was read"),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let midnight = Some("2030-01-31T00:00:00.0000000Z".to_owned());
+        assert_eq!(read("\"version\":\"v2\""), Ok(None));
+        assert_eq!(read("\"expires\":\"2030-01-31\""), Ok(midnight.clone()));
+        assert_eq!(read("\"expires\":\"2030-01-31T02:00:00+02:00\""), Ok(midnight));
+        for bad in ["soon", "31.1.2030", "2030-02-30", "2030-01-31T25:00:00Z"] {
+            assert!(read(&format!("\"expires\":\"{bad}\"")).unwrap_err().contains("is not a day"), "{bad}");
+        }
     }
 
     #[test]

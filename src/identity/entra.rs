@@ -41,7 +41,7 @@ pub enum KeyRef {
 impl Account {
     pub fn new(config: &Config, directory: &DirectoryId) -> Result<Self, IdentityError> {
         let (client, authority, version, key) = match config {
-            Config::ClientSecret { client_id, secret, authority, version } => {
+            Config::ClientSecret { client_id, secret, authority, version, expires: _ } => {
                 (client_id, authority, version, KeyRef::Secret(secret.to_string()))
             }
             Config::ClientCertificate { client_id, certificate, private_key, authority, version } => {
@@ -59,12 +59,6 @@ impl Account {
             key,
         })
     }
-}
-
-/// What a request brought.
-pub struct Obtained {
-    pub granted: Granted,
-    pub certificate_ends: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -89,7 +83,7 @@ impl Entra {
     }
 
     /// Asks once. An assertion that our clock spoiled is made anew by the server's, which the first answer told.
-    pub async fn ask(&self, account: &Account, scope: &Scope) -> Result<Obtained, IdentityError> {
+    pub async fn ask(&self, account: &Account, scope: &Scope) -> Result<Granted, IdentityError> {
         let before = self.skew.load(Ordering::Acquire);
         let first = self.ask_at(account, scope).await;
         let moved = (self.skew.load(Ordering::Acquire) - before).abs() > SKEW_IGNORED;
@@ -101,9 +95,9 @@ impl Entra {
         }
     }
 
-    async fn ask_at(&self, account: &Account, scope: &Scope) -> Result<Obtained, IdentityError> {
+    async fn ask_at(&self, account: &Account, scope: &Scope) -> Result<Granted, IdentityError> {
         let url = grants::endpoint(&account.authority, &account.directory, account.version);
-        let (proof, certificate_ends) = self.proof(account, url.as_str())?;
+        let proof = self.proof(account, url.as_str())?;
         let form = grants::client_credentials(&account.client, scope, account.version, &proof);
         let authority = account.authority.host().to_owned();
         let unreachable = |cause: String| IdentityError::Unreachable { authority: authority.clone(), cause };
@@ -119,9 +113,8 @@ impl Entra {
             Err(BodyError::Broken(cause)) => return Err(unreachable(cause)),
         };
         if status.is_success() {
-            let granted = grants::read_success(&body)
-                .map_err(|cause| IdentityError::Protocol { authority, cause: cause.to_owned() })?;
-            return Ok(Obtained { granted, certificate_ends });
+            return grants::read_success(&body)
+                .map_err(|cause| IdentityError::Protocol { authority, cause: cause.to_owned() });
         }
         Err(match read_failure(status.as_u16(), wait, &body) {
             Response::Throttled(wait) => IdentityError::Throttled { authority, wait },
@@ -131,16 +124,16 @@ impl Entra {
         })
     }
 
-    fn proof(&self, account: &Account, audience: &str) -> Result<(Proof, Option<Timestamp>), IdentityError> {
+    fn proof(&self, account: &Account, audience: &str) -> Result<Proof, IdentityError> {
         let read = |reference: &str| -> Result<_, IdentityError> { Ok(reference.parse::<SecretRef>()?.read()?) };
         match &account.key {
-            KeyRef::Secret(secret) => Ok((Proof::Secret(read(secret)?), None)),
+            KeyRef::Secret(secret) => Ok(Proof::Secret(read(secret)?)),
             KeyRef::Certificate { certificate, private_key } => {
                 let signer = Signer::new(&read(certificate)?, &read(private_key)?)?;
                 let id = uuid::Uuid::new_v4().to_string();
                 let statement =
                     Statement { client: account.client.as_str(), audience, id: &id, now: self.server_now() };
-                Ok((Proof::Assertion(signer.sign(&statement, &self.random)?), Some(signer.not_after())))
+                Ok(Proof::Assertion(signer.sign(&statement, &self.random)?))
             }
         }
     }

@@ -25,9 +25,7 @@ const POOL_IDLE: Duration = Duration::from_secs(90);
 pub enum TransportError {
     #[error("HTTPS settings are refused: {cause}")]
     Tls { cause: String },
-    #[error(
-        "`{url}` would send credentials in the clear: use https, or set `allow_plain_http` on the node if this is wanted"
-    )]
+    #[error("`{url}` would send credentials in the clear: use https")]
     Plain { url: String },
 }
 

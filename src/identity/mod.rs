@@ -2,7 +2,7 @@
 //! asks for each token once.
 //!
 //! `Tokens` is made once for a node; `Tokens::provider` gives a source the handle it asks for tokens. The rules live in
-//! the pure files `grants`, `assertion`, `refusal` and `freshness`; `entra` alone touches a socket.
+//! the pure files `grants`, `assertion`, `refusal`, `freshness` and `record`; `entra` alone touches a socket.
 
 mod assertion;
 mod cache;
@@ -11,6 +11,7 @@ mod entra;
 mod freshness;
 mod grants;
 pub mod http;
+mod record;
 mod refusal;
 #[cfg(test)]
 pub(crate) mod stub;
@@ -19,9 +20,11 @@ mod tests;
 
 use std::time::Duration;
 
-pub use cache::{Expiries, TokenProvider, Tokens};
-pub use credential::{BadDirectory, ClientId, Config, DirectoryId, ProtocolVersion, TenantConfig};
+pub use assertion::ends as certificate_ends;
+pub use cache::{TokenProvider, Tokens};
+pub use credential::{BadDirectory, BadExpiry, ClientId, Config, DirectoryId, Expiry, ProtocolVersion, TenantConfig};
 pub use grants::{BadScope, Scope};
+pub use record::{FailureClass, Record};
 pub use refusal::{Advice, Refusal, Response};
 
 use crate::clock::Timestamp;
@@ -63,19 +66,23 @@ impl From<SecretError> for IdentityError {
 
 impl IdentityError {
     /// What a person must do about it, or nothing when time alone may heal it.
-    pub fn advice(&self) -> Option<String> {
+    pub fn advice(&self) -> Option<&'static str> {
         match self {
-            Self::Secret { cause } => Some(cause.clone()),
+            Self::Secret { .. } => Some(
+                "put the secret where the credential refers to, readable by the service's user, or correct the reference",
+            ),
             Self::Certificate { .. } => Some(
                 "give a PEM certificate and its unencrypted RSA private key, and upload the certificate to the app \
-                 registration"
-                    .to_owned(),
+                 registration",
             ),
             Self::NoGrant => {
-                Some("use a client-certificate or client-secret credential for a source that needs tokens".to_owned())
+                Some("use a client-certificate or client-secret credential for a source that needs tokens")
             }
-            Self::Refused { refusal, .. } => refusal.advice.for_operator().map(str::to_owned),
-            Self::Transport(error) => Some(error.to_string()),
+            Self::Refused { refusal, .. } => refusal.advice.for_operator(),
+            Self::Transport(http::TransportError::Plain { .. }) => {
+                Some("give `https://` addresses as the credential's `authority` and the source's `base_url`")
+            }
+            Self::Transport(http::TransportError::Tls { .. }) => Some("check the files under `[tls]`"),
             Self::Throttled { .. } | Self::Unreachable { .. } | Self::Protocol { .. } => None,
         }
     }

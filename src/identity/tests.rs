@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::http::{Client, Settings};
 use super::stub::{Reply, Stub, token};
-use super::{Config, IdentityError, Scope, TenantConfig, TokenProvider, Tokens, assertion};
+use super::{Config, FailureClass, IdentityError, Scope, TenantConfig, TokenProvider, Tokens, assertion};
 use crate::clock::{Clock, Timestamp};
 use crate::sources::{Remedy, SourceError};
 
@@ -60,7 +60,7 @@ async fn a_token_is_asked_for_once_however_many_want_it_and_renewed_before_it_en
     assert_eq!(tokens.token(&scope()).await.unwrap().text.expose(), "t0");
     tokens.pass(110);
     assert_eq!(tokens.token(&scope()).await.unwrap().text.expose(), "t1", "five minutes before its end");
-    assert!(tokens.expiries(&scope()).token.is_some_and(|ends| ends > Clock::System.now()));
+    assert!(tokens.token(&scope()).await.unwrap().expires > Clock::System.now());
 }
 
 #[tokio::test]
@@ -91,6 +91,31 @@ async fn a_refusal_names_its_remedy_never_the_secret_and_is_not_repeated_within_
     tokens.pass(61);
     assert!(tokens.token(&scope()).await.is_err());
     assert_eq!(stub.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn every_request_leaves_its_mark_on_the_credentials_record() {
+    let stub = Stub::start(|_, n| if n == 0 { refusal(401, "invalid_client", 7_000_222) } else { token("t") }).await;
+    let secret = file(SECRET);
+    let config =
+        json!({"grant": "client-secret", "client_id": CLIENT, "secret": reference(&secret), "authority": stub.url()});
+    let config: Config = serde_json::from_value(config).unwrap();
+    let tenant = TenantConfig { directory: "11111111-2222-3333-4444-555555555555".parse().unwrap() };
+    let tokens = Tokens::new(Client::new(&Settings::default()).unwrap(), Clock::System);
+    assert!(tokens.record(&config, &tenant).is_none(), "no source uses it yet");
+    let provider = tokens.provider(&config, &tenant).unwrap();
+
+    assert!(provider.token(&scope()).await.is_err());
+    assert!(provider.token(&scope()).await.is_err(), "told from memory");
+    let record = tokens.record(&config, &tenant).unwrap();
+    assert_eq!((record.requests, record.failures[&FailureClass::Fix], record.last_success), (1, 1, None));
+    assert!(record.problem().is_some_and(|(_, error)| error.advice().is_some_and(|text| text.contains("expired"))));
+
+    provider.pass(61);
+    provider.token(&scope()).await.unwrap();
+    let record = tokens.record(&config, &tenant).unwrap();
+    assert_eq!((record.requests, record.failures[&FailureClass::Fix]), (2, 1));
+    assert!(record.last_success.is_some() && record.problem().is_none());
 }
 
 #[tokio::test]
@@ -131,7 +156,6 @@ async fn an_assertion_is_made_by_the_servers_clock() {
     assert_eq!(tokens.token(&scope()).await.unwrap().text.expose(), "t");
     assert_eq!(stub.asked().len(), 2);
     assert!(stub.asked()[1].body.contains("resource=https%3A%2F%2Fgraph.microsoft.com"));
-    assert!(tokens.expiries(&scope()).certificate.is_some());
 }
 
 #[tokio::test]
@@ -153,5 +177,6 @@ async fn an_endless_answer_and_a_missing_secret_are_errors_not_hangs() {
     assert!(matches!(error, IdentityError::Protocol { .. }), "{error}");
     let config = json!({"grant": "client-secret", "client_id": CLIENT, "secret": "${file:/nowhere/at/all}", "authority": stub.url()});
     let error = provider(config, Clock::System).token(&scope()).await.unwrap_err();
-    assert!(error.advice().is_some_and(|text| text.contains("/nowhere/at/all")));
+    assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
+    assert!(error.advice().is_some_and(|text| text.contains("correct the reference")));
 }

@@ -3,6 +3,7 @@
 
 mod recorder;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,13 @@ pub const SINK_IN_FLIGHT: Metric =
 pub const SINK_STATE: Metric = gauge("siemgate_sink_state", "0 healthy, 1 retrying, 2 suspended, 3 starting.");
 
 pub const CREDENTIAL_EXPIRY: Metric =
-    gauge("siemgate_credential_expiry_seconds", "Time until the secret or certificate stops working.");
+    gauge("siemgate_credential_expiry_seconds", "Time until the credential stops working; negative once it has.");
+pub const CREDENTIAL_REQUESTS: Metric =
+    counter("siemgate_credential_token_requests_total", "Requests for access tokens.");
+pub const CREDENTIAL_FAILURES: Metric = counter(
+    "siemgate_credential_token_failures_total",
+    "Requests that brought no token, by class: local, fix, sign-in, malformed, throttled, unreachable, unreadable.",
+);
 
 pub const RAFT_LEADER: Metric = gauge("siemgate_raft_leader", "1 on the node that leads the cluster, otherwise 0.");
 pub const RAFT_TERM: Metric = gauge("siemgate_raft_term", "Raft term this node is in.");
@@ -107,6 +114,8 @@ pub const ALL: &[Metric] = &[
     SINK_IN_FLIGHT,
     SINK_STATE,
     CREDENTIAL_EXPIRY,
+    CREDENTIAL_REQUESTS,
+    CREDENTIAL_FAILURES,
     RAFT_LEADER,
     RAFT_TERM,
     RAFT_APPLIED,
@@ -170,12 +179,32 @@ impl Live {
     }
 }
 
+/// A counter that is told sums. Where a sum falls, what it counts began anew, as a feed does under each epoch: then the
+/// counter goes on from where it was.
+pub struct Sum {
+    counter: Counter,
+    before: u64,
+    last: u64,
+}
+
+impl Sum {
+    fn of(metric: Metric, labels: &[Label]) -> Self {
+        Self { counter: counter_of(metric, labels.to_vec()), before: 0, last: 0 }
+    }
+    pub fn tell(&mut self, sum: u64) {
+        if sum < self.last {
+            self.before += self.last;
+        }
+        self.last = sum;
+        self.counter.absolute(self.before + sum);
+    }
+}
+
 /// What one feed counts on its owner.
-#[derive(Clone)]
 pub struct Feed {
-    pub read: Counter,
-    pub quarantined: Counter,
-    pub lost: Counter,
+    pub read: Sum,
+    pub quarantined: Sum,
+    pub lost: Sum,
     pub freshness: Live,
     pub lag_messages: Live,
     pub lag: Live,
@@ -186,18 +215,24 @@ pub struct Feed {
 impl Feed {
     pub fn new(feed: &FeedId) -> Self {
         let labels = feed_labels(feed);
-        let count = |metric| counter_of(metric, labels.clone());
+        let sum = |metric| Sum::of(metric, &labels);
         let live = |metric| Live::of(metric, &labels);
         Self {
-            read: count(FEED_READ),
-            quarantined: count(FEED_QUARANTINED),
-            lost: count(FEED_LOST),
+            read: sum(FEED_READ),
+            quarantined: sum(FEED_QUARANTINED),
+            lost: sum(FEED_LOST),
             freshness: live(FEED_FRESHNESS),
             lag_messages: live(FEED_LAG_MESSAGES),
             lag: live(FEED_LAG),
             cursor_age: live(FEED_CURSOR_AGE),
             epoch: live(FEED_EPOCH),
         }
+    }
+
+    /// Nothing is known of it any more.
+    pub fn fade(&self) {
+        let lives = [&self.freshness, &self.lag_messages, &self.lag, &self.cursor_age, &self.epoch];
+        lives.into_iter().for_each(|live| live.set_known(None));
     }
 }
 
@@ -210,10 +245,9 @@ fn feed_labels(feed: &FeedId) -> Vec<Label> {
 }
 
 /// What one feed counts on its way to one sink.
-#[derive(Clone)]
 pub struct Lane {
-    pub delivered: Counter,
-    pub filtered: Counter,
+    pub delivered: Sum,
+    pub filtered: Sum,
     pub in_flight: Live,
 }
 
@@ -222,19 +256,18 @@ impl Lane {
         let mut labels = feed_labels(feed);
         labels.push(Label::new("sink", sink.as_str().to_owned()));
         Self {
-            delivered: counter_of(LANE_DELIVERED, labels.clone()),
-            filtered: counter_of(LANE_FILTERED, labels.clone()),
+            delivered: Sum::of(LANE_DELIVERED, &labels),
+            filtered: Sum::of(LANE_FILTERED, &labels),
             in_flight: Live::of(LANE_IN_FLIGHT, &labels),
         }
     }
 }
 
 /// What one sink counts on this node, over all feeds.
-#[derive(Clone)]
 pub struct Sink {
-    pub sent: Counter,
-    pub acknowledged: Counter,
-    pub retries: Counter,
+    pub sent: Sum,
+    pub acknowledged: Sum,
+    pub retries: Sum,
     pub in_flight: Live,
     pub state: Live,
 }
@@ -242,21 +275,28 @@ pub struct Sink {
 impl Sink {
     pub fn new(sink: &SinkId) -> Self {
         let labels = vec![Label::new("sink", sink.as_str().to_owned())];
-        let count = |metric| counter_of(metric, labels.clone());
+        let sum = |metric| Sum::of(metric, &labels);
         Self {
-            sent: count(SINK_SENT),
-            acknowledged: count(SINK_ACKNOWLEDGED),
-            retries: count(SINK_RETRIES),
+            sent: sum(SINK_SENT),
+            acknowledged: sum(SINK_ACKNOWLEDGED),
+            retries: sum(SINK_RETRIES),
             in_flight: Live::of(SINK_IN_FLIGHT, &labels),
             state: Live::of(SINK_STATE, &labels),
         }
     }
+
+    /// Nothing is known of it any more.
+    pub fn fade(&self) {
+        [&self.in_flight, &self.state].into_iter().for_each(|live| live.set_known(None));
+    }
 }
 
 /// What one credential counts on this node.
-#[derive(Clone)]
 pub struct Credential {
     pub expiry: Live,
+    pub requests: Sum,
+    labels: Vec<Label>,
+    failures: BTreeMap<String, Sum>,
 }
 
 impl Credential {
@@ -265,7 +305,16 @@ impl Credential {
             Label::new("tenant", tenant.as_str().to_owned()),
             Label::new("credential", credential.as_str().to_owned()),
         ];
-        Self { expiry: Live::of(CREDENTIAL_EXPIRY, &labels) }
+        let (expiry, requests) = (Live::of(CREDENTIAL_EXPIRY, &labels), Sum::of(CREDENTIAL_REQUESTS, &labels));
+        Self { expiry, requests, labels, failures: BTreeMap::new() }
+    }
+
+    /// The failures of one class, which is one of few words.
+    pub fn failures(&mut self, class: &str) -> &mut Sum {
+        self.failures.entry(class.to_owned()).or_insert_with(|| {
+            let class = Label::new("class", class.to_owned());
+            Sum::of(CREDENTIAL_FAILURES, &[&self.labels[..], &[class]].concat())
+        })
     }
 }
 

@@ -107,9 +107,9 @@ mod tests {
     #[test]
     fn what_is_counted_is_rendered_with_its_help() {
         let recorder = Recorder::install();
-        let feed = Feed::new(&"metrics-a/hub/0".parse().unwrap());
-        feed.read.increment(41);
-        feed.read.increment(1);
+        let mut feed = Feed::new(&"metrics-a/hub/0".parse().unwrap());
+        feed.read.tell(41);
+        feed.read.tell(1);
         feed.freshness.set_span(Duration::from_millis(1500));
         Raft::new(NodeId(4711)).propose.record(0.2);
 
@@ -121,6 +121,10 @@ mod tests {
         assert!(text.contains(r#"siemgate_raft_propose_seconds_bucket{node="4711",le="0.5"} 1"#), "{text}");
         assert!(text.contains("process_resident_memory_bytes "), "{text}");
 
+        feed.fade();
+        let faded = recorder.render();
+        assert!(faded.contains(&format!("siemgate_feed_freshness_seconds{series} NaN\n")), "{faded}");
+        feed.freshness.set(2.0);
         drop((feed, recorder));
         let after = Recorder::install().render();
         assert!(after.contains(&format!("siemgate_feed_freshness_seconds{series} NaN\n")), "{after}");

@@ -11,13 +11,11 @@ use super::sinks::{RunningSink, Sinks};
 use super::supervise::Board;
 use crate::admin::Backend;
 use crate::admin::view::{
-    CredentialStatus, FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState, SinkStatus,
-    Status, TapEvent,
+    FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState, SinkStatus, Status, TapEvent,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::{self, ControlPlane};
 use crate::event::batch::Position;
-use crate::identity;
 use crate::ids::{FeedId, SinkId};
 use crate::pipeline::status as live;
 use crate::pipeline::tap::{Tap, Tapped, Watcher};
@@ -89,23 +87,6 @@ impl NodeBackend {
             feeds.collect()
         })
     }
-
-    fn credentials(deployment: &Deployment) -> Vec<CredentialStatus> {
-        let credentials = deployment.credentials.iter().map(|((tenant, credential), config)| CredentialStatus {
-            tenant: tenant.clone(),
-            credential: credential.clone(),
-            grant: match config {
-                identity::Config::ClientCertificate { .. } => "client-certificate",
-                identity::Config::ClientSecret { .. } => "client-secret",
-                identity::Config::ConnectionString { .. } => "connection-string",
-            }
-            .to_owned(),
-            expires: None,
-            last_success: None,
-            problem: None,
-        });
-        credentials.collect()
-    }
 }
 
 impl Backend for NodeBackend {
@@ -121,7 +102,7 @@ impl Backend for NodeBackend {
             node: self.node(),
             feeds: self.feeds(now, &deployment),
             sinks: self.sinks.lock().iter().map(|(name, sink)| sink_status(name, sink, now)).collect(),
-            credentials: Self::credentials(&deployment),
+            credentials: self.board.credentials.status(&deployment),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One process: build, run, drain. The only place that names concrete kinds of sources and sinks.
 
 mod backend;
+pub mod credentials;
 pub mod deployment;
 pub mod feeds;
 mod history;
@@ -27,6 +28,7 @@ use crate::ids::NodeId;
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
 use backend::NodeBackend;
+use credentials::Credentials;
 use ledger::CommitLedger;
 use sinks::Sinks;
 use supervise::{Board, Supervisor};
@@ -78,10 +80,11 @@ impl Node {
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
         let history = history::History::open(settings.history.as_deref())?;
-        let board = Arc::new(Board::new(clock.clone(), history));
+        let tokens = Tokens::new(client.clone(), clock.clone());
+        let credentials = Credentials::new(tokens.clone(), clock.clone());
+        let board = Arc::new(Board::new(clock.clone(), history, credentials));
         let ledger = Arc::new(CommitLedger::new(FIRST_NODE, control.clone(), clock.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
-        let tokens = Tokens::new(client.clone(), clock.clone());
         let backend = Arc::new(NodeBackend::new(
             settings.name,
             started,

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use super::credentials::Credentials;
 use super::deployment::{Deployment, SourceKey};
 use super::feeds::{Builder, resume};
 use super::history::History;
@@ -42,6 +43,7 @@ pub struct Board {
     pub discovery: Mutex<BTreeMap<SourceKey, String>>,
     pub faults: Mutex<Vec<String>>,
     pub history: History,
+    pub credentials: Credentials,
     clock: Clock,
 }
 
@@ -52,8 +54,9 @@ pub struct OnBoard {
 }
 
 impl Board {
-    pub fn new(clock: Clock, history: History) -> Self {
-        Self { feeds: Mutex::default(), discovery: Mutex::default(), faults: Mutex::default(), history, clock }
+    pub fn new(clock: Clock, history: History, credentials: Credentials) -> Self {
+        let (feeds, discovery, faults) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { feeds, discovery, faults, history, credentials, clock }
     }
 
     /// Forgets the feeds once they have ended, and with them their hold on the sinks.
@@ -175,6 +178,7 @@ impl Loop {
             self.revision = Some(revision);
             self.deployment = deployment;
         }
+        self.with.board.credentials.look(&self.deployment);
         self.start_discoveries();
         for step in steps(self.with.node, &declared, &self.running, &self.granted) {
             match step {

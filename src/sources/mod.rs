@@ -136,7 +136,7 @@ impl From<IdentityError> for SourceError {
             | IdentityError::Transport(_) => Self::Rejected {
                 upstream: "the identity provider".to_owned(),
                 cause,
-                remedy: advice.unwrap_or_default(),
+                remedy: advice.unwrap_or_default().to_owned(),
             },
         }
     }

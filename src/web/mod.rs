@@ -222,8 +222,7 @@ mod tests {
     #[tokio::test]
     async fn metrics_name_tenants_only_to_whoever_shows_a_token() {
         Recorder::install();
-        let feed = metrics::Feed::new(&"web-tenant/hub/0".parse().unwrap());
-        feed.read.increment(3);
+        metrics::Feed::new(&"web-tenant/hub/0".parse().unwrap()).read.tell(3);
         let served = served().await;
         let open = ask(&served, "/metrics", None).await;
         assert!(open.contains("siemgate_build_info") && !open.contains("web-tenant"), "{open}");

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::cbs;
+use crate::clock::Timestamp;
 use crate::secret::Secret;
 
 /// Port of AMQP inside TLS.
@@ -93,6 +95,14 @@ impl ConnectionString {
             (_, _, Some(_)) => return Err(BadConnection::BothKeyAndSignature),
         };
         Ok(Self { namespace, access, hub: fields.hub.map(str::to_owned), emulator })
+    }
+
+    /// When it stops letting us in. A key lasts until somebody changes it, and a signature says it itself.
+    pub fn ends(&self) -> Option<Timestamp> {
+        match &self.access {
+            SharedAccess::Key { .. } => None,
+            SharedAccess::Signature(text) => cbs::ready_made(text).map(|token| token.expires),
+        }
     }
 }
 
