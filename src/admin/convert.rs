@@ -7,8 +7,8 @@ use prost_types::{Duration as WireDuration, Timestamp as WireTime};
 
 use super::plan::{Action, Change};
 use super::view::{
-    CredentialStatus, FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState, SinkStatus,
-    Status, TapEvent,
+    CredentialStatus, Fault, FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState,
+    SinkStatus, SourceStatus, Status, TapEvent,
 };
 use crate::clock::Timestamp;
 use crate::cluster::{ResourceKey, ResourceKind};
@@ -119,7 +119,7 @@ fn span_from_wire(span: &WireDuration) -> Duration {
 }
 
 pub fn status_to_wire(status: Status) -> v1::StatusResponse {
-    let Status { at, node, feeds, sinks, credentials } = status;
+    let Status { at, node, sources, feeds, sinks, credentials, faults } = status;
     v1::StatusResponse {
         at: Some(time_to_wire(at)),
         node: Some(v1::NodeStatus {
@@ -138,11 +138,28 @@ pub fn status_to_wire(status: Status) -> v1::StatusResponse {
         feeds: feeds.into_iter().map(feed_to_wire).collect(),
         sinks: sinks.into_iter().map(sink_to_wire).collect(),
         credentials: credentials.into_iter().map(credential_to_wire).collect(),
+        sources: sources.into_iter().map(source_to_wire).collect(),
+        faults: faults.into_iter().map(fault_to_wire).collect(),
     }
 }
 
 fn problem_to_wire(problem: Problem) -> v1::Problem {
     v1::Problem { at: Some(time_to_wire(problem.at)), error: problem.error, remedy: problem.remedy }
+}
+
+fn source_to_wire(source: SourceStatus) -> v1::SourceStatus {
+    v1::SourceStatus {
+        tenant: source.tenant.to_string(),
+        name: source.source.to_string(),
+        kind: source.kind,
+        feeds: source.feeds,
+        problem: source.problem.map(problem_to_wire),
+    }
+}
+
+fn fault_to_wire(fault: Fault) -> v1::Fault {
+    let tenant = fault.tenant.map(|tenant| tenant.to_string()).unwrap_or_default();
+    v1::Fault { resource: fault.resource, tenant, problem: Some(problem_to_wire(fault.problem)) }
 }
 
 fn feed_to_wire(feed: FeedStatus) -> v1::FeedStatus {
@@ -216,9 +233,11 @@ pub fn status_from_wire(status: v1::StatusResponse) -> Result<Status, BadWire> {
             applied: node.applied,
             voters: node.voters.into_iter().map(NodeId).collect(),
         },
+        sources: status.sources.into_iter().map(source_from_wire).collect::<Result<_, _>>()?,
         feeds: status.feeds.into_iter().map(feed_from_wire).collect::<Result<_, _>>()?,
         sinks: status.sinks.into_iter().map(sink_from_wire).collect::<Result<_, _>>()?,
         credentials: status.credentials.into_iter().map(credential_from_wire).collect::<Result<_, _>>()?,
+        faults: status.faults.into_iter().map(fault_from_wire).collect::<Result<_, _>>()?,
     })
 }
 
@@ -226,6 +245,22 @@ fn problem_from_wire(problem: Option<v1::Problem>) -> Result<Option<Problem>, Ba
     let Some(problem) = problem else { return Ok(None) };
     let at = time_from_wire(&needed(problem.at, "at")?);
     Ok(Some(Problem { at, error: problem.error, remedy: problem.remedy }))
+}
+
+fn source_from_wire(source: v1::SourceStatus) -> Result<SourceStatus, BadWire> {
+    Ok(SourceStatus {
+        tenant: source.tenant.parse()?,
+        source: source.name.parse()?,
+        kind: source.kind,
+        feeds: source.feeds,
+        problem: problem_from_wire(source.problem)?,
+    })
+}
+
+fn fault_from_wire(fault: v1::Fault) -> Result<Fault, BadWire> {
+    let tenant = if fault.tenant.is_empty() { None } else { Some(fault.tenant.parse()?) };
+    let problem = needed(problem_from_wire(fault.problem)?, "problem")?;
+    Ok(Fault { resource: fault.resource, tenant, problem })
 }
 
 fn feed_from_wire(feed: v1::FeedStatus) -> Result<FeedStatus, BadWire> {

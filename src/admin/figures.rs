@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::view::{CredentialStatus, FeedStatus, SinkState, SinkStatus, Status};
+use super::view::{CredentialStatus, FeedState, FeedStatus, SinkState, SinkStatus, Status};
 use crate::clock::Timestamp;
-use crate::ids::{CredentialId, FeedId, SinkId, TenantId};
+use crate::ids::{CredentialId, FeedId, SinkId, SourceId, TenantId};
 use crate::metrics;
 
 /// Handles of everything that a status showed. What a later one doesn't show any more, reads as unknown; its counters
 /// stay, so that they go on where they were should it return.
 #[derive(Default)]
 pub struct Figures {
+    sources: BTreeMap<(TenantId, SourceId), metrics::Source>,
     feeds: BTreeMap<FeedId, Feed>,
     sinks: BTreeMap<SinkId, metrics::Sink>,
     credentials: BTreeMap<(TenantId, CredentialId), metrics::Credential>,
@@ -24,6 +25,12 @@ struct Feed {
 impl Figures {
     pub fn show(&mut self, status: &Status) {
         self.fade(status);
+        metrics::faulty_resources(status.faults.len());
+        for it in &status.sources {
+            let shown = self.sources.entry((it.tenant.clone(), it.source.clone()));
+            let shown = shown.or_insert_with(|| metrics::Source::new(&it.tenant, &it.source));
+            shown.problem.set_count(u64::from(it.problem.is_some()));
+        }
         for feed in &status.feeds {
             let new = || Feed { figures: metrics::Feed::new(&feed.feed), lanes: BTreeMap::new() };
             show_feed(self.feeds.entry(feed.feed.clone()).or_insert_with(new), feed);
@@ -40,6 +47,9 @@ impl Figures {
     }
 
     fn fade(&self, status: &Status) {
+        let sources: BTreeSet<_> = status.sources.iter().map(|it| (&it.tenant, &it.source)).collect();
+        let gone = self.sources.iter().filter(|((tenant, name), _)| !sources.contains(&(tenant, name)));
+        gone.for_each(|(_, source)| source.problem.set_known(None));
         let feeds: BTreeSet<_> = status.feeds.iter().map(|it| &it.feed).collect();
         for (_, feed) in self.feeds.iter().filter(|(name, _)| !feeds.contains(name)) {
             feed.figures.fade();
@@ -67,6 +77,14 @@ fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
         None => figures.lag_messages.set_known(None),
     }
     figures.epoch.set_count(feed.epoch.0);
+    figures.state.set_count(match feed.state {
+        FeedState::Reading => 0,
+        FeedState::Waiting => 1,
+        FeedState::Retrying => 2,
+        FeedState::Held => 3,
+        FeedState::Starting => 4,
+        FeedState::Stopped => 5,
+    });
 
     let lanes: BTreeSet<_> = feed.lanes.iter().map(|lane| &lane.sink).collect();
     let gone = shown.lanes.iter().filter(|(sink, _)| !lanes.contains(sink));
@@ -118,6 +136,7 @@ mod tests {
             feed.feed.tenant = "figures".parse().unwrap();
         }
         shown.credentials[0].tenant = "figures".parse().unwrap();
+        shown.sources[0].tenant = "figures".parse().unwrap();
         shown.sinks[0].sink = "figures".parse().unwrap();
         figures.show(&shown);
         let text = recorder.render();
@@ -126,6 +145,9 @@ mod tests {
             format!("siemgate_feed_records_read_total{series}}} 1234567"),
             format!("siemgate_feed_freshness_seconds{series}}} 1.234"),
             format!("siemgate_feed_lag_messages{series}}} 12"),
+            format!("siemgate_feed_state{series}}} 0"),
+            "siemgate_source_problem{tenant=\"figures\",source=\"archive\"} 1".to_owned(),
+            "siemgate_faulty_resources 1".to_owned(),
             format!("siemgate_feed_lag_seconds{series}}} NaN"),
             format!("siemgate_lane_records_delivered_total{series},sink=\"archive\"}} 1234000"),
             "siemgate_sink_events_acknowledged_total{sink=\"figures\"} 9".to_owned(),
@@ -137,12 +159,14 @@ mod tests {
             assert!(text.contains(&expected), "{expected}\nin\n{text}");
         }
 
-        let gone = Status { feeds: Vec::new(), sinks: Vec::new(), credentials: Vec::new(), ..shown.clone() };
+        let (feeds, sources, sinks, credentials) = Default::default();
+        let gone = Status { feeds, sources, sinks, credentials, ..shown.clone() };
         figures.show(&gone);
         let text = recorder.render();
         for expected in [
             format!("siemgate_feed_freshness_seconds{series}}} NaN"),
             format!("siemgate_feed_records_read_total{series}}} 1234567"),
+            "siemgate_source_problem{tenant=\"figures\",source=\"archive\"} NaN".to_owned(),
             format!("siemgate_lane_in_flight_records{series},sink=\"archive\"}} NaN"),
             "siemgate_sink_state{sink=\"figures\"} NaN".to_owned(),
             "siemgate_credential_expiry_seconds{tenant=\"figures\",credential=\"app\"} NaN".to_owned(),

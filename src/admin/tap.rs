@@ -24,6 +24,8 @@ impl Filter {
 /// What is left of a status for somebody who asked about one tenant.
 pub fn only_tenant(mut status: Status, tenant: &str) -> Status {
     if !tenant.is_empty() {
+        status.sources.retain(|source| source.tenant.as_str() == tenant);
+        status.faults.retain(|fault| fault.tenant.as_ref().is_none_or(|of| of.as_str() == tenant));
         status.feeds.retain(|feed| feed.feed.tenant.as_str() == tenant);
         status.credentials.retain(|credential| credential.tenant.as_str() == tenant);
     }

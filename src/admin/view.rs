@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::urgency::Urgency;
 use crate::clock::Timestamp;
-use crate::ids::{CredentialId, Epoch, FeedId, Generation, NodeId, SinkId, TenantId};
+use crate::ids::{CredentialId, Epoch, FeedId, Generation, NodeId, SinkId, SourceId, TenantId};
 
 /// How the node and all it does are, at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,9 +17,12 @@ pub struct Status {
     #[serde(serialize_with = "moment")]
     pub at: Timestamp,
     pub node: NodeStatus,
+    pub sources: Vec<SourceStatus>,
     pub feeds: Vec<FeedStatus>,
     pub sinks: Vec<SinkStatus>,
     pub credentials: Vec<CredentialStatus>,
+    /// Resources that can't be used at all.
+    pub faults: Vec<Fault>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -125,6 +128,28 @@ pub struct Problem {
     pub at: Timestamp,
     pub error: String,
     pub remedy: String,
+}
+
+/// One configured source, of which feeds are made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SourceStatus {
+    pub tenant: TenantId,
+    pub source: SourceId,
+    /// As resources write it: `event-hub`, `graph-incidents`.
+    pub kind: String,
+    /// How many feeds it has; none before upstream has told of them.
+    pub feeds: u64,
+    /// Why its feeds can't be listed, or why they aren't read.
+    pub problem: Option<Problem>,
+}
+
+/// A resource that can't be used, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fault {
+    /// As a person names it: source `contoso/defender`.
+    pub resource: String,
+    pub tenant: Option<TenantId>,
+    pub problem: Problem,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -263,15 +288,33 @@ pub(crate) mod tests {
         LaneStatus { sink: sink.parse().unwrap(), position: "4711".into(), delivered, filtered: 2, in_flight: 3 }
     }
 
-    /// A status with something of everything.
-    pub(crate) fn status() -> Status {
-        let at = Timestamp::from_millis(1_900_000_000_000);
-        let problem = Some(Problem {
-            at: at.minus(DAY),
+    const AT: Timestamp = Timestamp::from_millis(1_900_000_000_000);
+
+    fn problem() -> Problem {
+        Problem {
+            at: AT.minus(DAY),
             error: "login.microsoftonline.com refused our credential: AADSTS7000222".into(),
             remedy: "make a new client secret".into(),
-        });
-        let feed = |feed: &str, state, lag_messages, problem| FeedStatus {
+        }
+    }
+
+    fn node() -> NodeStatus {
+        NodeStatus {
+            name: "gw1".into(),
+            id: NodeId(1),
+            version: "0.1.0".into(),
+            started: AT.minus(90 * DAY / 24),
+            health: Health { ready: true, reasons: Vec::new() },
+            role: Role::Leader,
+            leader: Some(NodeId(1)),
+            term: 3,
+            applied: 1_042,
+            voters: vec![NodeId(1)],
+        }
+    }
+
+    fn feed(feed: &str, state: FeedState, lag_messages: Option<u64>, problem: Option<Problem>) -> FeedStatus {
+        FeedStatus {
             feed: feed.parse().unwrap(),
             kind: "event-hub".into(),
             owner: Some(NodeId(1)),
@@ -287,24 +330,24 @@ pub(crate) mod tests {
             lost: 0,
             lanes: vec![lane("siem", 1_234_560), lane("archive", 1_234_000)],
             problem,
-        };
+        }
+    }
+
+    /// A status with something of everything.
+    pub(crate) fn status() -> Status {
         Status {
-            at,
-            node: NodeStatus {
-                name: "gw1".into(),
-                id: NodeId(1),
-                version: "0.1.0".into(),
-                started: at.minus(90 * DAY / 24),
-                health: Health { ready: true, reasons: Vec::new() },
-                role: Role::Leader,
-                leader: Some(NodeId(1)),
-                term: 3,
-                applied: 1_042,
-                voters: vec![NodeId(1)],
-            },
+            at: AT,
+            node: node(),
+            sources: vec![SourceStatus {
+                tenant: "contoso".parse().unwrap(),
+                source: "archive".parse().unwrap(),
+                kind: "event-hub".into(),
+                feeds: 0,
+                problem: Some(problem()),
+            }],
             feeds: vec![
                 feed("contoso/defender/0", FeedState::Reading, Some(12), None),
-                feed("contoso/incidents/incidents", FeedState::Held, None, problem.clone()),
+                feed("contoso/incidents/incidents", FeedState::Held, None, Some(problem())),
             ],
             sinks: vec![SinkStatus {
                 sink: "siem".parse().unwrap(),
@@ -322,11 +365,16 @@ pub(crate) mod tests {
                 tenant: "contoso".parse().unwrap(),
                 credential: "app".parse().unwrap(),
                 grant: "client-secret".into(),
-                expires: Some(at.plus(10 * DAY)),
-                last_success: Some(at.minus(Duration::from_secs(90))),
+                expires: Some(AT.plus(10 * DAY)),
+                last_success: Some(AT.minus(Duration::from_secs(90))),
                 token_requests: 12,
                 token_failures: BTreeMap::from([("fix".to_owned(), 2)]),
-                problem,
+                problem: Some(problem()),
+            }],
+            faults: vec![Fault {
+                resource: "source `contoso/newer`".into(),
+                tenant: Some("contoso".parse().unwrap()),
+                problem: problem(),
             }],
         }
     }

@@ -7,7 +7,7 @@ use super::client::{connect, refusal, request};
 use super::output::{self, count, span, visible};
 use crate::admin::convert::status_from_wire;
 use crate::admin::urgency::Urgency;
-use crate::admin::view::{CredentialStatus, FeedStatus, NodeStatus, Problem, SinkStatus, Status};
+use crate::admin::view::{CredentialStatus, FeedStatus, NodeStatus, Problem, SinkStatus, SourceStatus, Status};
 use crate::clock::Timestamp;
 use crate::wire::v1;
 
@@ -43,10 +43,11 @@ pub async fn status(args: StatusArgs) -> anyhow::Result<bool> {
 
 fn table(status: &Status) -> String {
     let mut text = node(&status.node, status.at);
-    if status.feeds.is_empty() && status.sinks.is_empty() {
+    if status.sources.is_empty() && status.sinks.is_empty() && status.faults.is_empty() {
         text.push_str("\nNothing is configured yet. `siemgate apply FILE` makes tenants, sources and sinks.\n");
         return text;
     }
+    text.push_str(&section(sources(&status.sources)));
     text.push_str(&section(feeds(&status.feeds)));
     text.push_str(&section(sinks(&status.sinks)));
     text.push_str(&section(credentials(&status.credentials, status.at)));
@@ -73,6 +74,16 @@ fn node(node: &NodeStatus, at: Timestamp) -> String {
         text.push_str(&format!("  not ready: {}\n", visible(reason)));
     }
     text
+}
+
+/// Those that have no feeds yet: all others are seen by their feeds.
+fn sources(sources: &[SourceStatus]) -> Option<String> {
+    let row = |source: &SourceStatus| {
+        let state = if source.problem.is_some() { "see below" } else { "looking for feeds" };
+        vec![format!("{}/{}", source.tenant, source.source), source.kind.clone(), state.to_owned()]
+    };
+    let rows: Vec<_> = sources.iter().filter(|source| source.feeds == 0).map(row).collect();
+    (!rows.is_empty()).then(|| output::table(&["SOURCE WITHOUT FEEDS", "KIND", "STATE"], &[], rows))
 }
 
 fn feeds(feeds: &[FeedStatus]) -> Option<String> {
@@ -159,19 +170,22 @@ const CLIENT_SECRET: &str = "client-secret";
 
 /// Each problem in full below the tables, where there is room for what to do.
 fn problems(status: &Status) -> Option<String> {
-    let feeds = status.feeds.iter().map(|it| (format!("feed {}", it.feed), &it.problem));
-    let sinks = status.sinks.iter().map(|it| (format!("sink {}", it.sink), &it.problem));
-    let credentials =
-        status.credentials.iter().map(|it| (format!("credential {}/{}", it.tenant, it.credential), &it.problem));
-    let all = feeds.chain(sinks).chain(credentials);
-    let text: String =
-        all.filter_map(|(whose, problem)| problem.as_ref().map(|it| told(&whose, it, status.at))).collect();
+    let faults = status.faults.iter().map(|it| (it.resource.clone(), Some(&it.problem)));
+    let sources = status.sources.iter().map(|it| (format!("source {}/{}", it.tenant, it.source), it.problem.as_ref()));
+    let feeds = status.feeds.iter().map(|it| (format!("feed {}", it.feed), it.problem.as_ref()));
+    let sinks = status.sinks.iter().map(|it| (format!("sink {}", it.sink), it.problem.as_ref()));
+    let credentials = status
+        .credentials
+        .iter()
+        .map(|it| (format!("credential {}/{}", it.tenant, it.credential), it.problem.as_ref()));
+    let all = faults.chain(sources).chain(feeds).chain(sinks).chain(credentials);
+    let text: String = all.filter_map(|(whose, problem)| problem.map(|it| told(&whose, it, status.at))).collect();
     (!text.is_empty()).then_some(text)
 }
 
 fn told(whose: &str, problem: &Problem, at: Timestamp) -> String {
-    let ago = span(Some(at.since(problem.at)));
-    let mut text = format!("{whose}, {ago} ago: {}\n", visible(&problem.error));
+    let when = if problem.at < at { format!("{} ago", span(Some(at.since(problem.at)))) } else { "now".to_owned() };
+    let mut text = format!("{}, {when}: {}\n", visible(whose), visible(&problem.error));
     if !problem.remedy.is_empty() {
         text.push_str(&format!("  → {}\n", visible(&problem.remedy)));
     }
@@ -190,6 +204,9 @@ mod tests {
             "Node gw1 (1), version 0.1.0: ready, up 3d",
             "Raft: leader, node 1 leads 1 voter, term 3, applied 1042",
             "contoso/defender/0           event-hub      1  reading       1.2s   12  1234567    1234000",
+            "contoso/archive       event-hub  see below",
+            "source contoso/archive, 24h ago: login.microsoftonline.com refused our credential: AADSTS7000222",
+            "source `contoso/newer`, 24h ago: ",
             "siem  syslog  cef     healthy  A2           10             9          1        0",
             "contoso/app  client-secret         10d         90s  RENEW WITHIN 14 DAYS",
             "feed contoso/incidents/incidents, 24h ago: login.microsoftonline.com refused our credential: AADSTS7000222",
@@ -203,8 +220,9 @@ mod tests {
     #[test]
     fn an_empty_node_tells_what_comes_next() {
         let mut status = view::tests::status();
-        status.feeds.clear();
+        status.sources.clear();
         status.sinks.clear();
+        status.faults.clear();
         status.node.health = view::Health::of(None, 0, 0, false);
         let text = table(&status);
         assert!(text.contains("NOT READY") && text.contains("not ready: no node leads the cluster"), "{text}");

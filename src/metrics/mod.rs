@@ -1,16 +1,12 @@
 //! Every metric, named and described once. Each owner of a feed, sink or credential makes its handles once and then
 //! counts through them, so that nothing is formatted or looked up for a record.
 
+mod handles;
 mod recorder;
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Label};
 
-use crate::ids::{CredentialId, FeedId, NodeId, SinkId, TenantId};
-
+pub use handles::{Credential, Feed, Lane, Live, Raft, Sink, Source, Sum, admin_call, faulty_resources};
 pub use recorder::{Recorder, without_tenants};
 
 /// What a metric does over time; the unit and `_total` are part of its name.
@@ -52,6 +48,15 @@ pub const FEED_LAG: Metric =
 pub const FEED_CURSOR_AGE: Metric =
     gauge("siemgate_feed_cursor_age_seconds", "Time since the cluster last committed the feed's cursor.");
 pub const FEED_EPOCH: Metric = gauge("siemgate_feed_epoch", "Epoch under which this node owns the feed.");
+
+pub const FEED_STATE: Metric = gauge(
+    "siemgate_feed_state",
+    "0 reading, 1 waiting for its sinks, 2 retrying, 3 held for an operator, 4 starting, 5 stopped.",
+);
+
+pub const SOURCE_PROBLEM: Metric =
+    gauge("siemgate_source_problem", "1 while a source's feeds can't be listed or aren't read, otherwise 0.");
+pub const FAULTS: Metric = gauge("siemgate_faulty_resources", "Resources that this node can't use at all.");
 
 pub const LANE_DELIVERED: Metric =
     counter("siemgate_lane_records_delivered_total", "Records of a feed that a sink has acknowledged.");
@@ -105,6 +110,9 @@ pub const ALL: &[Metric] = &[
     FEED_LAG,
     FEED_CURSOR_AGE,
     FEED_EPOCH,
+    FEED_STATE,
+    SOURCE_PROBLEM,
+    FAULTS,
     LANE_DELIVERED,
     LANE_FILTERED,
     LANE_IN_FLIGHT,
@@ -142,214 +150,6 @@ fn gauge_of(metric: Metric, labels: Vec<Label>) -> Gauge {
 fn histogram_of(metric: Metric, labels: Vec<Label>) -> Histogram {
     debug_assert_eq!(metric.kind, Kind::Histogram);
     metrics::histogram!(metric.name, labels)
-}
-
-/// A gauge that is known only while somebody measures it: when its owner goes, it reads as not-a-number instead of
-/// staying at its last value for ever.
-#[derive(Clone)]
-pub struct Live(Arc<LiveGauge>);
-
-struct LiveGauge(Gauge);
-
-impl Drop for LiveGauge {
-    fn drop(&mut self) {
-        self.0.set(f64::NAN);
-    }
-}
-
-impl Live {
-    fn of(metric: Metric, labels: &[Label]) -> Self {
-        let live = Self(Arc::new(LiveGauge(gauge_of(metric, labels.to_vec()))));
-        live.set_known(None);
-        live
-    }
-    /// Nothing where it can't be known.
-    pub fn set_known(&self, value: Option<f64>) {
-        self.set(value.unwrap_or(f64::NAN));
-    }
-    pub fn set(&self, value: f64) {
-        self.0.0.set(value);
-    }
-    pub fn set_span(&self, span: Duration) {
-        self.set(span.as_secs_f64());
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a metric is a float; 2^53 records in flight are not a worry")]
-    pub fn set_count(&self, count: u64) {
-        self.set(count as f64);
-    }
-}
-
-/// A counter that is told sums. Where a sum falls, what it counts began anew, as a feed does under each epoch: then the
-/// counter goes on from where it was.
-pub struct Sum {
-    counter: Counter,
-    before: u64,
-    last: u64,
-}
-
-impl Sum {
-    fn of(metric: Metric, labels: &[Label]) -> Self {
-        Self { counter: counter_of(metric, labels.to_vec()), before: 0, last: 0 }
-    }
-    pub fn tell(&mut self, sum: u64) {
-        if sum < self.last {
-            self.before += self.last;
-        }
-        self.last = sum;
-        self.counter.absolute(self.before + sum);
-    }
-}
-
-/// What one feed counts on its owner.
-pub struct Feed {
-    pub read: Sum,
-    pub quarantined: Sum,
-    pub lost: Sum,
-    pub freshness: Live,
-    pub lag_messages: Live,
-    pub lag: Live,
-    pub cursor_age: Live,
-    pub epoch: Live,
-}
-
-impl Feed {
-    pub fn new(feed: &FeedId) -> Self {
-        let labels = feed_labels(feed);
-        let sum = |metric| Sum::of(metric, &labels);
-        let live = |metric| Live::of(metric, &labels);
-        Self {
-            read: sum(FEED_READ),
-            quarantined: sum(FEED_QUARANTINED),
-            lost: sum(FEED_LOST),
-            freshness: live(FEED_FRESHNESS),
-            lag_messages: live(FEED_LAG_MESSAGES),
-            lag: live(FEED_LAG),
-            cursor_age: live(FEED_CURSOR_AGE),
-            epoch: live(FEED_EPOCH),
-        }
-    }
-
-    /// Nothing is known of it any more.
-    pub fn fade(&self) {
-        let lives = [&self.freshness, &self.lag_messages, &self.lag, &self.cursor_age, &self.epoch];
-        lives.into_iter().for_each(|live| live.set_known(None));
-    }
-}
-
-fn feed_labels(feed: &FeedId) -> Vec<Label> {
-    vec![
-        Label::new("tenant", feed.tenant.as_str().to_owned()),
-        Label::new("source", feed.source.as_str().to_owned()),
-        Label::new("part", feed.part.as_str().to_owned()),
-    ]
-}
-
-/// What one feed counts on its way to one sink.
-pub struct Lane {
-    pub delivered: Sum,
-    pub filtered: Sum,
-    pub in_flight: Live,
-}
-
-impl Lane {
-    pub fn new(feed: &FeedId, sink: &SinkId) -> Self {
-        let mut labels = feed_labels(feed);
-        labels.push(Label::new("sink", sink.as_str().to_owned()));
-        Self {
-            delivered: Sum::of(LANE_DELIVERED, &labels),
-            filtered: Sum::of(LANE_FILTERED, &labels),
-            in_flight: Live::of(LANE_IN_FLIGHT, &labels),
-        }
-    }
-}
-
-/// What one sink counts on this node, over all feeds.
-pub struct Sink {
-    pub sent: Sum,
-    pub acknowledged: Sum,
-    pub retries: Sum,
-    pub in_flight: Live,
-    pub state: Live,
-}
-
-impl Sink {
-    pub fn new(sink: &SinkId) -> Self {
-        let labels = vec![Label::new("sink", sink.as_str().to_owned())];
-        let sum = |metric| Sum::of(metric, &labels);
-        Self {
-            sent: sum(SINK_SENT),
-            acknowledged: sum(SINK_ACKNOWLEDGED),
-            retries: sum(SINK_RETRIES),
-            in_flight: Live::of(SINK_IN_FLIGHT, &labels),
-            state: Live::of(SINK_STATE, &labels),
-        }
-    }
-
-    /// Nothing is known of it any more.
-    pub fn fade(&self) {
-        [&self.in_flight, &self.state].into_iter().for_each(|live| live.set_known(None));
-    }
-}
-
-/// What one credential counts on this node.
-pub struct Credential {
-    pub expiry: Live,
-    pub requests: Sum,
-    labels: Vec<Label>,
-    failures: BTreeMap<String, Sum>,
-}
-
-impl Credential {
-    pub fn new(tenant: &TenantId, credential: &CredentialId) -> Self {
-        let labels = vec![
-            Label::new("tenant", tenant.as_str().to_owned()),
-            Label::new("credential", credential.as_str().to_owned()),
-        ];
-        let (expiry, requests) = (Live::of(CREDENTIAL_EXPIRY, &labels), Sum::of(CREDENTIAL_REQUESTS, &labels));
-        Self { expiry, requests, labels, failures: BTreeMap::new() }
-    }
-
-    /// The failures of one class, which is one of few words.
-    pub fn failures(&mut self, class: &str) -> &mut Sum {
-        self.failures.entry(class.to_owned()).or_insert_with(|| {
-            let class = Label::new("class", class.to_owned());
-            Sum::of(CREDENTIAL_FAILURES, &[&self.labels[..], &[class]].concat())
-        })
-    }
-}
-
-/// What this node sees of Raft.
-#[derive(Clone)]
-pub struct Raft {
-    pub leader: Live,
-    pub term: Live,
-    pub applied: Live,
-    pub last_log: Live,
-    pub propose: Histogram,
-    pub proposals: Counter,
-    pub sync: Histogram,
-    pub state_bytes: Live,
-}
-
-impl Raft {
-    pub fn new(node: NodeId) -> Self {
-        let labels = vec![Label::new("node", node.to_string())];
-        Self {
-            leader: Live::of(RAFT_LEADER, &labels),
-            term: Live::of(RAFT_TERM, &labels),
-            applied: Live::of(RAFT_APPLIED, &labels),
-            last_log: Live::of(RAFT_LOG, &labels),
-            propose: histogram_of(RAFT_PROPOSE, labels.clone()),
-            proposals: counter_of(RAFT_PROPOSALS, labels.clone()),
-            sync: histogram_of(RAFT_SYNC, labels.clone()),
-            state_bytes: Live::of(RAFT_STATE_BYTES, &labels),
-        }
-    }
-}
-
-/// One call of the admin API. Both labels come from closed sets, so that a caller can't make series.
-pub fn admin_call(method: &'static str, outcome: &'static str) {
-    counter_of(ADMIN_CALLS, vec![Label::new("method", method), Label::new("outcome", outcome)]).increment(1);
 }
 
 #[cfg(test)]

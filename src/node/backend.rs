@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
+use super::board::Board;
 use super::deployment::Deployment;
 use super::sinks::{RunningSink, Sinks};
-use super::supervise::Board;
 use crate::admin::Backend;
 use crate::admin::view::{
-    FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState, SinkStatus, Status, TapEvent,
+    Fault, FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState, SinkStatus, SourceStatus,
+    Status, TapEvent,
 };
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::{self, ControlPlane};
+use crate::cluster::{self, ControlPlane, ResourceKey, ResourceKind};
 use crate::event::batch::Position;
 use crate::ids::{FeedId, SinkId};
 use crate::pipeline::status as live;
@@ -76,6 +77,30 @@ impl NodeBackend {
         }
     }
 
+    fn sources(&self, now: Timestamp, deployment: &Deployment) -> Vec<SourceStatus> {
+        let unlisted = self.board.discovery.lock();
+        self.control.read(|state| {
+            let sources = deployment.sources.iter().map(|(key, source)| {
+                let unread = || {
+                    deployment.sinks_of(key).next().is_none().then(|| Problem {
+                        at: now,
+                        error: "no sink takes its events, so that nothing is read from it".to_owned(),
+                        remedy: "apply a sink whose `routes` let this source pass".to_owned(),
+                    })
+                };
+                let (tenant, name) = key.clone();
+                SourceStatus {
+                    feeds: state.feeds_of(&tenant, &name).count() as u64,
+                    kind: source.spec.kind().to_owned(),
+                    problem: unlisted.get(key).cloned().or_else(unread),
+                    tenant,
+                    source: name,
+                }
+            });
+            sources.collect()
+        })
+    }
+
     fn feeds(&self, now: Timestamp, deployment: &Deployment) -> Vec<FeedStatus> {
         let board = self.board.feeds.lock();
         self.control.read(|state| {
@@ -100,9 +125,11 @@ impl Backend for NodeBackend {
         Status {
             at: now,
             node: self.node(),
+            sources: self.sources(now, &deployment),
             feeds: self.feeds(now, &deployment),
             sinks: self.sinks.lock().iter().map(|(name, sink)| sink_status(name, sink, now)).collect(),
             credentials: self.board.credentials.status(&deployment),
+            faults: self.board.faults.lock().iter().map(fault).collect(),
         }
     }
 
@@ -160,6 +187,11 @@ fn feed_status(
     }
 }
 
+fn fault((key, problem): (&ResourceKey, &Problem)) -> Fault {
+    let own = || if key.kind == ResourceKind::Tenant { key.name.parse().ok() } else { None };
+    Fault { resource: key.to_string(), tenant: key.tenant.clone().or_else(own), problem: problem.clone() }
+}
+
 fn state_of(state: live::FeedState) -> FeedState {
     match state {
         live::FeedState::Starting => FeedState::Starting,
@@ -194,8 +226,8 @@ fn sink_status(name: &SinkId, sink: &RunningSink, now: Timestamp) -> SinkStatus 
         acknowledged: status.acknowledged.load(Relaxed),
         in_flight: status.in_flight.load(Relaxed),
         retries: status.retries.load(Relaxed),
-        problem: status.last_error().map(|error| Problem {
-            at: now,
+        problem: status.last_error().map(|(ago, error)| Problem {
+            at: now.minus(ago),
             error,
             remedy: "delivery is tried again by itself; nothing is lost meanwhile".to_owned(),
         }),

@@ -21,7 +21,14 @@ pub struct Deployment {
     pub credentials: BTreeMap<(TenantId, CredentialId), identity::Config>,
     pub sources: BTreeMap<SourceKey, Configured<sources::Config>>,
     pub sinks: BTreeMap<SinkId, Configured<SinkSpec>>,
-    pub faults: Vec<String>,
+    pub faults: BTreeMap<ResourceKey, Fault>,
+}
+
+/// Why a resource can't be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub error: String,
+    pub remedy: &'static str,
 }
 
 /// A resource and the digest of everything its behaviour depends on.
@@ -35,8 +42,10 @@ impl Deployment {
     pub fn of(state: &ControlState) -> Self {
         let mut deployment = Self::default();
         for (key, resource) in ResourceKind::ALL.into_iter().flat_map(|kind| state.resources(kind)) {
-            if let Err(fault) = deployment.take(key, resource, state) {
-                deployment.faults.push(format!("{key}: {fault}"));
+            if let Err(error) = deployment.take(key, resource, state) {
+                deployment
+                    .faults
+                    .insert(key.clone(), Fault { error, remedy: "apply it again in a form this version reads" });
             }
         }
         deployment
@@ -93,7 +102,7 @@ impl Deployment {
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, String> {
-    serde_json::from_str(body).map_err(|error| format!("{error}; apply it again in a form this version reads"))
+    serde_json::from_str(body).map_err(|error| error.to_string())
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str) -> Result<T, String> {

@@ -1,6 +1,7 @@
 //! One process: build, run, drain. The only place that names concrete kinds of sources and sinks.
 
 mod backend;
+pub mod board;
 pub mod credentials;
 pub mod deployment;
 pub mod feeds;
@@ -28,10 +29,11 @@ use crate::ids::NodeId;
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
 use backend::NodeBackend;
+use board::Board;
 use credentials::Credentials;
 use ledger::CommitLedger;
 use sinks::Sinks;
-use supervise::{Board, Supervisor};
+use supervise::Supervisor;
 
 /// What a node needs to know.
 #[derive(Debug, Clone)]

@@ -10,22 +10,21 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::credentials::Credentials;
+use super::board::{Board, OnBoard};
 use super::deployment::{Deployment, SourceKey};
 use super::feeds::{Builder, resume};
-use super::history::History;
-use super::ledger::{CommitLedger, Commits};
+use super::ledger::CommitLedger;
 use super::reconcile::{Running, Step, steps};
 use super::sinks::Sinks;
 use crate::clock::Clock;
-use crate::cluster::{Command, ControlPlane, CursorItem, Outcome};
+use crate::cluster::{Command, ControlPlane, Outcome};
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, FeedPart, Generation, NodeId};
 use crate::pipeline::feed::{Feed, FeedEnd};
 use crate::pipeline::limits::{OPERATOR_PROBE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
 use crate::pipeline::quarantine::Quarantine;
-use crate::pipeline::status::FeedStatus;
+use crate::pipeline::status::{FeedState, FeedStatus, Problem};
 use crate::pipeline::tap::Tap;
 use crate::sources::event_hubs::DISCOVERY_INTERVAL;
 use crate::sources::rest::Graph;
@@ -36,49 +35,7 @@ const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
 /// The first wait before a feed that was taken by another reader is asked for again; it doubles each time.
 const DISPLACED_WAIT: Duration = Duration::from_secs(5);
 
-/// What the supervisor shares with the ledger and with those who look.
-pub struct Board {
-    pub feeds: Mutex<BTreeMap<FeedId, OnBoard>>,
-    /// Sources whose parts can't be listed, and why.
-    pub discovery: Mutex<BTreeMap<SourceKey, String>>,
-    pub faults: Mutex<Vec<String>>,
-    pub history: History,
-    pub credentials: Credentials,
-    clock: Clock,
-}
-
-pub struct OnBoard {
-    pub epoch: Epoch,
-    pub status: Arc<FeedStatus>,
-    stop: watch::Sender<bool>,
-}
-
-impl Board {
-    pub fn new(clock: Clock, history: History, credentials: Credentials) -> Self {
-        let (feeds, discovery, faults) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { feeds, discovery, faults, history, credentials, clock }
-    }
-
-    /// Forgets the feeds once they have ended, and with them their hold on the sinks.
-    pub fn clear(&self) {
-        self.feeds.lock().clear();
-    }
-}
-
-impl Commits for Board {
-    fn committed(&self, item: &CursorItem) {
-        self.history.committed(item, self.clock.now());
-        if let Some(feed) = self.feeds.lock().get(&item.feed) {
-            feed.status.committed(self.clock.now());
-        }
-    }
-
-    fn stale(&self, feed: &FeedId, epoch: Epoch) {
-        if let Some(running) = self.feeds.lock().get(feed).filter(|running| running.epoch == epoch) {
-            running.stop.send_replace(true);
-        }
-    }
-}
+const DISPLACED: &str = "look for another reader of the same consumer group, and give this cluster one of its own";
 
 /// What the supervisor works with.
 pub struct Supervisor {
@@ -109,6 +66,8 @@ struct Loop {
     running: BTreeMap<FeedId, Running>,
     granted: BTreeMap<FeedId, Epoch>,
     displaced: BTreeMap<FeedId, (Instant, Duration)>,
+    /// Feeds that could not be built of what had this fingerprint, and when to try again.
+    unbuilt: BTreeMap<FeedId, (Instant, u64)>,
     tasks: JoinSet<(FeedId, FeedEnd)>,
     discoveries: JoinSet<(SourceKey, Result<Vec<FeedPart>, SourceError>)>,
     discover_at: BTreeMap<SourceKey, (Instant, u64)>,
@@ -127,6 +86,7 @@ impl Supervisor {
             running: BTreeMap::new(),
             granted: BTreeMap::new(),
             displaced: BTreeMap::new(),
+            unbuilt: BTreeMap::new(),
             tasks: JoinSet::new(),
             discoveries: JoinSet::new(),
             discover_at: BTreeMap::new(),
@@ -173,7 +133,7 @@ impl Loop {
             (fresh, declared)
         });
         if let Some((revision, deployment)) = fresh {
-            self.report_faults(&deployment);
+            self.with.board.deployed(&deployment);
             self.with.sinks.lock().reconcile(&deployment);
             self.revision = Some(revision);
             self.deployment = deployment;
@@ -189,16 +149,6 @@ impl Loop {
                     self.start(feed, epoch, fingerprint);
                 }
             }
-        }
-    }
-
-    fn report_faults(&self, deployment: &Deployment) {
-        let mut known = self.with.board.faults.lock();
-        if *known != deployment.faults {
-            for fault in &deployment.faults {
-                tracing::error!(fault, "a resource can't be used");
-            }
-            known.clone_from(&deployment.faults);
         }
     }
 
@@ -230,10 +180,10 @@ impl Loop {
                 self.declare(key, parts).await;
             }
             Err(error) => {
-                let (text, remedy) = (error.to_string(), error.remedy());
-                let before = self.with.board.discovery.lock().insert(key.clone(), text.clone());
-                if before.as_ref() != Some(&text) {
-                    tracing::warn!(tenant = %key.0, source = %key.1, error = text, remedy = in_words(&remedy), "can't list what to read, trying on");
+                let (error, remedy) = (error.to_string(), error.remedy());
+                let remedy = in_words(&remedy);
+                if self.with.board.not_listed(&key, &error, remedy) {
+                    tracing::warn!(tenant = %key.0, source = %key.1, error, remedy, "can't list what to read, trying on");
                 }
                 if let Some((at, _)) = self.discover_at.get_mut(&key) {
                     *at = (*at).min(Instant::now() + Duration::from_secs(3));
@@ -280,6 +230,9 @@ impl Loop {
     }
 
     fn start(&mut self, feed: FeedId, epoch: Epoch, fingerprint: u64) {
+        if self.unbuilt.get(&feed).is_some_and(|(until, of)| *until > Instant::now() && *of == fingerprint) {
+            return;
+        }
         let key = (feed.tenant.clone(), feed.source.clone());
         let Some(held) = self.with.control.read(|state| state.feed(&feed).cloned()) else { return };
         let Some(source) = self.deployment.sources.get(&key) else { return };
@@ -293,12 +246,9 @@ impl Loop {
         let builder = Builder { deployment: &self.deployment, tokens, graph, clock };
         let source = match builder.source(&feed, resume, held.generation != Generation::default()) {
             Ok(source) => source,
-            Err(error) => {
-                tracing::error!(%feed, %error, remedy = in_words(&error.remedy()), "feed can't be built");
-                self.displaced.insert(feed, (Instant::now() + OPERATOR_PROBE, OPERATOR_PROBE));
-                return;
-            }
+            Err(error) => return self.not_built(feed, epoch, fingerprint, &error),
         };
+        self.unbuilt.remove(&feed);
         let status = Arc::new(FeedStatus::default());
         let (stop, stopped) = watch::channel(false);
         let task = Feed {
@@ -316,6 +266,20 @@ impl Loop {
         self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop });
         self.running.insert(feed.clone(), Running { epoch, fingerprint, stopping: false });
         self.tasks.spawn(async move { (feed, task.run(source, stopped).await) });
+    }
+
+    fn not_built(&mut self, feed: FeedId, epoch: Epoch, fingerprint: u64, error: &SourceError) {
+        let (error, remedy) = (error.to_string(), error.remedy());
+        let remedy = in_words(&remedy);
+        tracing::error!(%feed, error, remedy, "feed can't be built");
+        let on_board = OnBoard { epoch, status: Arc::default(), stop: watch::Sender::new(true) };
+        on_board.status.troubled(FeedState::Held, self.problem(&error, remedy));
+        self.with.board.feeds.lock().insert(feed.clone(), on_board);
+        self.unbuilt.insert(feed, (Instant::now() + OPERATOR_PROBE, fingerprint));
+    }
+
+    fn problem(&self, error: &str, remedy: &str) -> Problem {
+        Problem { at: self.with.clock.now(), error: error.to_owned(), remedy: remedy.to_owned() }
     }
 
     fn stop_feed(&mut self, feed: &FeedId) {
@@ -339,10 +303,10 @@ impl Loop {
             }
             FeedEnd::Displaced { cause } => {
                 let wait = self.displaced.get(&feed).map_or(DISPLACED_WAIT, |(_, wait)| (*wait * 2).min(RETRY_LONGEST));
-                tracing::error!(
-                    %feed, cause, wait_seconds = wait.as_secs(),
-                    "another reader took the feed: does something else use this consumer group?"
-                );
+                tracing::error!(%feed, cause, wait_seconds = wait.as_secs(), remedy = DISPLACED, "another took the feed");
+                if let Some(on_board) = self.with.board.feeds.lock().get(&feed) {
+                    on_board.status.troubled(FeedState::Stopped, self.problem(&cause, DISPLACED));
+                }
                 self.displaced.insert(feed, (Instant::now() + wait, wait));
             }
         }
@@ -370,7 +334,7 @@ fn resume_panic<T>(error: JoinError) -> T {
 fn in_words(remedy: &Remedy) -> &str {
     match remedy {
         Remedy::RetryAfter(_) | Remedy::Reconnect => "none yet: trying again by itself",
-        Remedy::StopAndReassess => "look for another reader of the same consumer group",
+        Remedy::StopAndReassess => DISPLACED,
         Remedy::HoldForOperator(remedy) => remedy,
     }
 }

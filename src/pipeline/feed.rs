@@ -110,6 +110,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
     async fn select(&mut self) -> Action {
         let room = self.progress.in_flight() < IN_FLIGHT_BATCHES_MAX;
         let pause = self.not_before;
+        self.feed.status.paced(!room);
         tokio::select! {
             biased;
             _ = self.stop.wait_for(|stopped| *stopped) => Action::Stop,
@@ -262,10 +263,12 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 let parcel = Parcel { frames: frames.bytes, events: frames.events, permit, receipt };
                 lane.parcels.send(parcel).await
             };
+            self.feed.status.paced(true);
             let delivered = tokio::select! {
                 sent = sent => sent.is_ok(),
                 _ = self.stop.wait_for(|stopped| *stopped) => false,
             };
+            self.feed.status.paced(false);
             if !delivered {
                 return Err(FeedEnd::Stopped { drained: false });
             }

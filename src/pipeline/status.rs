@@ -14,7 +14,7 @@ pub enum FeedState {
     #[default]
     Starting,
     Reading,
-    /// In-flight batches fill the window: the sinks set the pace.
+    /// What is in flight fills the window: the sinks set the pace.
     Waiting,
     Retrying,
     /// An operator must act.
@@ -29,7 +29,7 @@ pub struct Problem {
     pub remedy: String,
 }
 
-/// Counts since the process started. `read = delivered + filtered + in flight` for each sink, and quarantined records
+/// Counts since the feed was started under its epoch. `read = delivered + filtered + in flight` for each sink, and quarantined records
 /// are counted once for the feed.
 #[derive(Debug, Default)]
 pub struct FeedStatus {
@@ -66,6 +66,21 @@ impl FeedStatus {
 
     pub fn state(&self) -> FeedState {
         self.texts.lock().state
+    }
+
+    /// Tells whether the sinks have room. It says nothing about a feed that doesn't read for another reason.
+    pub fn paced(&self, full: bool) {
+        let mut texts = self.texts.lock();
+        match texts.state {
+            FeedState::Reading if full => texts.state = FeedState::Waiting,
+            FeedState::Waiting if !full => texts.state = FeedState::Reading,
+            FeedState::Starting
+            | FeedState::Reading
+            | FeedState::Waiting
+            | FeedState::Retrying
+            | FeedState::Held
+            | FeedState::Stopped => {}
+        }
     }
 
     /// Returns whether the problem is a new one, so that it is logged once.

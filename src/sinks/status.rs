@@ -1,9 +1,11 @@
 //! What a sink is doing, for operators: counters and the last error, updated by its worker and read by anyone.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::time::Instant;
 
 /// How a sink fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -22,7 +24,7 @@ pub struct SinkStatus {
     pub in_flight: AtomicU64,
     pub retries: AtomicU64,
     assurance: Mutex<&'static str>,
-    last_error: Mutex<Option<String>>,
+    last_error: Mutex<Option<(Instant, String)>>,
 }
 
 impl SinkStatus {
@@ -42,13 +44,14 @@ impl SinkStatus {
 
     /// Returns whether this is a change, so that it is logged once.
     pub fn retrying(&self, error: String) -> bool {
-        *self.last_error.lock() = Some(error);
+        *self.last_error.lock() = Some((Instant::now(), error));
         self.retries.fetch_add(1, Relaxed);
         self.state.swap(2, Relaxed) != 2
     }
 
-    pub fn last_error(&self) -> Option<String> {
-        self.last_error.lock().clone()
+    /// What went wrong last, unless delivery has gone on since, and how long ago that was.
+    pub fn last_error(&self) -> Option<(Duration, String)> {
+        self.last_error.lock().as_ref().map(|(at, error)| (at.elapsed(), error.clone()))
     }
 
     pub fn assurance(&self) -> &'static str {

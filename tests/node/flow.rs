@@ -14,13 +14,13 @@ use siemgate::simulator::receiver::{Options, Receiver};
 use siemgate::simulator::workload::{self, Routing, Tenant, Workload};
 use siemgate::simulator::{self, Running, Settings, TenantAccess};
 
-const BOUND: Duration = Duration::from_secs(60);
+pub const BOUND: Duration = Duration::from_secs(60);
 
 /// A cloud with one tenant, a receiver, and a folder for nodes that come and go.
 pub struct Stage {
     pub cloud: Running,
     pub receiver: Receiver,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     workload: Workload,
     records: u64,
 }
@@ -105,11 +105,11 @@ fn tenant(access: &TenantAccess) -> Tenant {
     Tenant { name: access.name.clone(), directory: access.directory.clone(), domain: access.domain.clone() }
 }
 
-fn reference(path: &Path) -> String {
+pub fn reference(path: &Path) -> String {
     format!("${{file:{}}}", path.display())
 }
 
-async fn put(
+pub async fn put(
     node: &Node,
     kind: ResourceKind,
     tenant: Option<&TenantId>,

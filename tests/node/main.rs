@@ -5,4 +5,5 @@
 mod crash;
 mod flow;
 mod history;
+mod seen;
 mod stage;
