@@ -83,6 +83,10 @@ fn gather<'r>(alerts: &'r str, fields: &mut Fields<'r>) {
     }
     let count = json::elements(alerts).count();
     fields.insert(Field::IncidentAlertCount, Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
+    // The service lists the same alerts in another order from one answer to the next; the event says the same.
+    for list in [&mut ids, &mut techniques, &mut services] {
+        list.sort_by(|one, other| one.to_cow().cmp(&other.to_cow()));
+    }
     for (field, list) in
         [(Field::IncidentAlertIds, ids), (Field::Techniques, techniques), (Field::IncidentServices, services)]
     {

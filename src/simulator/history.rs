@@ -53,14 +53,19 @@ impl History {
         visible_after: Timestamp,
         now: Timestamp,
     ) {
-        self.line(&json!({
+        let mut line = json!({
             "kind": "produced",
             "at": now.nanos(),
             "stream": format!("{}/{}", tenant.name, collection.name()),
             "object": object.id,
             "updated": object.updated.to_microsoft(),
             "visible": visible_after.nanos(),
-        }));
+        });
+        // An alert is also seen inside its incident.
+        if let Some(incident) = object.body.get("incidentId") {
+            line["incident"] = incident.clone();
+        }
+        self.line(&line);
     }
 
     /// A fault that is about to be made.

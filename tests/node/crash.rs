@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use siemgate::clock::Clock;
+use siemgate::clock::{Clock, Timestamp};
 use siemgate::pipeline::limits::COMMIT_EVENTS;
 use siemgate::simulator::Settings;
 use siemgate::simulator::receiver::{Options, Receiver, Tally};
@@ -19,6 +19,12 @@ use super::stage::Stage;
 const KILLS: u64 = 30;
 const RECORDS_PER_SECOND: u64 = 1_200;
 const CHANGES_PER_SECOND: u64 = 20;
+/// Records that end in quarantine, so that this way of being done with one is crossed by kills as well.
+const MALFORMED: f64 = 0.01;
+/// Every so many lives one is long enough for barriers and commits under load to be settled before the kill.
+const LONG_LIFE: u64 = 10;
+/// From a receiver's confirmation to the commit: a tick of the ledger, and room for a busy machine.
+const SETTLED: Duration = Duration::from_secs(3);
 /// How long the last node may take to bring everything home.
 const SETTLE: Duration = Duration::from_secs(90);
 /// Nothing new for longer than a poll, a late arrival and a barrier together: nothing is on its way any more.
@@ -32,6 +38,7 @@ fn settings(seed: u64) -> Settings {
     let mut settings = Settings::new(seed, 1).unwrap();
     settings.workload.records_per_second = RECORDS_PER_SECOND;
     settings.workload.changes_per_second = CHANGES_PER_SECOND;
+    settings.workload.options.malformed = MALFORMED;
     settings.graph.requests_per_minute = 100_000;
     settings
 }
@@ -42,7 +49,7 @@ async fn come_home(stage: &mut Stage) {
     let mut node = stage.start_node(true);
     let (mut quiet_since, mut last) = (Instant::now(), 0);
     let deadline = Instant::now() + SETTLE;
-    while quiet_since.elapsed() < QUIET || stage.streamed() < stage.produced() {
+    while quiet_since.elapsed() < QUIET || settled(stage) < stage.produced() {
         assert!(Instant::now() < deadline, "not home in time: {:?}\n{}", stage.receiver.tally(), stage.log());
         if let Some(status) = node.0.try_wait().unwrap() {
             panic!("the last node ended by itself with {status}\n{}", stage.log());
@@ -57,6 +64,29 @@ async fn come_home(stage: &mut Stage) {
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     let ended = tokio::task::spawn_blocking(move || node.0.wait()).await.unwrap().unwrap();
     assert!(ended.success(), "a node that is told to stop ends in order: {ended}\n{}", stage.log());
+}
+
+/// What the nodes put into quarantine, by event id, each with its line.
+fn quarantined(stage: &Stage) -> BTreeMap<String, serde_json::Value> {
+    let Ok(files) = fs::read_dir(stage.path("data/quarantine")) else { return BTreeMap::new() };
+    let texts: Vec<String> = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    // The last line may be half written: by a node that was killed, or by one that is at it.
+    let lines = texts.iter().flat_map(|text| text.lines()).filter_map(|line| serde_json::from_str(line).ok());
+    lines.map(|line: serde_json::Value| (line["id"].as_str().unwrap().to_owned(), line)).collect()
+}
+
+/// Streaming records that were received or put into quarantine.
+fn settled(stage: &Stage) -> u64 {
+    stage.streamed() + quarantined(stage).len() as u64
+}
+
+/// The lines of a history that the quarantine stands for.
+fn quarantine_lines(stage: &Stage) -> String {
+    let lines = quarantined(stage).into_iter().map(|(id, line)| {
+        let at = Timestamp::parse(line["at"].as_str().unwrap()).unwrap().nanos();
+        format!("{}\n", json!({"kind": "quarantined", "at": at, "feed": line["feed"], "id": id}))
+    });
+    lines.collect()
 }
 
 fn setup(stage: &Stage, tally: &Tally) -> Setup {
@@ -75,16 +105,18 @@ fn setup(stage: &Stage, tally: &Tally) -> Setup {
         sinks: vec!["siem".into()],
         drained: true,
         duplicates: BTreeMap::from([("kill".into(), bound)]),
+        settled: Some(i64::try_from(SETTLED.as_nanos()).unwrap()),
         ..Setup::default()
     }
 }
 
 fn history(stage: &Stage) -> History {
     let paths = fs::read_dir(stage.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-    let files: Vec<String> = paths
+    let mut files: Vec<String> = paths
         .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
+    files.push(quarantine_lines(stage));
     let files: Vec<(&str, &str)> = files.iter().map(|text| ("siem", text.as_str())).collect();
     History::parse(&files).unwrap()
 }
@@ -98,10 +130,11 @@ async fn a_node_killed_at_random_moments_loses_nothing() {
     let mut stage = Stage::set(settings(seed), true).await;
     stage.configure(true);
     let mut faults = String::new();
-    for _ in 0..kills {
+    for life in 1..=kills {
         let mut node = stage.start_node(true);
-        // From the first steps of a start to well under way.
-        tokio::time::sleep(Duration::from_millis(50 + dice.below(1_900))).await;
+        // From the first steps of a start to well under way, and now and then far beyond.
+        let longer = if life % LONG_LIFE == 0 { 10_000 } else { 0 };
+        tokio::time::sleep(Duration::from_millis(50 + dice.below(1_900) + longer)).await;
         faults += &format!("{}\n", json!({"kind": "fault", "at": Clock::System.now().nanos(), "what": "kill"}));
         node.0.kill().unwrap();
         node.0.wait().unwrap();
@@ -114,11 +147,13 @@ async fn a_node_killed_at_random_moments_loses_nothing() {
     let receiver = std::mem::replace(&mut stage.receiver, Receiver::start(Options::default()).await.unwrap());
     receiver.stop().await;
     let violations = check(&history(&stage), &setup);
-    println!("{:?}", tally.total);
+    let set_aside = quarantined(&stage).len();
+    println!("{:?}, {set_aside} in quarantine", tally.total);
     if !violations.is_empty() {
         let shown: Vec<String> = violations.iter().take(20).map(ToString::to_string).collect();
         let kept = stage.folder.keep();
         panic!("{} violations; files in {}\n{}", violations.len(), kept.display(), shown.join("\n"));
     }
     assert!(tally.total.distinct > 1_000, "the load was real: {tally:?}");
+    assert!(set_aside > 10, "quarantine was crossed as well: {set_aside}");
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::memory::Verdict;
 use super::object::{Object, Page};
@@ -10,6 +11,10 @@ use super::poll::{Pass, Poll};
 use super::window::{Window, whole};
 use super::work::{Alerts, Round, Slots, Work};
 use crate::clock::Timestamp;
+
+/// How much longer than an incident's own versions those of its alerts are remembered. An incident brings all of them
+/// along whenever it is updated, long after they were; a new owner must still know then that they were handed over.
+const ALERTS_REMEMBERED: Duration = Duration::from_secs(48 * 3600);
 
 impl Poll {
     /// A window was read whole. Incidents without their alerts wait for these: an incident that was handed over is
@@ -77,11 +82,13 @@ impl Poll {
     pub(super) fn deliver(&mut self, mut object: Object) {
         let anchor = object.version.updated;
         for alert in std::mem::take(&mut object.alerts) {
-            let anchor = anchor.max(alert.version.updated);
+            let anchor = anchor.max(alert.version.updated).plus(ALERTS_REMEMBERED);
             self.offer(alert, anchor);
         }
         let sweeping = self.run.as_ref().is_some_and(|run| run.pass == Pass::Sweep);
-        let late = sweeping && anchor < self.done;
+        // An incident whose alerts changed since is another version, but its own content was not missed.
+        let told = self.memory.told_as_of(&object.id) >= Some(object.version.updated);
+        let late = sweeping && anchor < self.done && !told;
         if self.offer(object, anchor) && late {
             self.missed += 1;
         }

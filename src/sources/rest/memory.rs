@@ -71,6 +71,11 @@ impl Memory {
         seen
     }
 
+    /// The update time of the newest version of an object that was handed over under this epoch.
+    pub fn told_as_of(&self, id: &str) -> Option<Timestamp> {
+        self.latest.get(id).map(|latest| latest.version.updated)
+    }
+
     /// Keeps an object that is shown again from being forgotten.
     pub fn touch_known(&mut self, id: &str) {
         if let Some((id, version)) = self.latest.get_key_value(id).map(|(id, latest)| (Arc::clone(id), latest.version))

@@ -12,9 +12,14 @@ use siemgate::sources::event_hubs::{Authentication, ConnectionString, Hub, Token
 use siemgate::sources::{Remedy, SourceError};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::world::{KEY, Reader, World, in_an_hour, settings};
+use super::world::{KEY, PATIENCE, Reader, World, in_an_hour, settings};
+
+const TOKEN_LIFE: Duration = Duration::from_secs(2);
+/// Between two messages, while tokens live and end.
+const PACE: Duration = Duration::from_millis(300);
 
 #[tokio::test]
 async fn a_wrong_key_is_for_a_person_and_never_shown() {
@@ -40,23 +45,26 @@ async fn a_key_may_be_shown_as_it_is_where_configured() {
 #[tokio::test]
 async fn a_short_token_is_renewed_without_losing_the_link() {
     let world = World::start().await;
-    let hub = world.hub().signing_for(Duration::from_secs(2));
+    let hub = world.hub().signing_for(TOKEN_LIFE);
     let mut reader = Reader::of(hub, 1, None);
     // Three lives of a token; each read must come over the link that was there at first.
-    for round in 1..=20 {
+    let (end, mut pace) = (Instant::now() + 3 * TOKEN_LIFE, interval(PACE));
+    let mut rounds = 0;
+    while Instant::now() < end {
+        pace.tick().await;
         world.write(0, 1);
-        while reader.sequences.len() < round {
+        rounds += 1;
+        while reader.sequences.len() < rounds {
             reader.batch().await.expect("the link ended with its token");
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    reader.holds(0..20);
+    reader.holds(0..i64::try_from(rounds).unwrap());
 }
 
 #[tokio::test]
 async fn entra_tokens_are_asked_for_anew_before_they_end() {
     let jwt = Box::new(|text: &str, _: &Audience| match text {
-        "good" => Ok(Clock::System.now().plus(Duration::from_secs(2))),
+        "good" => Ok(Clock::System.now().plus(TOKEN_LIFE)),
         _ => Err("unknown token".to_owned()),
     });
     let world = World::with(Options { jwt: Some(jwt), ..Options::default() }).await;
@@ -64,23 +72,26 @@ async fn entra_tokens_are_asked_for_anew_before_they_end() {
     let counted = Arc::clone(&asked);
     let tokens = TokenSource::new(move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        async {
-            Ok(AccessToken {
-                text: Secret::new("good".into()),
-                expires: Clock::System.now().plus(Duration::from_secs(2)),
-            })
-        }
+        async { Ok(AccessToken { text: Secret::new("good".into()), expires: Clock::System.now().plus(TOKEN_LIFE) }) }
     });
+    let started = Instant::now();
     let config = settings(&format!("hub = \"logs\"\nnamespace = \"127.0.0.1:{}\"\nplaintext = true", world.port));
     let mut reader = Reader::of(Hub::new(&config, Authentication::Entra(tokens)).unwrap(), 1, None);
-    for round in 1..=20 {
-        world.write(0, 1);
-        while reader.sequences.len() < round {
-            reader.batch().await.expect("the link ended with its token");
+    let mut pace = interval(PACE);
+    let renewed = async {
+        let mut rounds = 0;
+        while asked.load(Ordering::Relaxed) < 4 {
+            pace.tick().await;
+            world.write(0, 1);
+            rounds += 1;
+            while reader.sequences.len() < rounds {
+                reader.batch().await.expect("the link ended with its token");
+            }
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
-    assert!((2..=10).contains(&asked.load(Ordering::Relaxed)), "{asked:?}");
+    };
+    tokio::time::timeout(PATIENCE, renewed).await.expect("no new token was asked for");
+    // Renewed before its end, but not at every turn.
+    assert!(started.elapsed() > TOKEN_LIFE, "four tokens within {:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::identity::{Expected, gap_id};
-use super::line::{Gap, History, Line};
+use super::line::{Gap, History, Line, Malformed};
 use super::{Rule, Setup, Violation, violation};
 
 /// When each sink was done with an event for the first time, by receipt, filter or quarantine.
@@ -80,26 +80,34 @@ pub fn nothing_is_lost(history: &History, setup: &Setup, expected: &Expected) ->
 }
 
 /// What a receiver says when a sender went away in the middle of a frame; it drops what it has of that frame.
-const CUT_SHORT: &str = "the connection ended within a frame";
+pub const CUT_SHORT: &str = "the connection ended within a frame";
 /// How soon after a kill the receiver notices.
-const NOTICED_NANOS: i64 = 5_000_000_000;
+pub const NOTICED_NANOS: i64 = 5_000_000_000;
 
 /// S14: no frame was torn, merged or forged on its way. A sender that is killed while it writes cuts its last frame
-/// short, which no sender can help; the event must come again whole, and S1 says whether it did.
+/// short, which no sender can help: that is excused once a connection, right after the kill, where nothing follows on
+/// it. The event must come again whole, and S1 says whether it did.
 pub fn frames_are_whole(history: &History) -> Vec<Violation> {
     let kills: Vec<i64> = history.lines.iter().filter_map(kill_at).collect();
-    let torn = history.lines.iter().filter_map(|line| match line {
-        Line::Malformed { at, conn, reason } => {
-            let excused =
-                reason.contains(CUT_SHORT) && kills.iter().any(|kill| (0..NOTICED_NANOS).contains(&(at - kill)));
-            (!excused).then(|| violation(Rule::Content, format!("at {at} connection {conn} broke: {reason}")))
+    let ends: HashMap<(&str, u64), i64> =
+        history.received().map(|line| ((line.sink.as_str(), line.conn), line.at)).collect();
+    let mut cut: HashSet<(&str, u64)> = HashSet::new();
+    let mut found = Vec::new();
+    for line in &history.lines {
+        let Line::Malformed(Malformed { at, sink, conn, reason }) = line else { continue };
+        let connection = (sink.as_str(), *conn);
+        let excused = reason.contains(CUT_SHORT)
+            && kills.iter().any(|kill| (0..NOTICED_NANOS).contains(&(at - kill)))
+            && ends.get(&connection).is_none_or(|end| end <= at)
+            && cut.insert(connection);
+        if !excused {
+            found.push(violation(Rule::Content, format!("at {at} connection {conn} of {sink} broke: {reason}")));
         }
-        _ => None,
-    });
-    torn.collect()
+    }
+    found
 }
 
-fn kill_at(line: &Line) -> Option<i64> {
+pub fn kill_at(line: &Line) -> Option<i64> {
     match line {
         Line::Fault { at, what } if what == "kill" => Some(*at),
         _ => None,
@@ -107,12 +115,10 @@ fn kill_at(line: &Line) -> Option<i64> {
 }
 
 /// S14: an event looks the same however often a sink gets it, and like its record where sinks write that untouched.
-/// Objects are left out: an incident's event also says what its alerts say, and those have versions of their own.
 pub fn contents_agree(history: &History, setup: &Setup, expected: &Expected) -> Vec<Violation> {
     let mut first: HashMap<(&str, &str), &str> = HashMap::new();
-    let objects: HashSet<&str> = history.reads().map(|read| read.id.as_str()).collect();
     let mut found = Vec::new();
-    for line in history.received().filter(|line| !objects.contains(line.id.as_str())) {
+    for line in history.received() {
         let before = *first.entry((&line.sink, &line.id)).or_insert(&line.sha256);
         if before != line.sha256 {
             let what = format!("{} of {} came to {} with two contents", line.id, line.feed, line.sink);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 pub enum Line {
     Produced(Produced),
     Received(Received),
-    Malformed { at: i64, conn: u64, reason: String },
+    Malformed(Malformed),
     Epoch(Assigned),
     Committed(Committed),
     Read(Read),
@@ -41,6 +41,8 @@ pub enum Thing {
         object: String,
         updated: String,
         visible: i64,
+        /// Of an alert: the incident that it is also seen inside of.
+        incident: Option<String>,
     },
 }
 
@@ -55,6 +57,15 @@ pub struct Received {
     pub epoch: u64,
     pub record: u64,
     pub sha256: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Malformed {
+    pub at: i64,
+    #[serde(default)]
+    pub sink: String,
+    pub conn: u64,
+    pub reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -122,7 +133,8 @@ impl Line {
             Self::Read(line) => line.at,
             Self::Quarantined(line) | Self::Filtered(line) => line.at,
             Self::Gap(line) => line.at,
-            Self::Malformed { at, .. } | Self::Rewound { at, .. } | Self::Fault { at, .. } => *at,
+            Self::Malformed(line) => line.at,
+            Self::Rewound { at, .. } | Self::Fault { at, .. } => *at,
         }
     }
 
@@ -133,7 +145,7 @@ impl Line {
             Self::Produced(_) => 1,
             Self::Epoch(_) => 2,
             Self::Read(_) => 3,
-            Self::Received(_) | Self::Malformed { .. } => 4,
+            Self::Received(_) | Self::Malformed(_) => 4,
             Self::Quarantined(_) | Self::Filtered(_) | Self::Gap(_) => 5,
             Self::Committed(_) | Self::Rewound { .. } => 6,
         }
@@ -161,13 +173,15 @@ impl History {
             let count = text.lines().count();
             for (number, line) in text.lines().enumerate() {
                 match serde_json::from_str(line) {
-                    Ok(Line::Received(mut received)) => {
-                        if received.sink.is_empty() {
-                            received.sink = (*sink).to_owned();
+                    Ok(mut line) => {
+                        if let Line::Received(Received { sink: named, .. })
+                        | Line::Malformed(Malformed { sink: named, .. }) = &mut line
+                            && named.is_empty()
+                        {
+                            *named = (*sink).to_owned();
                         }
-                        lines.push(Line::Received(received));
+                        lines.push(line);
                     }
-                    Ok(line) => lines.push(line),
                     Err(_) if !whole && number + 1 == count => {}
                     Err(error) => return Err(format!("line {}: {error}: {line}", number + 1)),
                 }

@@ -9,7 +9,8 @@
 //! - `{"kind":"produced","at":…,"stream":…,"generation":…,"partition":"0","sequence":…,"records":20}`, optionally
 //!   with `"sha256":[…]` of each record's bytes;
 //! - `{"kind":"produced","at":…,"stream":…,"object":"4001","updated":"2030-01-01T10:02:05.1234567Z","visible":…}`,
-//!   where `visible` is the time in nanoseconds from which readers can see that version.
+//!   where `visible` is the time in nanoseconds from which readers can see that version; an alert's line also has
+//!   `"incident":"4001"`, because an incident brings its alerts along.
 //!
 //! From a receiver, one line a frame (`sink` may be missing, then the file's name for it counts):
 //! - `{"kind":"received","at":…,"sink":…,"conn":…,"id":…,"feed":…,"epoch":…,"record":…,"sha256":…}`
@@ -29,6 +30,7 @@
 //!
 //! From the test, and from the simulator for the faults it makes: `{"kind":"fault","at":…,"what":"kill"}`, just before.
 
+mod acknowledged;
 mod control;
 mod delivery;
 mod identity;
@@ -38,6 +40,7 @@ mod mutations;
 mod objects;
 mod order;
 mod processes;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,6 +58,9 @@ pub struct Setup {
     pub drained: bool,
     /// The largest number of duplicates after one fault, by what it was. Other faults explain none.
     pub duplicates: BTreeMap<String, usize>,
+    /// How long after a receiver confirmed a connection everything on it is committed, in nanoseconds. A fault later
+    /// than that brings nothing of it again.
+    pub settled: Option<i64>,
     /// Whether sinks write records untouched, so that their bytes must be those produced.
     pub verbatim: bool,
     /// The first sequence that matters, for a feed that didn't begin at the earliest message.
@@ -110,10 +116,12 @@ pub fn check(history: &History, setup: &Setup) -> Vec<Violation> {
     let expected = identity::Expected::of(history, setup);
     let mut found = expected.collisions();
     found.extend(identity::ids_follow_from_coordinates(history, setup, &expected));
+    found.extend(versions::versions_are_identified(history, setup));
     found.extend(delivery::frames_are_whole(history));
     found.extend(delivery::contents_agree(history, setup, &expected));
     found.extend(delivery::nothing_is_lost(history, setup, &expected));
     found.extend(delivery::duplicates_are_bounded(history, setup));
+    found.extend(acknowledged::what_is_settled_never_comes_again(history, setup));
     found.extend(control::epochs_increase(history));
     found.extend(control::commits_are_fenced_and_never_decrease(history));
     found.extend(control::commits_follow_receipt(history, setup, &expected));

@@ -11,7 +11,12 @@ use super::line::{Assigned, Committed, Gap, History, Line, Produced, Read, Recei
 
 const SINKS: [&str; 2] = ["siem-a", "siem-b"];
 const LOGS: [&str; 2] = ["contoso/hub/0", "fabrikam/hub/1"];
-const OBJECTS: &str = "contoso/graph/incidents";
+pub const INCIDENTS: &str = "contoso/graph/incidents";
+pub const ALERTS: &str = "contoso/graph-alerts/alerts";
+/// Objects numbered from here on are alerts; each belongs to the incident of its last digits.
+const FIRST_ALERT: u64 = 100;
+/// The model commits before it opens the next connection.
+const SETTLED: i64 = 0;
 const GENERATION: u64 = 1_700_000_000_000;
 const START: i64 = 1_893_492_125_000_000_000;
 
@@ -23,14 +28,23 @@ pub fn run(seed: u64, steps: usize) -> (History, Setup) {
     }
     model.drain();
     let setup = Setup {
-        feeds: LOGS.iter().chain([&OBJECTS]).map(|feed| (format!("stream of {feed}"), (*feed).to_owned())).collect(),
+        feeds: feeds().map(|feed| (format!("stream of {feed}"), feed.to_owned())).collect(),
         sinks: SINKS.map(str::to_owned).to_vec(),
         drained: true,
         duplicates: BTreeMap::from([("kill".to_owned(), model.duplicates)]),
+        settled: Some(SETTLED),
         verbatim: true,
         starts: BTreeMap::new(),
     };
     (History::of(model.lines), setup)
+}
+
+fn feeds() -> impl Iterator<Item = &'static str> {
+    LOGS.into_iter().chain([INCIDENTS, ALERTS])
+}
+
+pub fn is_alert(object: &str) -> bool {
+    object.parse().is_ok_and(|number: u64| number >= FIRST_ALERT)
 }
 
 struct Model {
@@ -67,9 +81,13 @@ struct Progress {
 struct Objects {
     /// The last version of each object.
     latest: BTreeMap<u64, i64>,
+    /// How often the alerts of an incident changed.
+    faces: BTreeMap<u64, i64>,
     pending: BTreeSet<u64>,
     /// Delivered, but not committed.
     open: BTreeSet<u64>,
+    /// Committed last.
+    from: i64,
 }
 
 impl Model {
@@ -114,7 +132,8 @@ impl Model {
             70..=79 => self.commit(log, sink),
             80..=87 => self.change(),
             88..=93 => self.deliver_object(),
-            94..=97 => self.commit_objects(),
+            94..=96 => self.commit_objects(),
+            97 => self.confirm(),
             _ => self.kill(),
         }
     }
@@ -137,10 +156,19 @@ impl Model {
     fn assign(&mut self) {
         self.epoch += 1;
         self.conn += 2;
-        for feed in LOGS.iter().chain([&OBJECTS]) {
+        for feed in feeds() {
             let (at, applied) = (self.tick(), self.apply());
-            self.lines.push(Line::Epoch(Assigned { at, feed: (*feed).to_owned(), epoch: self.epoch, applied }));
+            self.lines.push(Line::Epoch(Assigned { at, feed: feed.to_owned(), epoch: self.epoch, applied }));
         }
+    }
+
+    /// The receivers confirm what they have: all of it is committed, and new connections are opened.
+    fn confirm(&mut self) {
+        for log in 0..LOGS.len() {
+            (0..SINKS.len()).for_each(|sink| self.commit(log, sink));
+        }
+        self.commit_objects();
+        self.conn += 2;
     }
 
     /// The owner of everything dies; the next one begins at the cursors.
@@ -152,7 +180,7 @@ impl Model {
                 let progress = log.sinks[sink];
                 log.messages[progress.committed..progress.reached].iter().sum::<u64>() as usize + log.lost.len()
             };
-            let again = self.logs.iter().map(open).sum::<usize>() + self.objects.open.len();
+            let again = self.logs.iter().map(open).sum::<usize>() + 2 * self.objects.open.len();
             self.duplicates = self.duplicates.max(again);
         }
         self.assign();
@@ -256,48 +284,75 @@ impl Model {
 
     fn change(&mut self) {
         let (at, object) = (self.tick(), self.random.below(12));
+        let incident = self.random.chance(0.4).then_some(object % 4);
+        let (object, feed) = if incident.is_some() { (FIRST_ALERT + object, ALERTS) } else { (object, INCIDENTS) };
         self.objects.latest.insert(object, at);
         self.objects.pending.insert(object);
-        let what = Thing::Version { object: object.to_string(), updated: spelled(at), visible: at };
-        self.lines.push(Line::Produced(Produced { at, stream: format!("stream of {OBJECTS}"), what }));
+        if let Some(incident) = incident {
+            *self.objects.faces.entry(incident).or_default() += 1;
+            if self.objects.latest.contains_key(&incident) {
+                self.objects.pending.insert(incident);
+            }
+        }
+        let what = Thing::Version {
+            object: object.to_string(),
+            updated: spelled(at),
+            visible: at,
+            incident: incident.map(|incident| incident.to_string()),
+        };
+        self.lines.push(Line::Produced(Produced { at, stream: format!("stream of {feed}"), what }));
     }
 
     fn deliver_object(&mut self) {
         let Some(object) = self.objects.pending.pop_first() else { return };
-        let (at, updated) = (self.tick(), spelled(self.objects.latest[&object]));
-        let (object_name, digest) = (object.to_string(), format!("{:016x}", self.objects.latest[&object]));
-        let id = version_id(OBJECTS, &object_name, &updated, &digest);
+        self.objects.open.insert(object);
+        if object < FIRST_ALERT {
+            return self.deliver_version(INCIDENTS, object);
+        }
+        self.deliver_version(ALERTS, object);
+        // The incident brings the alert along.
+        if self.objects.latest.contains_key(&((object - FIRST_ALERT) % 4)) {
+            self.deliver_version(INCIDENTS, object);
+        }
+    }
+
+    fn deliver_version(&mut self, feed: &str, object: u64) {
+        let (at, updated) = (self.tick(), self.objects.latest[&object]);
+        let face = self.objects.faces.get(&object).copied().unwrap_or(0);
+        let (name, digest) = (object.to_string(), format!("{:08x}{face:08x}", updated & 0xffff_ffff));
+        let id = version_id(feed, &name, &spelled(updated), &digest);
         self.lines.push(Line::Read(Read {
             at,
-            feed: OBJECTS.to_owned(),
+            feed: feed.to_owned(),
             epoch: self.epoch,
-            object: object_name,
-            updated,
+            object: name,
+            updated: spelled(updated),
             digest: digest.clone(),
             id: id.clone(),
         }));
         for sink in 0..SINKS.len() {
             let at = self.tick();
-            let line = self.received(at, sink, OBJECTS, id.clone());
+            let line = self.received(at, sink, feed, id.clone());
             self.lines.push(Line::Received(Received { sha256: digest.clone(), ..line }));
         }
-        self.objects.open.insert(object);
     }
 
     fn commit_objects(&mut self) {
         let undelivered = self.objects.pending.iter().map(|object| self.objects.latest[object]).min();
-        let from = undelivered.unwrap_or(self.at);
+        // What waits again for its alerts' sake was delivered before, so that the position need not go back for it.
+        self.objects.from = self.objects.from.max(undelivered.unwrap_or(self.at));
+        let from = spelled(self.objects.from);
         self.objects.open.clear();
-        for sink in SINKS {
+        for (feed, sink) in [INCIDENTS, ALERTS].iter().flat_map(|feed| SINKS.map(|sink| (*feed, sink))) {
             let (at, applied) = (self.tick(), self.apply());
             self.lines.push(Line::Committed(Committed {
                 at,
-                feed: OBJECTS.to_owned(),
+                feed: feed.to_owned(),
                 sink: sink.to_owned(),
                 epoch: self.epoch,
                 generation: 0,
                 sequence: None,
-                from: Some(spelled(from)),
+                from: Some(from.clone()),
                 applied,
             }));
         }

@@ -19,7 +19,7 @@ struct Version<'a> {
 
 fn versions<'a>(history: &'a History, setup: &'a Setup) -> Vec<Version<'a>> {
     let of_object = |line: &'a Produced| match (&line.what, setup.feeds.get(&line.stream)) {
-        (Thing::Version { object, updated, visible }, Some(feed)) => {
+        (Thing::Version { object, updated, visible, .. }, Some(feed)) => {
             let updated = moment(Some(updated))?;
             Some(Version { feed, object, updated, visible: *visible, replaced: i64::MAX })
         }

@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::super::delivery::{CUT_SHORT, NOTICED_NANOS};
+use super::super::line::Malformed;
 use super::*;
+
+const SINK: &str = "siem-a";
 
 #[test]
 fn a_dropped_event_is_found() {
@@ -106,6 +110,22 @@ fn two_contents_under_one_id_are_found_where_records_are_not_sent_verbatim() {
 }
 
 #[test]
+fn two_contents_of_one_version_of_an_object_are_found() {
+    finds(&[Rule::Content], |lines, _| {
+        let versions: HashSet<String> = lines
+            .iter()
+            .filter_map(|line| if let Line::Read(line) = line { Some(line.id.clone()) } else { None })
+            .collect();
+        let mut seen = HashSet::new();
+        let again = lines.iter().position(|line| {
+            matches!(line, Line::Received(line) if versions.contains(&line.id)
+                && !seen.insert((line.sink.clone(), line.id.clone())))
+        });
+        again.map(|at| received(&mut lines[at]).sha256.push('x')).is_some()
+    });
+}
+
+#[test]
 fn a_misdirected_event_is_found() {
     finds(&[Rule::Isolation], alter(|line| line.feed = line.feed.replace("contoso", "fabrikam") + "0"));
 }
@@ -114,8 +134,76 @@ fn a_misdirected_event_is_found() {
 fn a_torn_frame_is_found() {
     finds(&[Rule::Content], |lines, random| {
         let at = random.index(lines.len());
-        let torn = Line::Malformed { at: lines[at].at(), conn: 1, reason: "torn".to_owned() };
+        let torn = malformed(lines[at].at(), 1, "torn");
         lines.push(torn);
+        true
+    });
+}
+
+fn malformed(at: i64, conn: u64, reason: &str) -> Line {
+    Line::Malformed(Malformed { at, sink: SINK.to_owned(), conn, reason: reason.to_owned() })
+}
+
+/// The connection that was open at the fault on line `at`.
+fn cut_at(lines: &[Line], at: usize) -> Option<u64> {
+    lines[..at].iter().rev().find_map(|line| match line {
+        Line::Received(line) if line.sink == SINK => Some(line.conn),
+        _ => None,
+    })
+}
+
+fn is_kill(line: &Line) -> bool {
+    matches!(line, Line::Fault { .. })
+}
+
+#[test]
+fn only_the_last_frame_before_a_kill_may_be_cut_short() {
+    let (history, setup) = run(3, STEPS);
+    let lines = &history.lines;
+    let first = lines.iter().position(is_kill).expect("every run has kills");
+    let last = lines.iter().rposition(is_kill).expect("every run has kills");
+    let conn = cut_at(lines, last).expect("events arrive before the last kill");
+    let (kill, before) = (lines[last].at(), lines[first].at() - 1);
+    let with = |cuts: &[Line]| History::of([lines.as_slice(), cuts].concat());
+    assert_holds(&with(&[malformed(kill + 1, conn, CUT_SHORT)]), &setup);
+
+    let next = history.received().find(|line| line.at > kill && line.sink == SINK).expect("it goes on after a kill");
+    let wrong = [
+        ("before any kill", vec![malformed(before, 99, CUT_SHORT)]),
+        ("long after it", vec![malformed(kill + NOTICED_NANOS, conn, CUT_SHORT)]),
+        ("for another reason", vec![malformed(kill + 1, conn, "a length of 0")]),
+        ("twice", vec![malformed(kill + 1, conn, CUT_SHORT), malformed(kill + 2, conn, CUT_SHORT)]),
+        ("with frames after it", vec![malformed(kill + 1, next.conn, CUT_SHORT)]),
+    ];
+    for (when, cuts) in wrong {
+        let found = check(&with(&cuts), &setup);
+        assert!(found.iter().any(|violation| violation.rule == Rule::Content), "{when}: {found:?}");
+    }
+}
+
+/// An event on a connection after which its sender opened another one before it was killed.
+fn a_confirmed_event(lines: &[Line]) -> Option<Received> {
+    let frames = || lines.iter().filter_map(|line| if let Line::Received(line) = line { Some(line) } else { None });
+    let confirmed = |event: &&Received| {
+        let next = frames().find(|next| next.conn > event.conn && next.sink == event.sink && next.feed == event.feed);
+        event.sink == SINK && next.is_some_and(|next| next.epoch == event.epoch)
+    };
+    frames().find(confirmed).cloned()
+}
+
+#[test]
+fn what_was_confirmed_long_before_a_kill_and_comes_again_is_found() {
+    finds(&[Rule::Duplicates], |lines, _| {
+        let Some(mut again) = a_confirmed_event(lines) else { return false };
+        let kill = lines.iter().rposition(is_kill).expect("every run has kills");
+        let after = lines[kill..].iter().find_map(|line| match line {
+            Line::Received(line) if line.sink == SINK => Some(line),
+            _ => None,
+        });
+        // One event alone is far fewer than a kill may bring again.
+        let Some(after) = after else { return false };
+        (again.at, again.conn, again.epoch) = (after.at, after.conn, after.epoch);
+        lines.push(Line::Received(again));
         true
     });
 }
