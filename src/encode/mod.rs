@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::event::{Class, Event, Severity};
+use crate::event::{Class, Event, Label, Severity};
 
 pub use cef::{Options as CefOptions, UnmappedKeys as CefUnmappedKeys, Version as CefVersion};
 
@@ -106,7 +106,8 @@ pub struct Header {
     /// The number syslog gives it.
     pub severity: u8,
     pub time: Option<Timestamp>,
-    pub msgid: MsgId,
+    /// What its MSGID says.
+    pub label: Label,
 }
 
 /// Which of a sink's two facilities carries the event.
@@ -131,58 +132,14 @@ impl Header {
                 Severity::Informational | Severity::Unknown => 6,
             },
             time: event.time,
-            msgid: MsgId::of(event.kind.as_written()),
+            label: Label::of(&event.kind.to_cow()),
         }
-    }
-}
-
-/// A MSGID: 1 to 32 visible ASCII characters.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct MsgId {
-    letters: [u8; 32],
-    length: u8,
-}
-
-impl MsgId {
-    /// The letters of `kind` that are allowed there, or `-`.
-    fn of(kind: &str) -> Self {
-        let mut letters = [0; 32];
-        let mut length = 0;
-        for (place, letter) in letters.iter_mut().zip(kind.bytes().filter(u8::is_ascii_graphic)) {
-            *place = letter;
-            length += 1;
-        }
-        if length == 0 {
-            letters[0] = b'-';
-            length = 1;
-        }
-        Self { letters, length }
-    }
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.letters[..usize::from(self.length)]
-    }
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).unwrap_or("-")
-    }
-}
-
-impl fmt::Debug for MsgId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_msgid_is_what_rfc_5424_allows() {
-        assert_eq!(MsgId::of("DeviceProcessEvents").as_str(), "DeviceProcessEvents");
-        assert_eq!(MsgId::of("a b\n\u{e9}c").as_str(), "abc");
-        assert_eq!(MsgId::of(&"x".repeat(100)).as_str(), "x".repeat(32));
-        assert_eq!(MsgId::of(" \0").as_str(), "-");
-    }
 
     #[test]
     fn formats_are_named_as_people_write_them() {

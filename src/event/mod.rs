@@ -5,12 +5,14 @@ pub(crate) mod bytes;
 pub mod evidence;
 pub mod field;
 pub mod id;
+mod label;
 pub mod text;
 pub mod value;
 
 pub use evidence::{Evidence, EvidenceKind, Remediation, Role, Roles, Verdict};
 pub use field::{Field, Kind};
 pub use id::EventId;
+pub use label::Label;
 pub use text::{Member, Raw, Text};
 pub use value::{Fields, Value};
 

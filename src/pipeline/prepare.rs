@@ -184,7 +184,7 @@ impl Output<'_> {
             id,
             record: event.index,
             time: head.time.or(entry.published).unwrap_or(self.now),
-            kind: head.msgid.as_str(),
+            label: head.label,
             finding: head.facility == Facility::Alert,
             severity: head.severity,
         };
@@ -213,7 +213,7 @@ impl Output<'_> {
             feed: self.feed.clone(),
             epoch: self.epoch,
             coordinates: entry.coordinates.clone(),
-            kind: stamp.kind.to_owned(),
+            kind: stamp.label.as_str().to_owned(),
             class: event.class.name(),
             time: stamp.time,
             severity: event.severity.name(),

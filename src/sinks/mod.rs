@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::clock::Timestamp;
+use crate::event::Label;
 use crate::ids::{Epoch, FeedId};
 use status::SinkStatus;
 use syslog::barrier::Assurance;
@@ -69,7 +70,7 @@ pub struct Stamp<'a> {
     pub record: u32,
     pub time: Timestamp,
     /// The table, or `Alert`, `Incident`, `Gap`.
-    pub kind: &'a str,
+    pub label: Label,
     /// Whether a finding, not telemetry; it decides the syslog facility.
     pub finding: bool,
     /// Syslog severity, 0 to 7.

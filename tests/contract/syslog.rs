@@ -57,7 +57,7 @@ impl Sink {
                 id: &id,
                 record,
                 time: Timestamp::from_millis(1_893_456_000_000),
-                kind: "DeviceProcessEvents",
+                label: siemgate::event::Label::of("DeviceProcessEvents"),
                 finding: false,
                 severity: 6,
             };

@@ -74,7 +74,7 @@ fn a_gap_reaches_the_siem_in_every_format() {
             text.push_str(&format!("— {format}\n{}\n", String::from_utf8(line).unwrap()));
         }
         let header = Header::of(event);
-        assert_eq!((header.facility, header.severity, header.msgid.as_str()), (Facility::Alert, 2, "Gap"));
+        assert_eq!((header.facility, header.severity, header.label.as_str()), (Facility::Alert, 2, "Gap"));
         assert_eq!(header.time, published);
     });
     check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records/gap.txt"), &text);

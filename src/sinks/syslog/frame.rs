@@ -3,12 +3,12 @@
 use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
+use crate::event::id::Decimal;
 use crate::sinks::Stamp;
 
 /// Facilities "log audit" for telemetry and "log alert" for findings.
 const FACILITY_TELEMETRY: u8 = 13;
 const FACILITY_FINDING: u8 = 14;
-const MSGID_BYTES_MAX: usize = 32;
 
 /// The parts of the header that are the same for every frame, and a buffer.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl Header {
         self.scratch.push(b' ');
         self.scratch.extend_from_slice(self.hostname.as_bytes());
         self.scratch.extend_from_slice(b" defender - ");
-        message_id(stamp.kind, &mut self.scratch);
+        self.scratch.extend_from_slice(stamp.label.as_bytes());
         self.scratch.push(b' ');
         if self.structured_data {
             element(stamp, &mut self.scratch);
@@ -50,18 +50,7 @@ impl Header {
 }
 
 fn decimal(number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0u8; 20];
-    let mut start = digits.len();
-    let mut rest = number;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
+    out.extend_from_slice(Decimal::default().write(number));
 }
 
 fn padded(number: u64, width: usize, out: &mut Vec<u8>) {
@@ -88,14 +77,6 @@ fn timestamp(time: Timestamp, out: &mut Vec<u8>) {
     out.push(b'.');
     padded(u64::try_from(time.millis().rem_euclid(1_000)).unwrap_or_default(), 3, out);
     out.push(b'Z');
-}
-
-/// MSGID takes printable ASCII only; a table's name is upstream's text, so anything else in it becomes `_`.
-fn message_id(kind: &str, out: &mut Vec<u8>) {
-    if kind.is_empty() {
-        out.push(b'-');
-    }
-    out.extend(kind.bytes().take(MSGID_BYTES_MAX).map(|b| if (33..=126).contains(&b) { b } else { b'_' }));
 }
 
 fn element(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
@@ -132,6 +113,7 @@ fn parameter(value: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Label;
     use crate::ids::Epoch;
 
     fn framed(structured_data: bool, kind: &str, payload: &[u8]) -> String {
@@ -144,7 +126,7 @@ mod tests {
             id: "00ff",
             record: 3,
             time: Timestamp::parse("2022-11-08T08:42:17.2959999Z").unwrap(),
-            kind,
+            label: Label::of(kind),
             finding: true,
             severity: 5,
         };
@@ -171,7 +153,7 @@ mod tests {
 
     #[test]
     fn upstreams_text_can_not_break_the_header() {
-        assert!(framed(false, "Bad \n]table", b"x").contains(" defender - Bad__]table - x"));
+        assert!(framed(false, "Bad \n]table", b"x").contains(" defender - Bad]table - x"));
         assert!(framed(false, "", b"x").contains(" defender - - - x"));
         assert!(framed(false, &"T".repeat(99), b"x").contains(&format!(" {} - x", "T".repeat(32))));
     }

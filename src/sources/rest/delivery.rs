@@ -109,3 +109,56 @@ impl Poll {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::config::Start;
+    use super::super::object::read_page;
+    use super::super::poll::{Answer, Rules};
+    use super::*;
+    use crate::event::batch::{Batch, Coordinates, Position, Shape};
+    use crate::ids::{Epoch, Generation};
+    use crate::sources::{Cursor, Resume};
+
+    const RULES: Rules = Rules { top: 50, skip_max: 1_000, expand: true, overlap: Duration::from_secs(60) };
+    /// An alert of incident 1 as it was at ten o'clock.
+    const ALERT: &str = r#"{"id":"da1","lastUpdateDateTime":"2030-01-01T10:00:00Z"}"#;
+
+    fn incident(id: &str, minute: u32) -> String {
+        format!(r#"{{"id":"{id}","lastUpdateDateTime":"2030-01-01T10:{minute:02}:00Z","alerts":[{ALERT}]}}"#)
+    }
+
+    /// Reads all that upstream lists now.
+    fn read(poll: &mut Poll, incidents: &[String]) -> Batch {
+        let body = Bytes::from(format!(r#"{{"value":[{}]}}"#, incidents.join(",")));
+        poll.begin(Pass::Regular);
+        while poll.request().is_some() {
+            let page = read_page(&body, Shape::GraphIncident).unwrap();
+            poll.answer(Answer::Page(page)).unwrap();
+        }
+        poll.take_batch().unwrap()
+    }
+
+    fn ids(batch: &Batch) -> Vec<&str> {
+        let ids = batch.entries.iter().map(|entry| match &entry.coordinates {
+            Coordinates::Object { id, .. } => &**id,
+            Coordinates::Log { .. } => panic!("coordinates of a log"),
+        });
+        ids.collect()
+    }
+
+    #[test]
+    fn a_new_owner_knows_an_old_alert_in_an_incident_that_changed() {
+        let mut first = Poll::new(RULES, Start::Earliest, &Resume { epoch: Epoch(1), cursor: None });
+        let read_first = read(&mut first, &[incident("1", 1), incident("2", 30)]);
+        assert_eq!(ids(&read_first), ["da1", "1", "2"]);
+
+        let Position::Objects(position) = &read_first.after else { panic!("position of a log") };
+        let seen = read_first.seen.into_iter().filter(|seen| seen.updated >= position.from).collect();
+        let cursor = Cursor { generation: Generation::default(), position: read_first.after.clone(), seen };
+        let mut second = Poll::new(RULES, Start::Earliest, &Resume { epoch: Epoch(2), cursor: Some(cursor) });
+        assert_eq!(ids(&read(&mut second, &[incident("1", 31)])), ["1"]);
+    }
+}
