@@ -21,4 +21,6 @@ pub mod decisions {
     pub mod a_scanner_of_our_own_for_records {}
     #[doc = include_str!("decisions/0008-rest-collections-are-read-in-windows.md")]
     pub mod rest_collections_are_read_in_windows {}
+    #[doc = include_str!("decisions/0009-an-incidents-version-counts-its-alerts.md")]
+    pub mod an_incidents_version_counts_its_alerts {}
 }
