@@ -141,11 +141,19 @@ impl fmt::Debug for FeedId {
     }
 }
 
-/// The fencing token of a feed's ownership. Strictly increasing for each feed.
+/// The fencing token of a feed's ownership. Strictly increasing for each feed: its high part is the cluster's
+/// incarnation, so that whatever a restored cluster grants outranks all that was granted before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 
+/// Bits of an epoch below the incarnation: at one ownership a second they last a feed for 34,000 years.
+const EPOCH_BITS: u32 = 40;
+
 impl Epoch {
+    /// Every epoch granted in this incarnation is greater, and every earlier one is smaller.
+    pub fn floor_of(incarnation: Incarnation) -> Self {
+        Self(incarnation.0 << EPOCH_BITS)
+    }
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
@@ -157,8 +165,22 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// One incarnation of what is behind a feed: the creation time, in milliseconds, that the upstream states for it,
-/// or zero for collections that cannot be recreated.
+/// How many times the cluster was restored from a backup or recovered without its quorum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Incarnation(pub u64);
+
+impl Incarnation {
+    /// Event Hubs takes an epoch as a signed number of 64 bits; beyond this one it would turn negative.
+    pub const LAST: Self = Self((1 << (63 - EPOCH_BITS)) - 1);
+}
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What is behind a feed, told from what stood there before under the same name: the creation time, in milliseconds,
+/// that the upstream states for it, or zero for collections that cannot be recreated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Generation(pub u64);
 
@@ -178,9 +200,34 @@ impl fmt::Display for NodeId {
     }
 }
 
+/// The fencing token of one life of a node: whatever the node holds, it holds under this. Strictly increasing for each
+/// node; zero before its first start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeEpoch(pub u64);
+
+impl NodeEpoch {
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+impl fmt::Display for NodeEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_incarnation_outranks_all_that_was_granted_before_and_stays_a_positive_owner_level() {
+        let last_of_first = Epoch(Epoch::floor_of(Incarnation(1)).0 - 1);
+        assert_eq!(last_of_first.next(), Epoch::floor_of(Incarnation(1)));
+        assert!(i64::try_from(Epoch::floor_of(Incarnation::LAST).0).is_ok());
+        assert!(i64::try_from(Epoch::floor_of(Incarnation(Incarnation::LAST.0 + 1)).0).is_err());
+    }
 
     #[test]
     fn a_name_is_checked_when_it_is_parsed() {

@@ -50,7 +50,14 @@ async fn propose(control: ControlPlane, change: Change) -> (ResourceKey, Action,
     let Some(command) = command else { return (key, action, Ok(())) };
     let result = match control.propose(command).await {
         Ok(Outcome::Refused(refusal)) => Err(refusal.into()),
-        Ok(Outcome::Done | Outcome::Epoch(_) | Outcome::Items(_)) => Ok(()),
+        Ok(
+            Outcome::Done
+            | Outcome::Epoch(_)
+            | Outcome::Items(_)
+            | Outcome::Node(_)
+            | Outcome::Life(_)
+            | Outcome::Assigned(_),
+        ) => Ok(()),
         Err(error) => Err(error.into()),
     };
     (key, action, result)

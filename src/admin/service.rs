@@ -20,13 +20,10 @@ use super::plan::{self, Change, PlanError, Wanted};
 use super::tap::{Filter, only_tenant};
 use super::view::TapEvent;
 use crate::clock::Clock;
-use crate::cluster::{ClusterError, ControlPlane, ResourceKey, ResourceKind};
+use crate::cluster::{ClusterError, ControlPlane, Level, ResourceKey, ResourceKind};
 use crate::config::resources;
 use crate::metrics;
 use crate::wire::v1;
-
-/// The newest form of data this version reads.
-const FEATURE_LEVEL: u32 = 1;
 
 /// The admin API over one node.
 pub struct Service<B> {
@@ -256,6 +253,7 @@ fn code_of(error: &ClusterError) -> Code {
     match error {
         ClusterError::NotLeader { .. } | ClusterError::Busy | ClusterError::Stopped => Code::Unavailable,
         ClusterError::TooLarge { .. } => Code::InvalidArgument,
+        ClusterError::NotYet => Code::FailedPrecondition,
         ClusterError::Unknown { .. } => Code::Unknown,
         ClusterError::Locked { .. }
         | ClusterError::Foreign { .. }
@@ -288,7 +286,7 @@ impl<B: Backend> v1::admin_server::Admin for Service<B> {
             Ok(_) => Ok(v1::VersionResponse {
                 version: env!("CARGO_PKG_VERSION").into(),
                 node: self.backend.status().await.node.name,
-                feature_level: FEATURE_LEVEL,
+                feature_level: Level::NEWEST.number(),
             }),
             Err(denied) => Err(denied),
         };

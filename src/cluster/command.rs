@@ -2,16 +2,18 @@
 //!
 //! A command carries every value its application needs: times are informational and travel inside it, secrets are
 //! sealed before they get here. A command whose fate is unknown (a timeout, a change of leader) may be proposed again
-//! as it is: applying it twice leaves the same state as applying it once. [`Command::Assign`] is the exception that
-//! stays safe: it grants one epoch more, and only the newest counts.
+//! as it is: applying it twice leaves the same state as applying it once. [`NodeCommand::Start`] and the old
+//! [`Command::Assign`] are the exceptions that stay safe: each grants one epoch more, and only the newest counts.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::level::Level;
+use super::member::{NodeSpec, Standing};
 use crate::clock::Timestamp;
 use crate::event::batch::{Gap, Position, Seen};
-use crate::ids::{Epoch, FeedId, FeedPart, Generation, NodeId, SinkId, SourceId, TenantId};
+use crate::ids::{Epoch, FeedId, FeedPart, Generation, Incarnation, NodeEpoch, NodeId, SinkId, SourceId, TenantId};
 
 /// One change of the control state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,16 +36,72 @@ pub enum Command {
     DeclareFeeds { tenant: TenantId, source: SourceId, parts: Vec<FeedPart> },
     /// Ends feeds that are gone upstream for good.
     RetireFeeds { tenant: TenantId, source: SourceId, parts: Vec<FeedPart> },
-    /// Gives a feed to a node under the next epoch.
+    /// Gives a feed to a node under the next epoch, whoever has it. Only logs of level 1 say this; it is refused once a
+    /// node was admitted.
     Assign { feed: FeedId, node: NodeId, at: Timestamp },
-    /// Gives a feed up. The epoch stays, so that what was granted under it is still recognised as old.
+    /// Gives a feed up. The epoch stays, so that what was granted under it is still recognised as old. A feed that was
+    /// recalled passes on in the same application.
     Release { feed: FeedId, epoch: Epoch },
-    /// States that another incarnation is behind the feed now. Cursors and seen versions of the old one go.
+    /// States that something else is behind the feed now, such as a recreated hub. Cursors and seen versions of what was
+    /// there before go.
     OpenGeneration { feed: FeedId, epoch: Epoch, generation: Generation },
-    /// One node's progress, at most once a second: each item stands or falls alone.
-    CommitCursors { node: NodeId, items: Vec<CursorItem> },
+    /// One node's progress, at most once a second: each item stands or falls alone. Nothing of it counts under another
+    /// than the node's present epoch; zero, as in logs of level 1, is not checked.
+    CommitCursors { node: NodeId, node_epoch: NodeEpoch, items: Vec<CursorItem> },
     /// Remembers that records of a feed were lost upstream.
     RecordGap { feed: FeedId, epoch: Epoch, gap: Gap, at: Timestamp },
+    /// A node comes, lives, or goes.
+    Node(NodeCommand),
+    /// Gives feeds that nobody has to live nodes, each under its next epoch: each move stands or falls alone.
+    AssignFeeds { moves: Vec<(FeedId, NodeId)>, at: Timestamp },
+    /// Asks a feed's owner to release it, so that `to` has it next. Recalling it to its owner takes the wish back.
+    Recall { feed: FeedId, epoch: Epoch, to: NodeId, at: Timestamp },
+    /// States that every member knows this level, so that its commands may be proposed. A node that does not know it
+    /// stops here.
+    RaiseLevel { level: Level },
+    /// Begins another incarnation of a restored cluster: nobody holds anything, and all that is granted from here on
+    /// outranks whatever was granted before.
+    BeginIncarnation { incarnation: Incarnation },
+}
+
+impl Command {
+    /// The level that introduced the command, or the field it carries.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::PutResource { .. }
+            | Self::DeleteResource { .. }
+            | Self::DeclareFeeds { .. }
+            | Self::RetireFeeds { .. }
+            | Self::Assign { .. }
+            | Self::Release { .. }
+            | Self::OpenGeneration { .. }
+            | Self::RecordGap { .. } => Level::FIRST,
+            Self::CommitCursors { node_epoch, .. } if *node_epoch == NodeEpoch::default() => Level::FIRST,
+            Self::CommitCursors { .. }
+            | Self::Node(_)
+            | Self::AssignFeeds { .. }
+            | Self::Recall { .. }
+            | Self::RaiseLevel { .. }
+            | Self::BeginIncarnation { .. } => Level::MEMBERS,
+        }
+    }
+}
+
+/// What can be said of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeCommand {
+    /// Makes a node known and grants it the next id. One that never started is the same node when admitted again.
+    Admit { spec: NodeSpec, at: Timestamp },
+    /// Begins the next life of a node, whose process started or had lost its lease. What the life before held is
+    /// released first. `knows` is the number of the highest level that the process knows; others may not.
+    Start { node: NodeId, knows: u32, at: Timestamp },
+    /// Ends a life of a node, and releases what it held. Under another than the present node epoch it changes nothing.
+    /// Only a leader that waited out the lease may propose it, and only during that leadership.
+    Expire { node: NodeId, node_epoch: NodeEpoch, at: Timestamp },
+    /// Says whether a node is to be emptied. It stays so across restarts, until it is said otherwise.
+    Drain { node: NodeId, on: bool, at: Timestamp },
+    /// Forgets a node for good. Its id is never granted again.
+    Remove { node: NodeId },
 }
 
 /// Progress of one feed.
@@ -82,6 +140,12 @@ pub enum Outcome {
     Epoch(Epoch),
     /// One answer for each item of a cursor commit, in its order.
     Items(Vec<ItemOutcome>),
+    /// The id a node was granted.
+    Node(NodeId),
+    /// The life a node has begun.
+    Life(NodeEpoch),
+    /// One answer for each move of an assignment, in its order.
+    Assigned(Vec<MoveOutcome>),
     /// Nothing changed.
     Refused(Refusal),
 }
@@ -101,6 +165,19 @@ pub enum ItemOutcome {
     NoSuchFeed,
 }
 
+/// What became of one move of an assignment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MoveOutcome {
+    /// The node owns the feed under this epoch.
+    Epoch(Epoch),
+    /// Somebody owns the feed already, perhaps by this very command: an owner must release it or expire first.
+    Owned { by: NodeId, epoch: Epoch },
+    /// The node cannot own feeds as it stands.
+    Unfit { node: NodeId },
+    /// The feed was never declared, or it ended with its source.
+    NoSuchFeed,
+}
+
 /// Why nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refusal {
@@ -114,6 +191,18 @@ pub enum Refusal {
     StaleEpoch { current_epoch: Epoch },
     #[error("{what} would exceed the limit of {limit}")]
     OverLimit { what: String, limit: u64 },
+    #[error("node {node} is {standing} and can't take feeds: choose another")]
+    Unfit { node: NodeId, standing: Standing },
+    #[error("node {node} is in its life {current} now: the command was meant for another")]
+    StaleNode { node: NodeId, current: NodeEpoch },
+    #[error("a member is named `{name}` already: remove it first, or choose another name")]
+    NameTaken { name: String },
+    #[error("node {node} still reads {feeds} feeds: drain it first")]
+    HoldsFeeds { node: NodeId, feeds: u64 },
+    #[error("node {node} knows no more than level {knows}: upgrade it first")]
+    OlderNode { node: NodeId, knows: u32 },
+    #[error("assignments are proposed by `AssignFeeds` since a node was admitted")]
+    Superseded,
 }
 
 /// At most this many users are named in a refusal, so that the answer stays readable.

@@ -14,8 +14,10 @@ pub struct FeedState {
     pub owner: Option<NodeId>,
     /// Invariant: never decreases, also across retirement and a new declaration of the same feed.
     pub epoch: Epoch,
-    /// When the current owner was assigned; informational.
+    /// When the current owner was chosen; informational.
     pub assigned_at: Timestamp,
+    /// Who shall have it next. Invariant: only a feed with an owner is recalled, and never to that owner.
+    pub recall: Option<RecallTo>,
     pub generation: Generation,
     /// Invariant: within a generation, a position never decreases.
     pub cursors: BTreeMap<SinkId, Position>,
@@ -27,6 +29,13 @@ pub struct FeedState {
     pub gaps_total: u64,
     /// Messages those gaps say were lost, where upstream's numbering told.
     pub lost_total: u64,
+}
+
+/// The wish that a feed moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecallTo {
+    pub to: NodeId,
+    pub at: Timestamp,
 }
 
 /// A gap as it was recorded, with the ownership it was found under.
@@ -47,16 +56,34 @@ impl FeedState {
     pub(super) fn assign(&mut self, node: NodeId, at: Timestamp) -> Epoch {
         self.epoch = self.epoch.next();
         self.owner = Some(node);
+        self.recall = None;
         self.assigned_at = at;
         self.epoch
     }
 
-    /// Releasing twice under the same epoch is one release.
-    pub(super) fn release(&mut self, epoch: Epoch) -> Result<(), Refusal> {
+    /// Releasing twice under the same epoch is one release. A recalled feed passes on at once, unless the node it was
+    /// recalled for no longer takes feeds.
+    pub(super) fn release(&mut self, epoch: Epoch, takes_feeds: impl Fn(NodeId) -> bool) -> Result<(), Refusal> {
         if self.epoch != epoch {
             return Err(Refusal::StaleEpoch { current_epoch: self.epoch });
         }
+        let recall = self.recall;
+        self.withdraw();
+        if let Some(RecallTo { to, at }) = recall.filter(|recall| takes_feeds(recall.to)) {
+            self.assign(to, at);
+        }
+        Ok(())
+    }
+
+    /// Takes the feed from whoever has it. Commits under its epoch find no owner from now on.
+    pub(super) fn withdraw(&mut self) {
         self.owner = None;
+        self.recall = None;
+    }
+
+    pub(super) fn recall(&mut self, epoch: Epoch, to: NodeId, at: Timestamp) -> Result<(), Refusal> {
+        self.owned_under(epoch)?;
+        self.recall = (self.owner != Some(to)).then_some(RecallTo { to, at });
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::ids::NAME_BYTES_MAX;
+
 /// Largest body of one resource: a hundred times what a rich source needs, and a fraction of one log entry.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 /// Bytes of all bodies together: the state has to fit in memory and in a snapshot that is written within a second.
@@ -20,6 +22,15 @@ pub const SEEN_MAX: usize = 20_000;
 pub const GAPS_MAX: usize = 64;
 /// Tombstones kept; beyond it, their epochs are folded into the floor under which no new feed starts.
 pub const TOMBSTONES_MAX: usize = 20_000;
+
+/// Members at any time: five voters, their replacements, and learners that catch up beside them.
+pub const MEMBERS_MAX: usize = 16;
+/// A node's weight; a hundred is an ordinary node, so that a tenth and a tenfold of it can be said.
+pub const NODE_WEIGHT_MAX: u32 = 1_000;
+/// A host name of DNS and a port.
+pub const ADDRESS_BYTES_MAX: usize = 260;
+/// Moves of one assignment: a node's whole share of ten thousand feeds at once, and still one command.
+pub const ASSIGN_MOVES_MAX: usize = 4_096;
 
 /// Largest encoded command: `CommitCursors` aims at 64 KiB, and the largest resource must fit with its references.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
@@ -46,5 +57,7 @@ pub const LOG_KEPT_ENTRIES: u64 = 1_000;
 pub const STATE_BYTES_ALARM: u64 = 64 << 20;
 
 const _: () = assert!(BODY_BYTES_MAX * 2 < COMMAND_BYTES_MAX);
+/// A move names its feed by three names and two slashes; the rest of it takes less than 16 bytes.
+const _: () = assert!(ASSIGN_MOVES_MAX * (3 * NAME_BYTES_MAX + 2 + 16) < COMMAND_BYTES_MAX);
 const _: () = assert!(2 * (COMMAND_BYTES_MAX + BATCH_BYTES_MAX) < FRAME_BYTES_MAX);
 const _: () = assert!(LOG_KEPT_ENTRIES < SNAPSHOT_ENTRIES);

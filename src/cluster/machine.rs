@@ -111,6 +111,7 @@ impl Machine {
                 }
             });
         }
+        self.position.level = state.counters().level;
         let changes: Vec<_> = touched.iter().map(|part| (encode_key(part), encode_part(&state, part))).collect();
         drop(state);
         for (key, now) in &changes {

@@ -3,7 +3,9 @@
 // What is agreed on: pure.
 pub mod command;
 mod feed;
+pub mod level;
 pub mod limits;
+pub mod member;
 mod resource;
 pub mod state;
 
@@ -35,9 +37,13 @@ use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-pub use command::{Command, CursorItem, ItemOutcome, Outcome, Refusal, ResourceKey, ResourceKind};
+pub use command::{
+    Command, CursorItem, ItemOutcome, MoveOutcome, NodeCommand, Outcome, Refusal, ResourceKey, ResourceKind,
+};
 pub use fatal::{EXIT_STORAGE, OnFatal};
-pub use feed::{FeedState, GapRecord};
+pub use feed::{FeedState, GapRecord, RecallTo};
+pub use level::Level;
+pub use member::{Member, NodeSpec, Role, Standing};
 pub use state::{ControlState, Resource};
 
 use crate::ids::NodeId;
@@ -81,6 +87,8 @@ pub enum ClusterError {
     Busy,
     #[error("the command has {bytes} bytes, more than the limit of {limit}: split it")]
     TooLarge { bytes: usize, limit: usize },
+    #[error("not every node of the cluster knows this command yet: upgrade the nodes that run an older version")]
+    NotYet,
     #[error("the outcome is unknown ({why}): propose the same command again")]
     Unknown { why: String },
     #[error("the control plane has stopped: start the node again")]
@@ -132,6 +140,9 @@ impl ControlPlane {
         let bytes = codec::command_bytes(&command);
         if bytes > COMMAND_BYTES_MAX {
             return Err(ClusterError::TooLarge { bytes, limit: COMMAND_BYTES_MAX });
+        }
+        if !self.read(|state| state.understands(&command)) {
+            return Err(ClusterError::NotYet);
         }
         let (reply, outcome) = oneshot::channel();
         match self.engine.proposals.send_timeout(Proposal { command, bytes, reply }, PROPOSE_TIMEOUT).await {

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{Command, CursorItem, ItemOutcome, Outcome, Refusal, ResourceKey, ResourceKind};
 use super::feed::FeedState;
+use super::level::Level;
 use super::limits::{FEEDS_MAX, PARTS_MAX, TOMBSTONES_MAX};
+use super::member::Member;
 use crate::clock::Timestamp;
 use crate::event::batch::Seen;
-use crate::ids::{Epoch, FeedId, FeedPart, NodeId, SinkId, SourceId, TenantId};
+use crate::ids::{Epoch, FeedId, FeedPart, Incarnation, NodeEpoch, NodeId, SinkId, SourceId, TenantId};
 
 /// The replicated state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +19,7 @@ pub struct ControlState {
     pub(super) feeds: BTreeMap<FeedId, FeedState>,
     /// Feeds that ended, with the last epoch granted, so that a late owner is refused and a successor outranks it.
     pub(super) tombstones: BTreeMap<FeedId, Epoch>,
+    pub(super) members: BTreeMap<NodeId, Member>,
     pub(super) counters: Counters,
 }
 
@@ -25,8 +28,14 @@ pub struct ControlState {
 pub struct Counters {
     /// Changes of resources so far; the newest one's number is its revision.
     pub revision: u64,
-    /// No new feed starts below this epoch: it covers the tombstones that are no longer kept.
+    /// No new feed starts below this epoch: it covers the tombstones that are no longer kept, and all that was granted
+    /// before the present incarnation.
     pub epoch_floor: Epoch,
+    /// What every member knows.
+    pub level: Level,
+    pub incarnation: Incarnation,
+    /// Ids granted to nodes so far: those up to here that are no members were removed.
+    pub nodes_granted: u64,
 }
 
 /// Something an operator declared.
@@ -48,6 +57,7 @@ pub enum Part {
     Feed(FeedId),
     Seen(FeedId, Seen),
     Tombstone(FeedId),
+    Member(NodeId),
 }
 
 /// The parts that commands changed since they were last stored.
@@ -75,22 +85,27 @@ impl ControlState {
                 }
                 Ok(Outcome::Done)
             }
+            Command::Assign { .. } if self.counters.nodes_granted > 0 => Err(Refusal::Superseded),
             Command::Assign { feed, node, at } => {
                 self.feed_mut(&feed, touched).map(|state| Outcome::Epoch(state.assign(node, at)))
             }
-            Command::Release { feed, epoch } => {
-                self.feed_mut(&feed, touched).and_then(|state| state.release(epoch)).map(|()| Outcome::Done)
-            }
+            Command::Release { feed, epoch } => self.release(&feed, epoch, touched),
             Command::OpenGeneration { feed, epoch, generation } => self
                 .feed_mut(&feed, touched)
                 .and_then(|state| state.open_generation(epoch, generation))
                 .map(|forgotten| note_seen(&feed, forgotten, touched)),
-            Command::CommitCursors { node, items } => {
-                Ok(Outcome::Items(items.into_iter().map(|item| self.commit(node, item, touched)).collect::<Vec<_>>()))
+            Command::CommitCursors { node, node_epoch, items } => {
+                let commit = |item| self.commit(node, node_epoch, item, touched);
+                Ok(Outcome::Items(items.into_iter().map(commit).collect()))
             }
             Command::RecordGap { feed, epoch, gap, at } => {
                 self.feed_mut(&feed, touched).and_then(|state| state.record_gap(epoch, gap, at)).map(|()| Outcome::Done)
             }
+            Command::Node(command) => self.apply_to_node(command, touched),
+            Command::AssignFeeds { moves, at } => self.assign_feeds(moves, at, touched),
+            Command::Recall { feed, epoch, to, at } => self.recall(&feed, epoch, to, at, touched),
+            Command::RaiseLevel { level } => self.raise_level(level, touched),
+            Command::BeginIncarnation { incarnation } => self.begin_incarnation(incarnation, touched),
         };
         result.unwrap_or_else(Outcome::Refused)
     }
@@ -118,6 +133,10 @@ impl ControlState {
     }
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+    /// Whether every member knows what this command says, so that it may be proposed.
+    pub fn understands(&self, command: &Command) -> bool {
+        matches!(command, Command::RaiseLevel { .. }) || command.level() <= self.counters.level
     }
 
     fn declare_feeds(
@@ -161,10 +180,14 @@ impl ControlState {
         }
     }
 
-    fn commit(&mut self, node: NodeId, item: CursorItem, touched: &mut Touched) -> ItemOutcome {
+    fn commit(&mut self, node: NodeId, node_epoch: NodeEpoch, item: CursorItem, touched: &mut Touched) -> ItemOutcome {
+        let in_life = self.in_life(node, node_epoch);
         let Some(state) = self.feeds.get_mut(&item.feed) else {
             return ItemOutcome::NoSuchFeed;
         };
+        if !in_life {
+            return ItemOutcome::Stale { current_epoch: state.epoch };
+        }
         let feed = item.feed.clone();
         let resources = &self.resources;
         let mut changed = BTreeSet::new();
@@ -177,7 +200,37 @@ impl ControlState {
         outcome
     }
 
-    fn feed_mut(&mut self, feed: &FeedId, touched: &mut Touched) -> Result<&mut FeedState, Refusal> {
+    /// Levels only rise, and not beyond what a member knows.
+    fn raise_level(&mut self, level: Level, touched: &mut Touched) -> Result<Outcome, Refusal> {
+        if let Some((node, knows)) = self.older_than(level) {
+            return Err(Refusal::OlderNode { node, knows });
+        }
+        self.counters.level = self.counters.level.max(level);
+        touched.insert(Part::Counters);
+        Ok(Outcome::Done)
+    }
+
+    fn begin_incarnation(&mut self, incarnation: Incarnation, touched: &mut Touched) -> Result<Outcome, Refusal> {
+        if incarnation > Incarnation::LAST {
+            let what = "the number of the incarnation".into();
+            return Err(Refusal::OverLimit { what, limit: Incarnation::LAST.0 });
+        }
+        if incarnation <= self.counters.incarnation {
+            return Ok(Outcome::Done);
+        }
+        self.end_all_lives(touched);
+        let floor = Epoch::floor_of(incarnation);
+        self.counters.incarnation = incarnation;
+        self.counters.epoch_floor = self.counters.epoch_floor.max(floor);
+        touched.insert(Part::Counters);
+        for (feed, state) in &mut self.feeds {
+            state.epoch = state.epoch.max(floor);
+            touched.insert(Part::Feed(feed.clone()));
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub(super) fn feed_mut(&mut self, feed: &FeedId, touched: &mut Touched) -> Result<&mut FeedState, Refusal> {
         match self.feeds.get_mut(feed) {
             Some(state) => {
                 touched.insert(Part::Feed(feed.clone()));

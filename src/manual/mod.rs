@@ -23,4 +23,6 @@ pub mod decisions {
     pub mod rest_collections_are_read_in_windows {}
     #[doc = include_str!("decisions/0009-an-incidents-version-counts-its-alerts.md")]
     pub mod an_incidents_version_counts_its_alerts {}
+    #[doc = include_str!("decisions/0010-one-level-for-log-and-state.md")]
+    pub mod one_level_for_log_and_state {}
 }

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::clock::Clock;
 use crate::cluster::{ClusterError, Command, ControlPlane, CursorItem, ItemOutcome, Outcome, Refusal};
 use crate::event::batch::Gap;
-use crate::ids::{Epoch, FeedId, Generation, NodeId, SinkId};
+use crate::ids::{Epoch, FeedId, Generation, NodeEpoch, NodeId, SinkId};
 use crate::pipeline::ledger::{FeedProgress, Ledger, LedgerError};
 use crate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL, COMMIT_ITEMS_MAX, COMMIT_SEEN_MAX};
 
@@ -25,6 +25,7 @@ pub trait Commits: Send + Sync {
 
 pub struct CommitLedger<C> {
     node: NodeId,
+    node_epoch: NodeEpoch,
     control: ControlPlane,
     clock: Clock,
     pending: Mutex<BTreeMap<FeedId, CursorItem>>,
@@ -34,9 +35,9 @@ pub struct CommitLedger<C> {
 }
 
 impl<C: Commits> CommitLedger<C> {
-    pub fn new(node: NodeId, control: ControlPlane, clock: Clock, commits: Arc<C>) -> Self {
+    pub fn new(node: NodeId, node_epoch: NodeEpoch, control: ControlPlane, clock: Clock, commits: Arc<C>) -> Self {
         let pending = Mutex::new(BTreeMap::new());
-        Self { node, control, clock, pending, events: AtomicU64::new(0), wake: Notify::new(), commits }
+        Self { node, node_epoch, control, clock, pending, events: AtomicU64::new(0), wake: Notify::new(), commits }
     }
 
     /// Commits once a second, or sooner when many events were acknowledged, until `stop` turns true; then once more.
@@ -60,7 +61,7 @@ impl<C: Commits> CommitLedger<C> {
     pub async fn commit(&self) {
         self.events.store(0, Relaxed);
         while let Some(items) = self.take_some() {
-            let command = Command::CommitCursors { node: self.node, items: items.clone() };
+            let command = Command::CommitCursors { node: self.node, node_epoch: self.node_epoch, items: items.clone() };
             match self.control.propose(command).await {
                 Ok(Outcome::Items(outcomes)) => self.settle(&items, &outcomes),
                 Ok(other) => {

@@ -4,6 +4,7 @@ mod backend;
 pub mod board;
 pub mod credentials;
 pub mod deployment;
+mod enrol;
 pub mod feeds;
 mod history;
 pub mod ledger;
@@ -22,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::{ClusterError, ControlPlane, Settings};
+use crate::cluster::{ClusterError, ControlPlane, Outcome, Settings};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
@@ -55,6 +56,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 pub enum NodeError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    #[error("the cluster does not let this node begin, it answered {answer:?}: look at its members")]
+    NotEnrolled { answer: Outcome },
     #[error("can't prepare outgoing TLS: {cause}; check the files under `[tls]`")]
     Tls { cause: String },
     #[error("can't write the history file {}: {cause}", path.display())]
@@ -79,13 +82,14 @@ impl Node {
         let clock = settings.clock.clone();
         let started = clock.now();
         let control = ControlPlane::open(Settings::new(settings.data_dir.join("raft"), FIRST_NODE)).await?;
+        let node_epoch = enrol::enrol(&control, FIRST_NODE, &settings.name, &clock).await?;
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
         let history = history::History::open(settings.history.as_deref())?;
         let tokens = Tokens::new(client.clone(), clock.clone());
         let credentials = Credentials::new(tokens.clone(), clock.clone());
         let board = Arc::new(Board::new(clock.clone(), history, credentials));
-        let ledger = Arc::new(CommitLedger::new(FIRST_NODE, control.clone(), clock.clone(), board.clone()));
+        let ledger = Arc::new(CommitLedger::new(FIRST_NODE, node_epoch, control.clone(), clock.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
         let backend = Arc::new(NodeBackend::new(
             settings.name,

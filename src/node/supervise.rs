@@ -17,7 +17,8 @@ use super::ledger::CommitLedger;
 use super::reconcile::{Running, Step, steps};
 use super::sinks::Sinks;
 use crate::clock::Clock;
-use crate::cluster::{Command, ControlPlane, Outcome};
+use crate::cluster::limits::ASSIGN_MOVES_MAX;
+use crate::cluster::{Command, ControlPlane, MoveOutcome, Outcome};
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, FeedPart, Generation, NodeId};
 use crate::pipeline::feed::{Feed, FeedEnd};
@@ -140,16 +141,18 @@ impl Loop {
         }
         self.with.board.credentials.look(&self.deployment);
         self.start_discoveries();
+        let mut unowned = Vec::new();
         for step in steps(self.with.node, &declared, &self.running, &self.granted) {
             match step {
                 Step::Stop(feed) => self.stop_feed(&feed),
-                Step::Assign(feed) => self.assign(feed).await,
+                Step::Assign(feed) => unowned.push(feed),
                 Step::Start(feed, epoch) => {
                     let fingerprint = declared.get(&feed).map_or(0, |now| now.fingerprint);
                     self.start(feed, epoch, fingerprint);
                 }
             }
         }
+        self.assign(unowned).await;
     }
 
     fn start_discoveries(&mut self) {
@@ -204,14 +207,33 @@ impl Loop {
         self.propose(Command::DeclareFeeds { tenant, source, parts }).await;
     }
 
-    async fn assign(&mut self, feed: FeedId) {
-        if self.displaced.get(&feed).is_some_and(|(until, _)| *until > Instant::now()) {
-            return;
+    /// Takes feeds under an epoch of their own each. What an ended task of ours still owns it gives back first.
+    async fn assign(&mut self, mut feeds: Vec<FeedId>) {
+        feeds.retain(|feed| self.displaced.get(feed).is_none_or(|(until, _)| *until <= Instant::now()));
+        let ours = self.with.control.read(|state| {
+            let ours = feeds.iter().filter_map(|feed| Some((feed.clone(), state.feed(feed)?)));
+            let ours = ours.filter(|(_, held)| held.owner == Some(self.with.node));
+            ours.map(|(feed, held)| Command::Release { feed, epoch: held.epoch }).collect::<Vec<_>>()
+        });
+        if !ours.is_empty() {
+            // What the ended tasks got acknowledged still counts under the epochs they had.
+            self.with.ledger.commit().await;
         }
-        let command = Command::Assign { feed: feed.clone(), node: self.with.node, at: self.with.clock.now() };
-        if let Some(Outcome::Epoch(epoch)) = self.propose(command).await {
-            self.with.board.history.epoch(&feed, epoch, self.with.clock.now());
-            self.granted.insert(feed, epoch);
+        for release in ours {
+            self.propose(release).await;
+        }
+        for feeds in feeds.chunks(ASSIGN_MOVES_MAX) {
+            let moves = feeds.iter().map(|feed| (feed.clone(), self.with.node)).collect();
+            let command = Command::AssignFeeds { moves, at: self.with.clock.now() };
+            let Some(Outcome::Assigned(outcomes)) = self.propose(command).await else { return };
+            for (feed, outcome) in feeds.iter().zip(outcomes) {
+                if let MoveOutcome::Epoch(epoch) = outcome {
+                    self.with.board.history.epoch(feed, epoch, self.with.clock.now());
+                    self.granted.insert(feed.clone(), epoch);
+                } else {
+                    tracing::warn!(%feed, ?outcome, "the feed was not assigned, trying again soon");
+                }
+            }
         }
     }
 

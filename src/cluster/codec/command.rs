@@ -2,11 +2,12 @@
 
 use prost::Message;
 
-use super::{CodecError, array, parse};
+use super::node::{node_from_wire, node_to_wire};
+use super::{CodecError, array, level, parse};
 use crate::clock::Timestamp;
 use crate::cluster::command::{Command, CursorItem, ResourceKey, ResourceKind};
 use crate::event::batch::{Gap, GapReason, LogPosition, ObjectsPosition, Position, Seen};
-use crate::ids::{Epoch, FeedId, FeedPart, Generation, NodeId, SinkId};
+use crate::ids::{Epoch, FeedId, FeedPart, Generation, Incarnation, NodeEpoch, NodeId, SinkId};
 use crate::wire::cluster::v1 as pb;
 use pb::command::Kind;
 
@@ -49,15 +50,29 @@ pub(super) fn command_to_wire(command: &Command) -> pb::Command {
             epoch: epoch.0,
             generation: generation.0,
         }),
-        Command::CommitCursors { node, items } => {
-            Kind::CommitCursors(pb::CommitCursors { node: node.0, items: items.iter().map(item_to_wire).collect() })
-        }
+        Command::CommitCursors { node, node_epoch, items } => Kind::CommitCursors(pb::CommitCursors {
+            node: node.0,
+            node_epoch: node_epoch.0,
+            items: items.iter().map(item_to_wire).collect(),
+        }),
         Command::RecordGap { feed, epoch, gap, at } => Kind::RecordGap(pb::RecordGap {
             feed: feed.to_string(),
             epoch: epoch.0,
             gap: Some(gap_to_wire(gap)),
             at_nanos: at.nanos(),
         }),
+        Command::Node(command) => Kind::Node(node_to_wire(command)),
+        Command::AssignFeeds { moves, at } => Kind::AssignFeeds(pb::AssignFeeds {
+            moves: moves.iter().map(|(feed, to)| pb::Assignment { feed: feed.to_string(), node: to.0 }).collect(),
+            at_nanos: at.nanos(),
+        }),
+        Command::Recall { feed, epoch, to, at } => {
+            Kind::Recall(pb::Recall { feed: feed.to_string(), epoch: epoch.0, to: to.0, at_nanos: at.nanos() })
+        }
+        Command::RaiseLevel { level } => Kind::RaiseLevel(pb::RaiseLevel { level: level.number() }),
+        Command::BeginIncarnation { incarnation } => {
+            Kind::BeginIncarnation(pb::BeginIncarnation { incarnation: incarnation.0 })
+        }
     };
     pb::Command { kind: Some(kind) }
 }
@@ -97,6 +112,7 @@ pub(super) fn command_from_wire(wire: pb::Command) -> Result<Command, CodecError
         },
         Kind::CommitCursors(commit) => Command::CommitCursors {
             node: NodeId(commit.node),
+            node_epoch: NodeEpoch(commit.node_epoch),
             items: commit.items.into_iter().map(item_from_wire).collect::<Result<_, _>>()?,
         },
         Kind::RecordGap(record) => Command::RecordGap {
@@ -105,6 +121,20 @@ pub(super) fn command_from_wire(wire: pb::Command) -> Result<Command, CodecError
             gap: gap_from_wire(record.gap)?,
             at: Timestamp::from_nanos(record.at_nanos),
         },
+        Kind::Node(node) => Command::Node(node_from_wire(node)?),
+        Kind::AssignFeeds(assign) => {
+            let one = |to: pb::Assignment| Ok((parse("feed", &to.feed)?, NodeId(to.node)));
+            let moves = assign.moves.into_iter().map(one).collect::<Result<_, CodecError>>()?;
+            Command::AssignFeeds { moves, at: Timestamp::from_nanos(assign.at_nanos) }
+        }
+        Kind::Recall(recall) => Command::Recall {
+            feed: parse("feed", &recall.feed)?,
+            epoch: Epoch(recall.epoch),
+            to: NodeId(recall.to),
+            at: Timestamp::from_nanos(recall.at_nanos),
+        },
+        Kind::RaiseLevel(raise) => Command::RaiseLevel { level: level(raise.level)? },
+        Kind::BeginIncarnation(begin) => Command::BeginIncarnation { incarnation: Incarnation(begin.incarnation) },
     })
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Reading is strict: an unknown kind or a higher version is [`CodecError::Newer`], at which the node stops, because
 //! leaving something out would make its state differ from the others'. Old bytes stay readable for ever; the files in
-//! `fixtures/` are there to prove it.
+//! `fixtures/` are there to prove it. The version of an entry is the highest [`Level`] among its commands, that of a
+//! state the level its cluster has committed: an older version reads both for as long as it may be among the members.
 
 mod command;
+mod node;
 mod raft;
 mod state;
 
@@ -13,12 +15,10 @@ pub(super) use raft::{FrameBody, Identity, Opening, decode_frame, decode_identit
 pub(super) use state::{AppliedTo, SnapshotHead, decode_applied, decode_part, decode_snapshot, encode_applied};
 pub(super) use state::{EncodedPart, encode_key, encode_part, encode_snapshot, parts_of};
 
-/// The version of what log entries mean. Raised when a command or a field is added that older nodes would miss.
-pub(super) const ENTRY_VERSION: u32 = 1;
-/// The version of the state's parts and of snapshots.
-pub(super) const STATE_VERSION: u32 = 1;
 /// The version of the identity file.
 pub(super) const IDENTITY_VERSION: u32 = 1;
+
+use super::level::Level;
 
 /// Why bytes could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +43,12 @@ impl CodecError {
 
 fn check_version(what: &str, found: u32, known: u32) -> Result<(), CodecError> {
     if found > known { Err(CodecError::newer(format!("{what} of version {found}"))) } else { Ok(()) }
+}
+
+/// A level as it is written. Zero is the first, which was written before there was a number.
+fn level(number: u32) -> Result<Level, CodecError> {
+    Level::try_from(number.max(Level::FIRST.number()))
+        .map_err(|unknown| CodecError::newer(format!("level {}", unknown.0)))
 }
 
 /// Bytes of a fixed length, such as a digest.

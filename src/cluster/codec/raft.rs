@@ -6,7 +6,9 @@ use openraft::{BasicNode, CommittedLeaderId, EntryPayload};
 use prost::Message;
 
 use super::command::{command_from_wire, command_to_wire};
-use super::{CodecError, ENTRY_VERSION, IDENTITY_VERSION, array, check_version};
+use super::{CodecError, IDENTITY_VERSION, array, check_version};
+use crate::cluster::command::Command;
+use crate::cluster::level::Level;
 use crate::cluster::types::{Batch, Entry, LogId, Membership, Vote};
 use crate::ids::NodeId;
 use crate::wire::cluster::v1 as pb;
@@ -110,11 +112,15 @@ fn entry_to_wire(entry: &Entry) -> pb::Entry {
         }
         EntryPayload::Membership(membership) => Payload::Membership(membership_to_wire(membership)),
     };
-    pb::Entry { id: Some(log_id_to_wire(&entry.log_id)), version: ENTRY_VERSION, payload: Some(payload) }
+    let level = match &entry.payload {
+        EntryPayload::Normal(Batch(commands)) => commands.iter().map(Command::level).max().unwrap_or_default(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => Level::FIRST,
+    };
+    pb::Entry { id: Some(log_id_to_wire(&entry.log_id)), version: level.number(), payload: Some(payload) }
 }
 
 fn entry_from_wire(wire: pb::Entry) -> Result<Entry, CodecError> {
-    check_version("a log entry", wire.version, ENTRY_VERSION)?;
+    check_version("a log entry", wire.version, Level::NEWEST.number())?;
     let payload = match wire.payload.ok_or_else(|| CodecError::newer("a kind of log entry"))? {
         Payload::Blank(_) => EntryPayload::Blank,
         Payload::Commands(batch) => {

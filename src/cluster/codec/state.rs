@@ -9,13 +9,15 @@ use super::command::{
     cursor_from_wire, cursor_to_wire, gap_from_wire, gap_to_wire, key_from_wire, key_to_wire, seen_from_wire,
     seen_to_wire,
 };
+use super::node::{member_from_wire, member_to_wire};
 use super::raft::{log_id_from_wire, log_id_to_wire, membership_from_wire, membership_to_wire};
-use super::{CodecError, STATE_VERSION, array, check_version, parse};
+use super::{CodecError, array, check_version, level, parse};
 use crate::clock::Timestamp;
-use crate::cluster::feed::{FeedState, GapRecord};
+use crate::cluster::feed::{FeedState, GapRecord, RecallTo};
+use crate::cluster::level::Level;
 use crate::cluster::state::{ControlState, Counters, Part, Resource};
 use crate::cluster::types::{LogId, StoredMembership};
-use crate::ids::{Epoch, Generation, NodeId};
+use crate::ids::{Epoch, Generation, Incarnation, NodeId};
 use crate::wire::cluster::v1 as pb;
 use pb::part_key::Kind;
 
@@ -46,6 +48,8 @@ pub(in crate::cluster) struct AppliedTo {
     pub last: Option<LogId>,
     pub membership: StoredMembership,
     pub digest: u128,
+    /// What a reader of this state has to know.
+    pub level: Level,
 }
 
 /// What a snapshot says of itself.
@@ -62,6 +66,7 @@ pub(in crate::cluster) fn encode_key(part: &Part) -> Vec<u8> {
         Part::Feed(feed) => Kind::Feed(feed.to_string()),
         Part::Seen(feed, seen) => Kind::Seen(pb::SeenKey { feed: feed.to_string(), seen: Some(seen_to_wire(seen)) }),
         Part::Tombstone(feed) => Kind::Tombstone(feed.to_string()),
+        Part::Member(node) => Kind::Node(node.0),
     };
     pb::PartKey { kind: Some(kind) }.encode_to_vec()
 }
@@ -69,14 +74,12 @@ pub(in crate::cluster) fn encode_key(part: &Part) -> Vec<u8> {
 /// The part as it stands in the state; nothing when it is gone.
 pub(in crate::cluster) fn encode_part(state: &ControlState, part: &Part) -> Option<EncodedPart> {
     let value = match part {
-        Part::Counters => {
-            let Counters { revision, epoch_floor } = state.counters;
-            pb::Counters { revision, epoch_floor: epoch_floor.0 }.encode_to_vec()
-        }
+        Part::Counters => counters_to_wire(&state.counters).encode_to_vec(),
         Part::Resource(key) => resource_to_wire(state.resources.get(key)?).encode_to_vec(),
         Part::Feed(feed) => feed_to_wire(state.feeds.get(feed)?).encode_to_vec(),
         Part::Seen(feed, seen) => state.feeds.get(feed)?.seen.contains(seen).then(Vec::new)?,
         Part::Tombstone(feed) => pb::Tombstone { epoch: state.tombstones.get(feed)?.0 }.encode_to_vec(),
+        Part::Member(node) => member_to_wire(state.members.get(node)?).encode_to_vec(),
     };
     Some(EncodedPart { key: encode_key(part), value })
 }
@@ -91,7 +94,8 @@ pub(in crate::cluster) fn parts_of(state: &ControlState) -> impl Iterator<Item =
         .chain(state.resources.keys().cloned().map(Part::Resource))
         .chain(state.feeds.keys().cloned().map(Part::Feed))
         .chain(state.feeds.iter().flat_map(seen))
-        .chain(state.tombstones.keys().cloned().map(Part::Tombstone));
+        .chain(state.tombstones.keys().cloned().map(Part::Tombstone))
+        .chain(state.members.keys().copied().map(Part::Member));
     parts.filter_map(|part| encode_part(state, &part))
 }
 
@@ -102,7 +106,7 @@ pub(in crate::cluster) fn decode_part(part: &EncodedPart, state: &mut ControlSta
     match key.kind.ok_or_else(|| CodecError::newer("a kind of state part"))? {
         Kind::Counters(_) => {
             let wire = pb::Counters::decode(value).map_err(|bad| CodecError::malformed("counters", bad))?;
-            state.counters = Counters { revision: wire.revision, epoch_floor: Epoch(wire.epoch_floor) };
+            state.counters = counters_from_wire(&wire)?;
         }
         Kind::Resource(key) => {
             let wire = pb::Resource::decode(value).map_err(|bad| CodecError::malformed("resource", bad))?;
@@ -120,6 +124,10 @@ pub(in crate::cluster) fn decode_part(part: &EncodedPart, state: &mut ControlSta
         Kind::Tombstone(feed) => {
             let wire = pb::Tombstone::decode(value).map_err(|bad| CodecError::malformed("tombstone", bad))?;
             state.tombstones.insert(parse("feed", &feed)?, Epoch(wire.epoch));
+        }
+        Kind::Node(node) => {
+            let wire = pb::NodeRecord::decode(value).map_err(|bad| CodecError::malformed("member", bad))?;
+            state.members.insert(NodeId(node), member_from_wire(wire)?);
         }
     }
     Ok(())
@@ -143,7 +151,7 @@ pub(in crate::cluster) fn encode_snapshot(head: &SnapshotHead, state: &ControlSt
         count += 1;
     }
     let header = pb::SnapshotHeader {
-        version: STATE_VERSION,
+        version: head.applied.level.number(),
         id: head.id.clone(),
         applied: Some(applied_to_wire(&head.applied)),
         parts: count,
@@ -167,7 +175,7 @@ pub(in crate::cluster) fn decode_snapshot(bytes: &[u8]) -> Result<(SnapshotHead,
     }
     let header = pb::SnapshotHeader::decode_length_delimited(&mut content)
         .map_err(|bad| CodecError::malformed("snapshot header", bad))?;
-    check_version("a snapshot", header.version, STATE_VERSION)?;
+    check_version("a snapshot", header.version, Level::NEWEST.number())?;
     let mut state = ControlState::default();
     let mut sum = 0_u128;
     for _ in 0..header.parts {
@@ -181,6 +189,9 @@ pub(in crate::cluster) fn decode_snapshot(bytes: &[u8]) -> Result<(SnapshotHead,
     if !content.is_empty() || sum != applied.digest {
         return Err(CodecError::malformed(WHAT, "its parts do not add up to its digest"));
     }
+    if applied.level != state.counters.level {
+        return Err(CodecError::malformed(WHAT, "it is not of the level its state has"));
+    }
     Ok((SnapshotHead { id: header.id, applied }, state))
 }
 
@@ -190,17 +201,35 @@ fn applied_to_wire(applied: &AppliedTo) -> pb::AppliedTo {
         membership: Some(membership_to_wire(applied.membership.membership())),
         membership_id: applied.membership.log_id().as_ref().map(log_id_to_wire),
         digest: applied.digest.to_be_bytes().to_vec().into(),
-        version: STATE_VERSION,
+        version: applied.level.number(),
     }
 }
 
 fn applied_from_wire(wire: pb::AppliedTo) -> Result<AppliedTo, CodecError> {
-    check_version("the applied state", wire.version, STATE_VERSION)?;
+    check_version("the applied state", wire.version, Level::NEWEST.number())?;
     let membership = membership_from_wire(wire.membership.ok_or_else(|| CodecError::absent("membership"))?);
     Ok(AppliedTo {
         last: wire.last.map(log_id_from_wire),
         membership: StoredMembership::new(wire.membership_id.map(log_id_from_wire), membership),
         digest: u128::from_be_bytes(array("state digest", &wire.digest)?),
+        level: level(wire.version)?,
+    })
+}
+
+/// Of what level 1 did not know nothing is written there, so that all versions compute the same digest.
+fn counters_to_wire(counters: &Counters) -> pb::Counters {
+    let Counters { revision, epoch_floor, level, incarnation, nodes_granted } = *counters;
+    let level = if level == Level::FIRST { 0 } else { level.number() };
+    pb::Counters { revision, epoch_floor: epoch_floor.0, level, incarnation: incarnation.0, nodes_granted }
+}
+
+fn counters_from_wire(wire: &pb::Counters) -> Result<Counters, CodecError> {
+    Ok(Counters {
+        revision: wire.revision,
+        epoch_floor: Epoch(wire.epoch_floor),
+        level: level(wire.level)?,
+        incarnation: Incarnation(wire.incarnation),
+        nodes_granted: wire.nodes_granted,
     })
 }
 
@@ -240,6 +269,7 @@ fn feed_to_wire(feed: &FeedState) -> pb::Feed {
         gaps: feed.gaps.iter().map(gap).collect(),
         gaps_total: feed.gaps_total,
         lost_total: feed.lost_total,
+        recall: feed.recall.map(|recall| pb::RecallTo { node: recall.to.0, at_nanos: recall.at.nanos() }),
     }
 }
 
@@ -252,6 +282,7 @@ fn feed_from_wire(wire: pb::Feed) -> Result<FeedState, CodecError> {
             at: Timestamp::from_nanos(record.at_nanos),
         })
     };
+    let recall = |wire: pb::RecallTo| RecallTo { to: NodeId(wire.node), at: Timestamp::from_nanos(wire.at_nanos) };
     Ok(FeedState {
         owner: wire.owner.map(NodeId),
         epoch: Epoch(wire.epoch),
@@ -262,5 +293,6 @@ fn feed_from_wire(wire: pb::Feed) -> Result<FeedState, CodecError> {
         gaps: wire.gaps.into_iter().map(gap).collect::<Result<_, CodecError>>()?,
         gaps_total: wire.gaps_total,
         lost_total: wire.lost_total,
+        recall: wire.recall.map(recall),
     })
 }

@@ -5,26 +5,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::{BasicNode, CommittedLeaderId, EntryPayload};
 use proptest::prelude::*;
 use prost::Message as _;
 
 use super::commands::{
-    any_command, any_history, at, commit, credential_key, declare, delete, feed, gap, log_position, objects_position,
-    part, seen, sink_key, source_id, tenant_id, world,
+    admit, any_command, any_history, assign_feeds, at, commit, credential_key, declare, delete, drain, expire, feed,
+    gap, log_position, members, objects_position, part, recall, remove, seen, sink_key, source_id, spec, tenant_id,
+    world,
 };
 use super::sim_disk::SimDisk;
 use crate::cluster::codec::{
-    AppliedTo, CodecError, ENTRY_VERSION, FrameBody, Identity, Opening, SnapshotHead, decode_applied, decode_frame,
-    decode_identity, decode_snapshot, encode_applied, encode_frame, encode_identity, encode_snapshot, parts_of,
+    AppliedTo, CodecError, FrameBody, Identity, Opening, SnapshotHead, decode_applied, decode_frame, decode_identity,
+    decode_snapshot, encode_applied, encode_frame, encode_identity, encode_snapshot, parts_of,
 };
-use crate::cluster::command::Command;
-use crate::cluster::disk::Disk;
+use crate::cluster::command::{Command, NodeCommand};
+use crate::cluster::disk::{Disk, RealDisk};
+use crate::cluster::engine::Store;
+use crate::cluster::level::Level;
+use crate::cluster::member::Role;
+use crate::cluster::snapshot::Snapshots;
 use crate::cluster::state::ControlState;
 use crate::cluster::types::{Batch, Entry, LogId, Membership, StoredMembership, Vote};
-use crate::cluster::{ClusterError, Settings, data_dir, frame};
-use crate::ids::{Epoch, Generation, NodeId};
+use crate::cluster::{ClusterError, ControlPlane, MoveOutcome, Outcome, Settings, data_dir, frame};
+use crate::ids::{Epoch, Generation, Incarnation, NodeId};
 use crate::wire::cluster::v1 as pb;
 
 const SEGMENT_BYTES: u64 = 1 << 20;
@@ -37,7 +43,7 @@ fn membership() -> Membership {
     Membership::new(vec![BTreeSet::from([1]), BTreeSet::from([1, 2, 3])], BTreeMap::from(nodes))
 }
 
-/// Every command there is, and every kind of value in one.
+/// Every command of level 1, and every kind of value in one.
 fn commands() -> Vec<Command> {
     let mut all = world();
     all.extend([
@@ -55,12 +61,39 @@ fn commands() -> Vec<Command> {
     ]);
     all
 }
-fn state() -> ControlState {
+/// Every command that level 2 added.
+fn commands_of_members() -> Vec<Command> {
+    let mut all = members();
+    all.extend([
+        Command::Node(NodeCommand::Admit { spec: spec("w", Role::Witness), at: at(9) }),
+        assign_feeds(&[(0, 1)]),
+        commit(1, 3, 0, vec![(0, log_position(7))]).in_life(1).command(),
+        Command::BeginIncarnation { incarnation: Incarnation(1) },
+        Command::Node(NodeCommand::Start { node: NodeId(1), knows: 99, at: at(10) }),
+        Command::Node(NodeCommand::Start { node: NodeId(2), knows: 2, at: at(11) }),
+        assign_feeds(&[(0, 1)]),
+        expire(1, 2),
+        Command::Node(NodeCommand::Start { node: NodeId(1), knows: 99, at: at(12) }),
+        assign_feeds(&[(0, 1)]),
+        recall(0, (1 << 40) + 2, 2),
+        drain(3, true),
+        admit("gone"),
+        remove(5),
+    ]);
+    all
+}
+fn state_after(commands: Vec<Command>) -> ControlState {
     let mut state = ControlState::default();
-    for command in commands() {
+    for command in commands {
         state.apply(command);
     }
     state
+}
+fn state() -> ControlState {
+    state_after(commands())
+}
+fn state_of_members() -> ControlState {
+    state_after(commands().into_iter().chain(commands_of_members()).collect())
 }
 fn frames() -> Vec<(&'static str, FrameBody)> {
     let entry = |index, payload| Entry { log_id: log_id(2, index), payload };
@@ -78,18 +111,22 @@ fn frames() -> Vec<(&'static str, FrameBody)> {
         ("frame-purge", FrameBody::Purge { upto: log_id(1, 4) }),
     ]
 }
-fn snapshot() -> (SnapshotHead, ControlState) {
-    let state = state();
+fn snapshot_of(state: ControlState) -> (SnapshotHead, ControlState) {
     let digest = parts_of(&state).fold(0, |sum: u128, part| sum.wrapping_add(part.digest()));
     let membership = StoredMembership::new(Some(log_id(1, 0)), membership());
-    (SnapshotHead { id: "2-3-9".into(), applied: AppliedTo { last: Some(log_id(2, 9)), membership, digest } }, state)
+    let level = state.counters().level;
+    let applied = AppliedTo { last: Some(log_id(2, 9)), membership, digest, level };
+    (SnapshotHead { id: "2-3-9".into(), applied }, state)
 }
 fn identity() -> Identity {
     Identity { cluster: [0xC1; 16], node: NodeId(3), formed: true }
 }
 
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/cluster/fixtures")
+}
 fn fixture(name: &str, now: &[u8]) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/cluster/fixtures").join(format!("{name}.v1.bin"));
+    let path = fixtures().join(format!("{name}.bin"));
     let writing = std::env::var("SIEMGATE_FIXTURES").is_ok_and(|mode| mode == "write");
     if writing && !Path::new(&path).exists() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -98,29 +135,110 @@ fn fixture(name: &str, now: &[u8]) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+fn check_frame(name: &str, body: FrameBody) {
+    let bytes = encode_frame(Some(&log_id(2, 6)), &body);
+    let kept = fixture(name, &bytes);
+    assert_eq!(decode_frame(&kept).unwrap(), (Some(log_id(2, 6)), body), "{name}");
+    assert_eq!(bytes, kept, "{name}");
+}
+fn check_snapshot(version: &str, (head, state): (SnapshotHead, ControlState)) {
+    let bytes = encode_snapshot(&head, &state);
+    let kept = fixture(&format!("snapshot.{version}"), &bytes);
+    assert_eq!(decode_snapshot(&kept).unwrap(), (head.clone(), state));
+    assert_eq!(bytes, kept);
+    let kept = fixture(&format!("applied.{version}"), &encode_applied(&head.applied));
+    assert_eq!((decode_applied(&kept).unwrap(), encode_applied(&head.applied)), (head.applied, kept.clone()));
+}
+
 #[test]
 fn bytes_of_version_one_read_as_they_always_did_and_are_still_written() {
     for (name, body) in frames() {
-        let bytes = encode_frame(Some(&log_id(2, 6)), &body);
-        let kept = fixture(name, &bytes);
-        assert_eq!(decode_frame(&kept).unwrap(), (Some(log_id(2, 6)), body), "{name}");
-        assert_eq!(bytes, kept, "{name}");
+        check_frame(&format!("{name}.v1"), body);
     }
-    let (head, state) = snapshot();
-    let bytes = encode_snapshot(&head, &state);
-    let kept = fixture("snapshot", &bytes);
-    assert_eq!(decode_snapshot(&kept).unwrap(), (head.clone(), state));
-    assert_eq!(bytes, kept);
-
-    let kept = fixture("applied", &encode_applied(&head.applied));
-    assert_eq!((decode_applied(&kept).unwrap(), encode_applied(&head.applied)), (head.applied, kept.clone()));
-    let kept = fixture("identity", &encode_identity(&identity()));
+    check_snapshot("v1", snapshot_of(state()));
+    let kept = fixture("identity.v1", &encode_identity(&identity()));
     assert_eq!((decode_identity(&kept).unwrap(), encode_identity(&identity())), (identity(), kept.clone()));
 
     let segment = frame::encode(17, 4_096, b"a frame of the log");
-    let kept = fixture("segment-frame", &segment);
+    let kept = fixture("segment-frame.v1", &segment);
     assert_eq!(frame::decode(17, 4_096, &kept).unwrap(), b"a frame of the log");
     assert_eq!(segment, kept);
+}
+
+#[test]
+fn bytes_of_version_two_read_as_they_always_did_and_are_still_written() {
+    let entry = Entry { log_id: log_id(2, 3), payload: EntryPayload::Normal(Batch(commands_of_members())) };
+    check_frame("frame-commands.v2", FrameBody::Entries(vec![entry]));
+    check_snapshot("v2", snapshot_of(state_of_members()));
+}
+
+#[test]
+fn an_entry_has_the_level_of_its_commands_and_a_state_the_level_of_its_cluster() {
+    let version = |commands: &[Command]| {
+        let entry = Entry { log_id: log_id(1, 1), payload: EntryPayload::Normal(Batch(commands.to_vec())) };
+        let wire = pb::Frame::decode(encode_frame(None, &FrameBody::Entries(vec![entry])).as_slice()).unwrap();
+        match wire.body {
+            Some(pb::frame::Body::Entries(entries)) => entries.entries[0].version,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(version(&commands()), 1);
+    for command in commands_of_members() {
+        assert_eq!(version(&[declare(0..1), command.clone()]), 2, "{command:?}");
+    }
+    let version = |state| {
+        let (head, state) = snapshot_of(state);
+        pb::SnapshotHeader::decode_length_delimited(encode_snapshot(&head, &state).as_slice()).unwrap().version
+    };
+    assert_eq!((version(state()), version(state_of_members())), (1, 2));
+}
+
+#[tokio::test]
+async fn a_data_directory_of_version_one_opens_and_its_feeds_go_on_above_their_epochs() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixtures().join("dir-v1"), dir.path());
+    let open = || {
+        let store = Store { snapshot_entries: 3, ..Store::new(Arc::new(RealDisk::new(dir.path())), None) };
+        ControlPlane::open_on(Settings::new(dir.path(), NodeId(1)), store, None)
+    };
+    let plane = open().await.unwrap();
+    let held = |n| plane.read(|state| state.feed(&feed(n)).cloned()).unwrap();
+    assert_eq!((held(0).epoch, held(1).epoch, held(0).owner), (Epoch(2), Epoch(2), Some(NodeId(1))));
+    assert_eq!(held(0).cursors.len(), 2);
+    assert_eq!(plane.view().state_digest, "c08304665461014858fa527abaa9bf77", "as version one computed it");
+    assert!(matches!(plane.propose(admit("a")).await, Err(ClusterError::NotYet)));
+    for command in members() {
+        plane.propose(command).await.unwrap();
+    }
+    let outcome = plane.propose(assign_feeds(&[(0, 1)])).await.unwrap();
+    assert_eq!(outcome, Outcome::Assigned(vec![MoveOutcome::Epoch(Epoch(3))]));
+    let raised = plane.view().applied;
+    let written = async {
+        while plane.view().snapshot < raised {
+            plane.propose(declare(0..1)).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), written).await.expect("a snapshot of the new level");
+    plane.shutdown().await.unwrap();
+    let newest = Snapshots::open(Arc::new(RealDisk::new(dir.path()))).unwrap().newest().unwrap().unwrap();
+    assert_eq!(newest.head.applied.level, Level::MEMBERS);
+
+    let plane = open().await.unwrap();
+    assert_eq!(plane.read(|state| (state.counters().level, state.members().count())), (Level::MEMBERS, 3));
+    plane.shutdown().await.unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap().path();
+        let target = to.join(entry.file_name().unwrap());
+        if entry.is_dir() {
+            copy(&entry, &target);
+        } else {
+            std::fs::copy(&entry, &target).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -129,6 +247,14 @@ fn the_sample_holds_every_part_a_state_has() {
     let standing = state.feed(&feed(0)).unwrap();
     assert!(!standing.cursors.is_empty() && !standing.gaps.is_empty() && !standing.seen.is_empty());
     assert!(state.tombstone(&feed(1)).is_some() && state.counters().revision > 0);
+
+    let state = state_of_members();
+    assert!(state.feed(&feed(0)).unwrap().recall.is_some());
+    let counters = state.counters();
+    assert_eq!((counters.level, counters.incarnation, counters.nodes_granted), (Level::MEMBERS, Incarnation(1), 5));
+    let (first, last) = (state.member(NodeId(1)).unwrap(), state.member(NodeId(4)).unwrap());
+    assert!(first.alive && first.lapsed_at.is_some() && last.spec.role == Role::Witness && !last.alive);
+    assert!(state.member(NodeId(3)).unwrap().draining);
 }
 
 proptest! {
@@ -148,7 +274,8 @@ proptest! {
             state.apply(command);
         }
         let digest = parts_of(&state).fold(0, |sum: u128, part| sum.wrapping_add(part.digest()));
-        let head = SnapshotHead { id: "x".into(), applied: AppliedTo { digest, ..AppliedTo::default() } };
+        let level = state.counters().level;
+        let head = SnapshotHead { id: "x".into(), applied: AppliedTo { digest, level, ..AppliedTo::default() } };
         prop_assert_eq!(decode_snapshot(&encode_snapshot(&head, &state)).unwrap(), (head, state));
     }
 
@@ -185,15 +312,24 @@ fn entry_of(commands: Vec<pb::Command>, version: u32) -> Vec<u8> {
 #[test]
 fn a_node_that_meets_what_it_does_not_know_stops_and_says_so() {
     let known = pb::Command { kind: Some(pb::command::Kind::Release(pb::Release { feed: "a/b/0".into(), epoch: 1 })) };
-    open_with(&entry_of(vec![known.clone()], ENTRY_VERSION)).unwrap();
+    let newest = Level::NEWEST.number();
+    open_with(&entry_of(vec![known.clone()], newest)).unwrap();
 
-    let newer = open_with(&entry_of(vec![known.clone()], ENTRY_VERSION + 1)).unwrap_err();
-    assert!(matches!(&newer, ClusterError::Newer { what } if what.contains("version 2")), "{newer}");
+    let newer = open_with(&entry_of(vec![known.clone()], newest + 1)).unwrap_err();
+    assert!(matches!(&newer, ClusterError::Newer { what } if what.contains("version 3")), "{newer}");
 
     // The command number 500, as a newer version would write it: this one sees a command without a kind.
     let unknown = pb::Command::decode([0xA2, 0x1F, 0x01, 0x00].as_slice()).unwrap();
-    let newer = open_with(&entry_of(vec![known, unknown], ENTRY_VERSION)).unwrap_err();
+    let newer = open_with(&entry_of(vec![known.clone(), unknown], newest)).unwrap_err();
     assert!(matches!(newer, ClusterError::Newer { .. }) && newer.to_string().contains("newer version"), "{newer}");
+
+    // A level, and something said of a node, that only a newer version knows.
+    let level = pb::command::Kind::RaiseLevel(pb::RaiseLevel { level: newest + 1 });
+    let about_node = pb::command::Kind::Node(pb::NodeCommand { kind: None });
+    for kind in [level, about_node] {
+        let newer = open_with(&entry_of(vec![known.clone(), pb::Command { kind: Some(kind) }], newest));
+        assert!(matches!(newer, Err(ClusterError::Newer { .. })), "{newer:?}");
+    }
 
     let unknown_frame = pb::Frame { committed: None, body: None }.encode_to_vec();
     assert!(matches!(open_with(&unknown_frame), Err(ClusterError::Newer { .. })));
@@ -202,12 +338,12 @@ fn a_node_that_meets_what_it_does_not_know_stops_and_says_so() {
 
 #[test]
 fn a_snapshot_of_a_newer_version_or_with_a_part_too_few_is_refused() {
-    let (head, state) = snapshot();
+    let (head, state) = snapshot_of(state_of_members());
     let wrong = SnapshotHead { applied: AppliedTo { digest: 1, ..head.applied.clone() }, ..head.clone() };
     assert!(matches!(decode_snapshot(&encode_snapshot(&wrong, &state)), Err(CodecError::Malformed { .. })));
     let bytes = encode_snapshot(&head, &state);
     let header = pb::SnapshotHeader::decode_length_delimited(bytes.as_slice()).unwrap();
-    let newer = pb::SnapshotHeader { version: 2, ..header }.encode_length_delimited_to_vec();
+    let newer = pb::SnapshotHeader { version: Level::NEWEST.number() + 1, ..header }.encode_length_delimited_to_vec();
     let hash = ring::digest::digest(&ring::digest::SHA256, &newer);
     let newer = [newer.as_slice(), hash.as_ref()].concat();
     assert!(matches!(decode_snapshot(&newer), Err(CodecError::Newer { .. })));

@@ -3,9 +3,11 @@
 use proptest::prelude::*;
 
 use crate::clock::Timestamp;
-use crate::cluster::command::{Command, CursorItem, ResourceKey, ResourceKind};
+use crate::cluster::command::{Command, CursorItem, NodeCommand, ResourceKey, ResourceKind};
+use crate::cluster::level::Level;
+use crate::cluster::member::{NodeSpec, Role};
 use crate::event::batch::{Gap, GapReason, LogPosition, ObjectsPosition, Position, Seen};
-use crate::ids::{Epoch, FeedId, FeedPart, Generation, NodeId, SinkId, SourceId, TenantId};
+use crate::ids::{Epoch, FeedId, FeedPart, Generation, Incarnation, NodeEpoch, NodeId, SinkId, SourceId, TenantId};
 
 pub(super) fn tenant_id() -> TenantId {
     "contoso".parse().unwrap()
@@ -65,20 +67,62 @@ pub(super) fn declare(parts: impl IntoIterator<Item = u8>) -> Command {
 pub(super) fn commit(node: u64, epoch: u64, generation: u64, cursors: Vec<(u8, Position)>) -> CursorItemOf {
     let cursors = cursors.into_iter().map(|(n, position)| (sink_id(n), position)).collect();
     let (epoch, generation) = (Epoch(epoch), Generation(generation));
-    CursorItemOf(NodeId(node), CursorItem { feed: feed(0), epoch, generation, cursors, seen: vec![] })
+    CursorItemOf(NodeId(node), NodeEpoch(0), CursorItem { feed: feed(0), epoch, generation, cursors, seen: vec![] })
 }
 
-/// One item and who proposes it.
-pub(super) struct CursorItemOf(NodeId, CursorItem);
+/// One item, who proposes it and in which life; zero is none, as in logs of level 1.
+pub(super) struct CursorItemOf(NodeId, NodeEpoch, CursorItem);
 
 impl CursorItemOf {
     pub(super) fn seeing(mut self, seen: Vec<Seen>) -> Self {
-        self.1.seen = seen;
+        self.2.seen = seen;
+        self
+    }
+    pub(super) fn in_life(mut self, node_epoch: u64) -> Self {
+        self.1 = NodeEpoch(node_epoch);
         self
     }
     pub(super) fn command(self) -> Command {
-        Command::CommitCursors { node: self.0, items: vec![self.1] }
+        Command::CommitCursors { node: self.0, node_epoch: self.1, items: vec![self.2] }
     }
+}
+
+pub(super) fn spec(name: &str, role: Role) -> NodeSpec {
+    let address = |port: u16| format!("{name}.example:{port}");
+    NodeSpec { name: name.to_owned(), peer: address(7444), api: address(7443), weight: 100, role }
+}
+pub(super) fn admit(name: &str) -> Command {
+    Command::Node(NodeCommand::Admit { spec: spec(name, Role::Data), at: at(1) })
+}
+pub(super) fn start(node: u64) -> Command {
+    Command::Node(NodeCommand::Start { node: NodeId(node), knows: Level::NEWEST.number(), at: at(2) })
+}
+pub(super) fn expire(node: u64, node_epoch: u64) -> Command {
+    Command::Node(NodeCommand::Expire { node: NodeId(node), node_epoch: NodeEpoch(node_epoch), at: at(3) })
+}
+pub(super) fn drain(node: u64, on: bool) -> Command {
+    Command::Node(NodeCommand::Drain { node: NodeId(node), on, at: at(4) })
+}
+pub(super) fn remove(node: u64) -> Command {
+    Command::Node(NodeCommand::Remove { node: NodeId(node) })
+}
+pub(super) fn assign_feeds(moves: &[(u8, u64)]) -> Command {
+    let moves = moves.iter().map(|(n, node)| (feed(*n), NodeId(*node))).collect();
+    Command::AssignFeeds { moves, at: at(5) }
+}
+pub(super) fn recall(n: u8, epoch: u64, to: u64) -> Command {
+    Command::Recall { feed: feed(n), epoch: Epoch(epoch), to: NodeId(to), at: at(6) }
+}
+pub(super) fn release(n: u8, epoch: u64) -> Command {
+    Command::Release { feed: feed(n), epoch: Epoch(epoch) }
+}
+
+/// A cluster of level 2 with three live data nodes, 1 to 3.
+pub(super) fn members() -> Vec<Command> {
+    let mut commands = vec![Command::RaiseLevel { level: Level::MEMBERS }];
+    commands.extend(["a", "b", "c"].map(admit));
+    commands.extend([1, 2, 3].map(start));
+    commands
 }
 
 /// What a state needs before feeds mean anything: a tenant with a credential and a source, and two sinks.
@@ -108,20 +152,37 @@ pub(super) fn any_command() -> impl Strategy<Value = Command> {
         }),
         4 => (0..3_u8, 1..3_u64, 0..9_i64)
             .prop_map(|(n, node, time)| Command::Assign { feed: feed(n), node: NodeId(node), at: at(time) }),
-        1 => (0..3_u8, 0..4_u64).prop_map(|(n, epoch)| Command::Release { feed: feed(n), epoch: Epoch(epoch) }),
+        5 => (0..3_u8, 0..4_u64).prop_map(|(n, epoch)| release(n, epoch)),
         2 => (0..3_u8, 0..4_u64, 0..3_u64).prop_map(|(n, epoch, generation)| Command::OpenGeneration {
             feed: feed(n),
             epoch: Epoch(epoch),
             generation: Generation(generation),
         }),
-        12 => (1..3_u64, prop::collection::vec(any_item(), 0..3))
-            .prop_map(|(node, items)| Command::CommitCursors { node: NodeId(node), items }),
+        12 => (1..3_u64, 0..3_u64, prop::collection::vec(any_item(), 0..3)).prop_map(|(node, life, items)| {
+            Command::CommitCursors { node: NodeId(node), node_epoch: NodeEpoch(life), items }
+        }),
         1 => (0..3_u8, 0..4_u64, 0..9_u64, 0..3_i64).prop_map(|(n, epoch, lost, time)| Command::RecordGap {
             feed: feed(n),
             epoch: Epoch(epoch),
             gap: gap(lost),
             at: at(time),
         }),
+        12 => any_command_of_members(),
+    ]
+}
+
+fn any_command_of_members() -> impl Strategy<Value = Command> {
+    let node = || 1..5_u64;
+    prop_oneof![
+        1 => "[a-e]".prop_map(|name| admit(&name)),
+        3 => node().prop_map(start),
+        2 => (node(), 1..4_u64).prop_map(|(node, life)| expire(node, life)),
+        1 => (node(), any::<bool>()).prop_map(|(node, on)| drain(node, on)),
+        1 => node().prop_map(remove),
+        8 => prop::collection::vec((0..3_u8, node()), 0..4).prop_map(|moves| assign_feeds(&moves)),
+        8 => (0..2_u8, 1..3_u64, 1..4_u64).prop_map(|(n, epoch, to)| recall(n, epoch, to)),
+        1 => Just(Command::RaiseLevel { level: Level::MEMBERS }),
+        1 => (0..3_u64).prop_map(|n| Command::BeginIncarnation { incarnation: Incarnation(n) }),
     ]
 }
 
@@ -148,10 +209,14 @@ fn any_item() -> impl Strategy<Value = CursorItem> {
     })
 }
 
-/// A history: the world with its feeds owned, and then anything at all.
+/// A history: the world with its feeds owned, as level 1 or level 2 said it, and then anything at all.
 pub(super) fn any_history() -> impl Strategy<Value = Vec<Command>> {
-    let owned = [(0, 1), (1, 2)].map(|(n, node)| Command::Assign { feed: feed(n), node: NodeId(node), at: at(0) });
-    let before: Vec<_> = world().into_iter().chain(owned).collect();
-    prop::collection::vec(any_command(), 0..60)
-        .prop_map(move |commands| before.iter().cloned().chain(commands).collect())
+    let assigned = [(0, 1), (1, 2)].map(|(n, node)| Command::Assign { feed: feed(n), node: NodeId(node), at: at(0) });
+    let first: Vec<_> = world().into_iter().chain(assigned).collect();
+    let second: Vec<_> = world().into_iter().chain(members()).chain([assign_feeds(&[(0, 1), (1, 2)])]).collect();
+    let before = prop_oneof![1 => Just(first), 3 => Just(second)];
+    (before, prop::collection::vec(any_command(), 0..60)).prop_map(|(mut before, commands)| {
+        before.extend(commands);
+        before
+    })
 }

@@ -9,10 +9,11 @@ use crate::cluster::codec::{
     AppliedTo, EncodedPart, SnapshotHead, decode_part, decode_snapshot, encode_key, encode_part, encode_snapshot,
     parts_of,
 };
-use crate::cluster::command::{Command, CursorItem, Outcome};
+use crate::cluster::command::{Command, CursorItem, NodeCommand, Outcome};
+use crate::cluster::member::{Member, Standing};
 use crate::cluster::state::{ControlState, Touched};
 use crate::event::batch::Position;
-use crate::ids::{Epoch, FeedId, SinkId};
+use crate::ids::{Epoch, FeedId, NodeEpoch, NodeId, SinkId};
 
 /// The last epoch of every feed, alive or ended.
 fn epochs(state: &ControlState) -> BTreeMap<FeedId, Epoch> {
@@ -29,7 +30,11 @@ fn cursors(state: &ControlState) -> BTreeMap<(FeedId, SinkId), Position> {
 }
 /// The items of a command that its proposer may commit in this state.
 fn permitted(state: &ControlState, command: &Command) -> Vec<CursorItem> {
-    let Command::CommitCursors { node, items } = command else { return vec![] };
+    let Command::CommitCursors { node, node_epoch, items } = command else { return vec![] };
+    let life = |member: &Member| if member.alive { member.node_epoch } else { NodeEpoch(u64::MAX) };
+    if *node_epoch != NodeEpoch(0) && state.member(*node).map(life) != Some(*node_epoch) {
+        return vec![];
+    }
     let may = |item: &&CursorItem| {
         let standing = state.feed(&item.feed);
         standing
@@ -90,19 +95,62 @@ proptest! {
     #[test]
     fn s4_epochs_of_a_feed_strictly_increase_whatever_happens_to_it(history in any_history()) {
         let mut state = ControlState::default();
-        let mut granted: BTreeMap<FeedId, Epoch> = BTreeMap::new();
         for command in history {
-            let before = epochs(&state);
-            let outcome = state.apply(command.clone());
+            let before = state.clone();
+            state.apply(command.clone());
             let now = epochs(&state);
-            for (feed, was) in before {
+            for (feed, was) in epochs(&before) {
                 prop_assert!(now.get(&feed).is_some_and(|now| *now >= was), "{feed}: {was} by {command:?}");
             }
-            if let (Command::Assign { feed, .. }, Outcome::Epoch(epoch)) = (command, outcome) {
-                let last = granted.insert(feed.clone(), epoch);
-                prop_assert!(last < Some(epoch), "{feed}: {epoch} after {last:?}");
-                prop_assert_eq!(state.feeds[&feed].epoch, epoch);
+            for (feed, held) in state.feeds().filter(|(_, held)| held.owner.is_some()) {
+                // Whoever has a feed and did not have it before has it under an epoch that nobody had.
+                let was = before.feed(feed).map(|was| (was.owner, was.epoch));
+                let highest = epochs(&before).get(feed).copied();
+                let kept = was == Some((held.owner, held.epoch));
+                prop_assert!(kept || highest < Some(held.epoch), "{feed}: {highest:?} by {command:?}");
+                prop_assert!(held.epoch > Epoch::floor_of(state.counters().incarnation), "{feed} by {command:?}");
             }
+        }
+    }
+
+    #[test]
+    fn only_live_members_own_feeds_and_only_owned_feeds_are_recalled(history in any_history()) {
+        let mut state = ControlState::default();
+        for command in history {
+            state.apply(command.clone());
+            if state.counters().nodes_granted == 0 {
+                continue; // Level 1 knew no members.
+            }
+            for (feed, held) in state.feeds() {
+                let standing = held.owner.map(|owner| state.standing(owner));
+                let fit = matches!(standing, None | Some(Some(Standing::Live | Standing::Draining)));
+                prop_assert!(fit, "{feed} of {standing:?} by {command:?}");
+                if let Some(recall) = held.recall {
+                    prop_assert!(held.owner.is_some_and(|owner| owner != recall.to), "{feed} by {command:?}");
+                    prop_assert_eq!(state.standing(recall.to), Some(Standing::Live), "{} by {:?}", feed, command);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn node_ids_and_node_epochs_only_grow(history in any_history()) {
+        let mut state = ControlState::default();
+        let mut lives: BTreeMap<NodeId, NodeEpoch> = BTreeMap::new();
+        let mut granted = 0;
+        for command in history {
+            match (command.clone(), state.apply(command)) {
+                (Command::Node(NodeCommand::Admit { .. }), Outcome::Node(node)) if node.0 > granted => granted = node.0,
+                (Command::Node(NodeCommand::Admit { .. }), Outcome::Node(node)) => {
+                    prop_assert!(!lives.contains_key(&node), "node {} was granted to two", node);
+                }
+                (Command::Node(NodeCommand::Start { node, .. }), Outcome::Life(life)) => {
+                    let last = lives.insert(node, life);
+                    prop_assert!(last < Some(life), "node {}: {} after {:?}", node, life, last);
+                }
+                _ => {}
+            }
+            prop_assert_eq!(state.counters().nodes_granted, granted);
         }
     }
 
@@ -114,7 +162,8 @@ proptest! {
         let (mut steady, mut rebuilt) = (ControlState::default(), ControlState::default());
         for (n, command) in history.into_iter().enumerate() {
             if n == cut {
-                let applied = AppliedTo { digest: digest(&rebuilt), ..AppliedTo::default() };
+                let (digest, level) = (digest(&rebuilt), rebuilt.counters().level);
+                let applied = AppliedTo { digest, level, ..AppliedTo::default() };
                 let head = SnapshotHead { id: "1".into(), applied };
                 rebuilt = decode_snapshot(&encode_snapshot(&head, &rebuilt)).unwrap().1;
             }
@@ -153,7 +202,7 @@ proptest! {
         let mut state = ControlState::default();
         for command in history {
             state.apply(command.clone());
-            if matches!(command, Command::Assign { .. }) {
+            if matches!(command, Command::Assign { .. } | Command::Node(NodeCommand::Start { .. })) {
                 continue; // It grants one epoch more, which fences the first.
             }
             let once = state.clone();

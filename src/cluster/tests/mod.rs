@@ -5,6 +5,7 @@ mod commands;
 mod crash;
 mod durability;
 mod invariants;
+mod members;
 mod plane;
 mod rules;
 pub(super) mod sim_disk;

@@ -1,10 +1,10 @@
 //! The rules of the pure state, one by one.
 
 use super::commands::{
-    at, commit, credential_key, declare, delete, feed, gap, log_position, objects_position, part, put, seen, sink_id,
-    sink_key, source_id, source_key, tenant_id, tenant_key, world,
+    assign_feeds, at, commit, credential_key, declare, delete, feed, gap, log_position, members, objects_position,
+    part, put, release, seen, sink_id, sink_key, source_id, source_key, tenant_id, tenant_key, world,
 };
-use crate::cluster::command::{Command, ItemOutcome, Outcome, Refusal, ResourceKey, ResourceKind};
+use crate::cluster::command::{Command, ItemOutcome, MoveOutcome, Outcome, Refusal, ResourceKey, ResourceKind};
 use crate::cluster::limits::{BODIES_BYTES_MAX, BODY_BYTES_MAX, GAPS_MAX, SEEN_MAX, TOMBSTONES_MAX};
 use crate::cluster::state::ControlState;
 use crate::ids::{Epoch, FeedId, Generation, NodeId};
@@ -16,11 +16,20 @@ fn settled() -> ControlState {
     for command in world() {
         assert_eq!(state.apply(command), Outcome::Done);
     }
+    for command in members() {
+        state.apply(command);
+    }
     state
 }
+/// Gives the feed to a node, after whoever has it.
 fn assign(state: &mut ControlState, node: u64) -> Epoch {
-    match state.apply(Command::Assign { feed: feed(0), node: NodeId(node), at: at(5) }) {
-        Outcome::Epoch(epoch) => epoch,
+    let epoch = state.feed(&feed(0)).unwrap().epoch;
+    state.apply(release(0, epoch.0));
+    match state.apply(assign_feeds(&[(0, node)])) {
+        Outcome::Assigned(moves) => match moves[..] {
+            [MoveOutcome::Epoch(epoch)] => epoch,
+            ref other => panic!("{other:?}"),
+        },
         other => panic!("{other:?}"),
     }
 }
@@ -159,15 +168,14 @@ fn an_item_with_one_position_going_back_is_left_out_whole() {
 #[test]
 fn items_of_one_commit_stand_or_fall_alone() {
     let mut state = owned();
-    let Command::CommitCursors { node, mut items } = commit(OWNER, 1, 0, vec![(0, log_position(3))]).command() else {
-        panic!()
-    };
+    let progress = commit(OWNER, 1, 0, vec![(0, log_position(3))]).command();
+    let Command::CommitCursors { node, node_epoch, mut items } = progress else { panic!() };
     let mut stale = items[0].clone();
     stale.feed = feed(1);
     let mut unknown = items[0].clone();
     unknown.feed = feed(9);
     items.splice(0..0, [stale, unknown]);
-    let outcomes = state.apply(Command::CommitCursors { node, items });
+    let outcomes = state.apply(Command::CommitCursors { node, node_epoch, items });
     let stale = ItemOutcome::Stale { current_epoch: Epoch(0) };
     assert_eq!(outcomes, Outcome::Items(vec![stale, ItemOutcome::NoSuchFeed, ItemOutcome::Done]));
 }
@@ -239,7 +247,7 @@ fn tombstones_are_bounded_and_those_dropped_still_raise_every_new_feed() {
     for n in 0..=TOMBSTONES_MAX {
         let feed = FeedId { part: format!("p{n:06}").parse().unwrap(), ..feed(0) };
         state.apply(Command::DeclareFeeds { tenant: tenant_id(), source: source_id(), parts: vec![feed.part.clone()] });
-        state.apply(Command::Assign { feed: feed.clone(), node: NodeId(OWNER), at: at(1) });
+        state.apply(Command::AssignFeeds { moves: vec![(feed.clone(), NodeId(OWNER))], at: at(1) });
         let parts = vec![feed.part];
         state.apply(Command::RetireFeeds { tenant: tenant_id(), source: source_id(), parts });
     }
@@ -252,7 +260,7 @@ fn tombstones_are_bounded_and_those_dropped_still_raise_every_new_feed() {
 #[test]
 fn a_release_is_for_the_epoch_that_was_granted_and_leaves_no_owner() {
     let mut state = owned();
-    let release = |epoch| Command::Release { feed: feed(0), epoch: Epoch(epoch) };
+    let release = |epoch| release(0, epoch);
     assert_eq!(refusal(state.apply(release(0))), Refusal::StaleEpoch { current_epoch: Epoch(1) });
     assert_eq!(state.apply(release(1)), Outcome::Done);
     assert_eq!(state.feed(&feed(0)).unwrap().owner, None);

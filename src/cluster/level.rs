@@ -1,0 +1,55 @@
+//! The feature level: one number for what a version of siemgate knows to say in the log and to keep in the state.
+//!
+//! Each command has the level that introduced it. An entry carries the highest level among its commands, a stored state
+//! the level the cluster has committed; a node that meets a higher one than it knows stops. A command is proposed only
+//! once its level is committed, which happens when every member knows it: so old and new versions work side by side,
+//! and a downgrade is possible until then.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A level this version knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Level(u32);
+
+impl Level {
+    /// One voter: resources, feeds and cursors.
+    pub const FIRST: Self = Self(1);
+    /// Members: nodes with lives and leases, planned moves, incarnations.
+    pub const MEMBERS: Self = Self(2);
+    /// The highest level this version knows.
+    pub const NEWEST: Self = Self::MEMBERS;
+
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self::FIRST
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("level {0} is unknown here, where the newest is {newest}", newest = Level::NEWEST)]
+pub struct UnknownLevel(pub u32);
+
+impl TryFrom<u32> for Level {
+    type Error = UnknownLevel;
+    fn try_from(number: u32) -> Result<Self, UnknownLevel> {
+        if (Self::FIRST.0..=Self::NEWEST.0).contains(&number) { Ok(Self(number)) } else { Err(UnknownLevel(number)) }
+    }
+}
+impl From<Level> for u32 {
+    fn from(level: Level) -> Self {
+        level.0
+    }
+}
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
