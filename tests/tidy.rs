@@ -102,6 +102,7 @@ const PURE: &[&str] = &[
     "src/identity/refusal.rs",
     "src/sinks/syslog/frame.rs",
     "src/sinks/syslog/barrier.rs",
+    "src/pipeline/lag.rs",
     "src/pipeline/progress.rs",
     "src/pipeline/route.rs",
     "src/pipeline/backoff.rs",

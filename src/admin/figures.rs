@@ -148,7 +148,7 @@ mod tests {
             format!("siemgate_feed_state{series}}} 0"),
             "siemgate_source_problem{tenant=\"figures\",source=\"archive\"} 1".to_owned(),
             "siemgate_faulty_resources 1".to_owned(),
-            format!("siemgate_feed_lag_seconds{series}}} NaN"),
+            format!("siemgate_feed_lag_seconds{series}}} 300"),
             format!("siemgate_lane_records_delivered_total{series},sink=\"archive\"}} 1234000"),
             "siemgate_sink_events_acknowledged_total{sink=\"figures\"} 9".to_owned(),
             "siemgate_credential_expiry_seconds{tenant=\"figures\",credential=\"app\"} 864000".to_owned(),

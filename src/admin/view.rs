@@ -164,9 +164,10 @@ pub struct FeedStatus {
     /// How long ago the newest record read was published upstream.
     #[serde(serialize_with = "seconds")]
     pub freshness: Option<Duration>,
-    /// Messages upstream has beyond the last one read, where it numbers them.
+    /// Messages upstream has beyond the last one read, as it said last. Objects aren't numbered: of them only an end is
+    /// known.
     pub lag_messages: Option<u64>,
-    /// Publishing time between the last record read and upstream's newest, where it says so.
+    /// How long ago the oldest record was published that some sink has not acknowledged; 0 when upstream has no more.
     #[serde(serialize_with = "seconds")]
     pub lag: Option<Duration>,
     /// How long ago the cursor was last committed.
@@ -323,7 +324,7 @@ pub(crate) mod tests {
             state,
             freshness: Some(Duration::from_millis(1_234)),
             lag_messages,
-            lag: None,
+            lag: Some(Duration::from_secs(300)),
             cursor_age: Some(Duration::from_millis(900)),
             read: 1_234_567,
             quarantined: 1,

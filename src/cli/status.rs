@@ -94,7 +94,8 @@ fn feeds(feeds: &[FeedStatus]) -> Option<String> {
             feed.owner.map_or_else(|| "-".to_owned(), |id| id.to_string()),
             feed.state.to_string(),
             span(feed.freshness),
-            feed.lag_messages.map_or_else(|| span(feed.lag), |lag| count(Some(lag))),
+            span(feed.lag),
+            count(feed.lag_messages),
             feed.read.to_string(),
             feed.delivered().to_string(),
             feed.filtered().to_string(),
@@ -110,6 +111,7 @@ fn feeds(feeds: &[FeedStatus]) -> Option<String> {
         "STATE",
         "FRESHNESS",
         "LAG",
+        "UNREAD",
         "READ",
         "DELIVERED",
         "FILTERED",
@@ -117,7 +119,7 @@ fn feeds(feeds: &[FeedStatus]) -> Option<String> {
         "QUARANTINED",
         "COMMITTED",
     ];
-    let numbers = [2, 4, 5, 6, 7, 8, 9, 10, 11];
+    let numbers = [2, 4, 5, 6, 7, 8, 9, 10, 11, 12];
     (!feeds.is_empty()).then(|| output::table(&headings, &numbers, feeds.iter().map(row).collect()))
 }
 
@@ -203,7 +205,7 @@ mod tests {
         for expected in [
             "Node gw1 (1), version 0.1.0: ready, up 3d",
             "Raft: leader, node 1 leads 1 voter, term 3, applied 1042",
-            "contoso/defender/0           event-hub      1  reading       1.2s   12  1234567    1234000",
+            "contoso/defender/0           event-hub      1  reading       1.2s   5m      12  1234567    1234000",
             "contoso/archive       event-hub  see below",
             "source contoso/archive, 24h ago: login.microsoftonline.com refused our credential: AADSTS7000222",
             "source `contoso/newer`, 24h ago: ",

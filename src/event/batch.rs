@@ -17,8 +17,9 @@ pub struct Batch {
     pub after: Position,
     /// Versions of objects in this batch, to be remembered with the feed; empty for log-like feeds.
     pub seen: Vec<Seen>,
-    /// The newest thing upstream has for this feed, when it says so; lag is measured against it.
-    pub upstream: Option<Upstream>,
+    /// How many messages upstream has beyond this batch, where it says so. Objects are not numbered: of them only an end
+    /// is known, which is 0.
+    pub unread: Option<u64>,
 }
 
 /// One thing read: a message of a log, or one version of an object.
@@ -128,11 +129,4 @@ pub enum GapReason {
     TailLost,
     /// Sequence numbers jumped between two messages of one generation.
     Skipped,
-}
-
-/// The newest thing upstream has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Upstream {
-    pub sequence: Option<i64>,
-    pub published: Option<Timestamp>,
 }

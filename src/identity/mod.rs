@@ -42,7 +42,7 @@ pub struct AccessToken {
 pub enum IdentityError {
     #[error("{cause}")]
     Secret { cause: String },
-    #[error("certificate credential is not usable: {cause}")]
+    #[error("the certificate or its key is wrong: {cause}")]
     Certificate { cause: String },
     #[error("a connection string gives no tokens")]
     NoGrant,

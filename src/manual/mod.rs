@@ -3,6 +3,9 @@
 #[doc = include_str!("glossary.md")]
 pub mod glossary {}
 
+#[doc = include_str!("figures.md")]
+pub mod figures {}
+
 /// Why things are as they are. Records are superseded, never edited.
 pub mod decisions {
     #[doc = include_str!("decisions/0001-one-voter-is-the-default.md")]

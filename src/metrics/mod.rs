@@ -42,9 +42,11 @@ pub const FEED_LOST: Metric =
 pub const FEED_FRESHNESS: Metric =
     gauge("siemgate_feed_freshness_seconds", "Age of the newest record read, by upstream's publishing time.");
 pub const FEED_LAG_MESSAGES: Metric =
-    gauge("siemgate_feed_lag_messages", "Messages upstream has beyond the last one read.");
-pub const FEED_LAG: Metric =
-    gauge("siemgate_feed_lag_seconds", "Publishing time between the last record read and upstream's newest.");
+    gauge("siemgate_feed_lag_messages", "Messages upstream has beyond the last one read, as it said last.");
+pub const FEED_LAG: Metric = gauge(
+    "siemgate_feed_lag_seconds",
+    "How long ago the oldest record was published that some sink has not acknowledged; 0 when upstream has no more.",
+);
 pub const FEED_CURSOR_AGE: Metric =
     gauge("siemgate_feed_cursor_age_seconds", "Time since the cluster last committed the feed's cursor.");
 pub const FEED_EPOCH: Metric = gauge("siemgate_feed_epoch", "Epoch under which this node owns the feed.");
@@ -165,6 +167,7 @@ mod tests {
         for metric in ALL {
             assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
             assert!(metric.help.ends_with('.'), "{}", metric.name);
+            assert!(include_str!("../manual/figures.md").contains(metric.name), "not in the manual: {}", metric.name);
         }
     }
 }

@@ -173,7 +173,7 @@ fn feed_status(
         state: live.map_or(FeedState::Starting, |live| state_of(live.state())),
         freshness: live.and_then(live::FeedStatus::published).map(|published| now.since(published)),
         lag_messages: live.and_then(live::FeedStatus::lag_messages),
-        lag: None,
+        lag: live.and_then(|live| live.lag(now)),
         cursor_age: live.and_then(live::FeedStatus::committed_at).map(|at| now.since(at)),
         read: live.map_or(0, |live| live.read.load(Relaxed)),
         quarantined: live.map_or(0, |live| live.quarantined.load(Relaxed)),

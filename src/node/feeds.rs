@@ -28,8 +28,8 @@ impl Source for AnySource {
 }
 
 /// Why a feed can't be built: a setting is missing or wrong, and a person must act.
-fn held(what: &str, cause: impl std::fmt::Display, remedy: &str) -> SourceError {
-    SourceError::Rejected { upstream: what.to_owned(), cause: cause.to_string(), remedy: remedy.to_owned() }
+fn held(what: &'static str, cause: impl std::fmt::Display, remedy: &str) -> SourceError {
+    SourceError::Unusable { what, cause: cause.to_string(), remedy: remedy.to_owned() }
 }
 
 /// Builds sources for one deployment.
@@ -68,9 +68,7 @@ impl Builder<'_> {
 
     fn spec(&self, key: &SourceKey) -> Result<&sources::Config, SourceError> {
         let found = self.deployment.sources.get(key).map(|configured| &configured.spec);
-        found.ok_or_else(|| {
-            held("the configuration", format!("no source {}/{}", key.0, key.1), "apply the source again")
-        })
+        found.ok_or_else(|| held("the source", format!("{}/{} is not known", key.0, key.1), "apply the source again"))
     }
 
     fn graph(
@@ -87,8 +85,7 @@ impl Builder<'_> {
 
     fn provider(&self, key: &SourceKey, credential: &CredentialId) -> Result<TokenProvider, SourceError> {
         let tenant = self.deployment.tenants.get(&key.0);
-        let tenant =
-            tenant.ok_or_else(|| held("the configuration", format!("no tenant {}", key.0), "apply the tenant"))?;
+        let tenant = tenant.ok_or_else(|| held("the tenant", format!("{} is not known", key.0), "apply the tenant"))?;
         let config = self.credential(key, credential)?;
         Ok(self.tokens.provider(config, tenant)?)
     }
@@ -96,13 +93,13 @@ impl Builder<'_> {
     fn credential(&self, key: &SourceKey, credential: &CredentialId) -> Result<&identity::Config, SourceError> {
         let found = self.deployment.credentials.get(&(key.0.clone(), credential.clone()));
         found.ok_or_else(|| {
-            held("the configuration", format!("no credential {}/{credential}", key.0), "apply the credential")
+            held("the credential", format!("{}/{credential} is not known", key.0), "apply the credential")
         })
     }
 
     fn hub(&self, key: &SourceKey, config: &event_hubs::Config) -> Result<Hub, SourceError> {
         let wrong = |cause: &dyn std::fmt::Display| {
-            held("the hub's configuration", cause, "correct the source or its credential and apply it again")
+            held("the source with its credential", cause, "correct the source or its credential and apply it again")
         };
         let authentication = match self.credential(key, &config.credential)? {
             identity::Config::ConnectionString { connection_string } => {

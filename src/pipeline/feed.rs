@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::backoff::Backoff;
 use super::ledger::{FeedProgress, Ledger, LedgerError};
-use super::limits::{DRAIN_GRACE, IN_FLIGHT_BATCHES_MAX, OPERATOR_PROBE};
+use super::limits::{DRAIN_GRACE, IN_FLIGHT_BATCHES_MAX, OPERATOR_PROBE, RETRY_LONGEST};
 use super::prepare::{Frames, Lane, Preparer};
 use super::progress::Progress;
 use super::quarantine::{Quarantine, Quarantined};
 use super::status::{FeedState, FeedStatus, Problem};
-use crate::clock::Clock;
-use crate::event::batch::{Batch, Content, Coordinates, Entry, Gap};
+use crate::clock::{Clock, Timestamp};
+use crate::event::batch::{Batch, Content, Entry, Gap};
 use crate::ids::{Epoch, FeedId, Generation};
 use crate::sinks::{Ack, Parcel, Receipt};
 use crate::sources::{Remedy, Source, SourceError};
@@ -64,6 +64,7 @@ struct Run<L, S> {
     acks: mpsc::Receiver<Ack>,
     ack_sender: mpsc::Sender<Ack>,
     backoff: Backoff,
+    failed_at: Option<Instant>,
     not_before: Option<Instant>,
     stop: watch::Receiver<bool>,
 }
@@ -77,7 +78,8 @@ impl<L: Ledger> Feed<L> {
         let progress = Progress::new(floors);
         let status = self.status.clone();
         let backoff = Backoff::default();
-        let run = Run { feed: self, source, progress, acks, ack_sender, backoff, not_before: None, stop };
+        let (failed_at, not_before) = (None, None);
+        let run = Run { feed: self, source, progress, acks, ack_sender, backoff, failed_at, not_before, stop };
         let end = run.until_the_end().await;
         status.enter(FeedState::Stopped);
         end
@@ -137,7 +139,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
 
     /// Tells the ledger what moved.
     fn report(&mut self, events: u64) {
-        self.feed.status.in_flight(self.progress.in_flight());
+        self.feed.status.outstanding(self.progress.outstanding());
         let Some(advance) = self.progress.take_advance() else { return };
         let lanes = &self.feed.lanes;
         self.feed.ledger.advance(FeedProgress {
@@ -156,8 +158,12 @@ impl<L: Ledger, S: Source> Run<L, S> {
             tracing::info!(feed = %self.feed.feed, "feed reads again");
         }
         self.feed.status.enter(FeedState::Reading);
-        self.backoff.succeeded();
-        self.note(&batch);
+        // Without an entry it only says where reading stands, as after each connecting: that alone is no success.
+        if !batch.entries.is_empty() {
+            self.backoff.succeeded();
+        }
+        let published = batch.entries.iter().filter_map(|entry| entry.published).max();
+        self.feed.status.batch_read(published, batch.unread);
         if batch.generation != self.feed.generation {
             self.change_generation(batch.generation).await?;
         }
@@ -167,20 +173,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let prepared = self.feed.preparer.prepare(&batch, &mut self.feed.lanes, self.feed.epoch);
         self.feed.status.read.fetch_add(prepared.records, Relaxed);
         self.keep_rejected(prepared.rejected).await?;
-        self.hand_over(batch, prepared.frames).await
-    }
-
-    fn note(&self, batch: &Batch) {
-        let last = batch.entries.last();
-        let sequence = last.and_then(|entry| match &entry.coordinates {
-            Coordinates::Log { sequence, .. } => Some(*sequence),
-            Coordinates::Object { .. } => None,
-        });
-        let published = batch.entries.iter().filter_map(|entry| entry.published).max();
-        self.feed.status.batch_read(self.feed.clock.now(), sequence, published);
-        if let Some(upstream) = batch.upstream {
-            self.feed.status.upstream_said(upstream);
-        }
+        self.hand_over(batch, published, prepared.frames).await
     }
 
     /// What is in flight belongs to the old generation, whose cursors end with it: let the sinks have it first.
@@ -228,7 +221,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     async fn wait_out(&mut self, error: &str) -> Result<(), FeedEnd> {
-        let wait = self.backoff.after_failure(rand::random());
+        let wait = self.wait_after_failure();
         self.trouble(FeedState::Retrying, error, "nothing is lost; reading goes on once this passes");
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),
@@ -245,8 +238,14 @@ impl<L: Ledger, S: Source> Run<L, S> {
         Ok(())
     }
 
-    async fn hand_over(&mut self, batch: Batch, frames: Vec<Frames>) -> Result<(), FeedEnd> {
-        let number = self.progress.begin(batch.after, batch.seen);
+    async fn hand_over(
+        &mut self,
+        batch: Batch,
+        published: Option<Timestamp>,
+        frames: Vec<Frames>,
+    ) -> Result<(), FeedEnd> {
+        let number = self.progress.begin(batch.after, batch.seen, published);
+        self.feed.status.outstanding(self.progress.outstanding());
         for (index, frames) in frames.into_iter().enumerate() {
             let lane = &self.feed.lanes[index];
             self.feed.status.count(&lane.sink, |counts| {
@@ -284,7 +283,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 (FeedState::Retrying, wait, "none needed: upstream told us when to go on".into())
             }
             Remedy::Reconnect => {
-                let wait = self.backoff.after_failure(rand::random());
+                let wait = self.wait_after_failure();
                 (FeedState::Retrying, wait, "none yet: connecting again by itself".into())
             }
             Remedy::HoldForOperator(remedy) => (FeedState::Held, OPERATOR_PROBE, remedy),
@@ -292,6 +291,15 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.trouble(state, &error.to_string(), &remedy);
         self.not_before = Some(Instant::now() + wait.max(Duration::from_millis(1)));
         Ok(())
+    }
+
+    /// Longer with each failure, until nothing has failed for a while.
+    fn wait_after_failure(&mut self) -> Duration {
+        let now = Instant::now();
+        if self.failed_at.replace(now).is_some_and(|before| now - before > 2 * RETRY_LONGEST) {
+            self.backoff.succeeded();
+        }
+        self.backoff.after_failure(rand::random())
     }
 
     fn trouble(&self, state: FeedState, error: &str, remedy: &str) {

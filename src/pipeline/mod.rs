@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod feed;
+pub mod lag;
 pub mod ledger;
 pub mod limits;
 pub mod prepare;

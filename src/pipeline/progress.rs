@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::clock::Timestamp;
 use crate::event::batch::{Position, Seen};
 
 /// Number of a batch within one run of a feed.
@@ -23,7 +24,8 @@ pub struct Progress {
 struct Lane {
     /// The first batch this lane has not resolved.
     low_water: BatchNumber,
-    /// What was committed before this run. A feed starts at its least advanced sink, so others must first pass this.
+    /// The cursor as it stands. A feed starts at its least advanced sink, so that others must first pass this; and what
+    /// lies no further than the cursor is not worth a commit.
     floor: Option<Position>,
     advanced: Option<Position>,
 }
@@ -31,6 +33,8 @@ struct Lane {
 #[derive(Debug)]
 struct InFlight {
     after: Position,
+    /// When its newest record was published upstream.
+    published: Option<Timestamp>,
     seen: Vec<Seen>,
     resolved: Vec<bool>,
 }
@@ -56,9 +60,9 @@ impl Progress {
     }
 
     /// Takes a batch into the window. It is resolved for a lane once `resolve` says so.
-    pub fn begin(&mut self, after: Position, seen: Vec<Seen>) -> BatchNumber {
+    pub fn begin(&mut self, after: Position, seen: Vec<Seen>, published: Option<Timestamp>) -> BatchNumber {
         let resolved = vec![false; self.lanes.len()];
-        self.window.push_back(InFlight { after, seen, resolved });
+        self.window.push_back(InFlight { after, published, seen, resolved });
         self.first + self.window.len() as u64 - 1
     }
 
@@ -82,7 +86,7 @@ impl Progress {
             }
             if lane.floor.as_ref().is_none_or(|floor| !floor.reaches(&slot.after)) {
                 lane.advanced = Some(slot.after.clone());
-                lane.floor = None;
+                lane.floor = Some(slot.after.clone());
             }
             lane.low_water += 1;
         }
@@ -115,6 +119,11 @@ impl Progress {
     pub fn in_flight(&self) -> usize {
         self.window.len()
     }
+
+    /// When the oldest of what some lane has not resolved was published; nothing when nothing is in flight.
+    pub fn outstanding(&self) -> Option<Timestamp> {
+        self.window.iter().find_map(|batch| batch.published)
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +131,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::clock::Timestamp;
     use crate::event::batch::LogPosition;
 
     fn at(sequence: i64) -> Position {
@@ -136,7 +144,7 @@ mod tests {
     #[test]
     fn a_cursor_waits_for_the_batches_before_it() {
         let mut progress = Progress::new(vec![None]);
-        let (first, second) = (progress.begin(at(1), vec![]), progress.begin(at(2), vec![]));
+        let (first, second) = (progress.begin(at(1), vec![], None), progress.begin(at(2), vec![], None));
         progress.resolve(0, second);
         assert_eq!(progress.take_advance(), None);
         progress.resolve(0, first);
@@ -147,7 +155,7 @@ mod tests {
     #[test]
     fn a_version_counts_as_seen_only_when_every_lane_has_it() {
         let mut progress = Progress::new(vec![None, None]);
-        let batch = progress.begin(at(1), vec![seen(7)]);
+        let batch = progress.begin(at(1), vec![seen(7)], None);
         progress.resolve(0, batch);
         let advance = progress.take_advance().unwrap();
         assert_eq!((advance.cursors, advance.seen), (vec![(0, at(1))], vec![]));
@@ -160,12 +168,38 @@ mod tests {
     fn a_lane_that_was_ahead_commits_only_what_lies_beyond() {
         let mut progress = Progress::new(vec![Some(at(2)), None]);
         for n in 1..=3 {
-            let batch = progress.begin(at(n), vec![]);
+            let batch = progress.begin(at(n), vec![], None);
             progress.resolve(0, batch);
             progress.resolve(1, batch);
             let lanes: Vec<usize> = progress.take_advance().unwrap().cursors.iter().map(|(lane, _)| *lane).collect();
             assert_eq!(lanes, if n < 3 { vec![1] } else { vec![0, 1] });
         }
+    }
+
+    #[test]
+    fn a_batch_that_moves_nothing_commits_nothing() {
+        let mut progress = Progress::new(vec![Some(at(5))]);
+        for (n, moves) in [(5, false), (6, true), (6, false), (7, true)] {
+            let batch = progress.begin(at(n), vec![], None);
+            progress.resolve(0, batch);
+            assert_eq!(progress.take_advance().is_some(), moves, "{n}");
+        }
+    }
+
+    #[test]
+    fn what_the_slowest_lane_has_not_resolved_is_outstanding() {
+        let time = |second: i64| Some(Timestamp::from_millis(second * 1_000));
+        let mut progress = Progress::new(vec![None, None]);
+        assert_eq!(progress.outstanding(), None);
+        let first = progress.begin(at(1), vec![], time(10));
+        let second = progress.begin(at(2), vec![], time(20));
+        progress.resolve(0, first);
+        progress.resolve(0, second);
+        assert_eq!(progress.outstanding(), time(10));
+        progress.resolve(1, first);
+        assert_eq!(progress.outstanding(), time(20));
+        progress.resolve(1, second);
+        assert_eq!(progress.outstanding(), None);
     }
 
     proptest! {
@@ -176,7 +210,7 @@ mod tests {
         ) {
             let mut progress = Progress::new(vec![None; 3]);
             for n in 0..20 {
-                progress.begin(at(n), vec![seen(u8::try_from(n).unwrap())]);
+                progress.begin(at(n), vec![seen(u8::try_from(n).unwrap())], None);
             }
             let mut resolved = [[false; 20]; 3];
             let mut cursors = [-1i64; 3];

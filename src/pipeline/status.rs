@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::lag::Ends;
 use crate::clock::Timestamp;
-use crate::event::batch::Upstream;
 use crate::ids::SinkId;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,11 +37,6 @@ pub struct FeedStatus {
     pub read: AtomicU64,
     pub quarantined: AtomicU64,
     pub gaps: AtomicU64,
-    in_flight_batches: AtomicU64,
-    last_sequence: AtomicI64,
-    upstream_sequence: AtomicI64,
-    published: AtomicI64,
-    read_at: AtomicI64,
     committed_at: AtomicI64,
     texts: Mutex<Texts>,
 }
@@ -50,6 +46,7 @@ struct Texts {
     state: FeedState,
     problem: Option<Problem>,
     lanes: BTreeMap<SinkId, LaneCounts>,
+    ends: Ends,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -112,47 +109,35 @@ impl FeedStatus {
         }
     }
 
-    pub fn batch_read(&self, now: Timestamp, sequence: Option<i64>, published: Option<Timestamp>) {
-        self.read_at.store(now.nanos(), Relaxed);
-        if let Some(sequence) = sequence {
-            self.last_sequence.store(sequence, Relaxed);
-        }
-        if let Some(published) = published {
-            self.published.fetch_max(published.nanos(), Relaxed);
-        }
+    /// A batch was read. `unread` is what upstream has beyond it, where that is known.
+    pub fn batch_read(&self, published: Option<Timestamp>, unread: Option<u64>) {
+        let mut texts = self.texts.lock();
+        texts.ends.read = texts.ends.read.max(published);
+        texts.ends.unread = unread;
     }
 
-    pub fn upstream_said(&self, upstream: Upstream) {
-        if let Some(sequence) = upstream.sequence {
-            self.upstream_sequence.fetch_max(sequence, Relaxed);
-        }
+    /// When the oldest of what is in flight was published; nothing when nothing is.
+    pub fn outstanding(&self, published: Option<Timestamp>) {
+        self.texts.lock().ends.outstanding = published;
     }
 
     pub fn committed(&self, now: Timestamp) {
         self.committed_at.store(now.nanos(), Relaxed);
     }
 
-    pub fn in_flight(&self, batches: usize) {
-        self.in_flight_batches.store(batches as u64, Relaxed);
-    }
-
-    pub fn in_flight_batches(&self) -> u64 {
-        self.in_flight_batches.load(Relaxed)
-    }
-
     /// Messages that upstream has and we haven't read, where it numbers them.
     pub fn lag_messages(&self) -> Option<u64> {
-        let upstream = self.upstream_sequence.load(Relaxed);
-        (upstream > 0).then(|| u64::try_from(upstream - self.last_sequence.load(Relaxed)).unwrap_or(0))
+        self.texts.lock().ends.unread
+    }
+
+    pub fn lag(&self, now: Timestamp) -> Option<Duration> {
+        let texts = self.texts.lock();
+        texts.ends.lag(matches!(texts.state, FeedState::Reading | FeedState::Waiting), now)
     }
 
     /// When the newest record read was published upstream.
     pub fn published(&self) -> Option<Timestamp> {
-        known(&self.published)
-    }
-
-    pub fn read_at(&self) -> Option<Timestamp> {
-        known(&self.read_at)
+        self.texts.lock().ends.read
     }
 
     pub fn committed_at(&self) -> Option<Timestamp> {

@@ -82,6 +82,9 @@ pub enum SourceError {
     Unavailable { upstream: String, cause: String },
     #[error("{upstream} refused our credential: {cause}")]
     Rejected { upstream: String, cause: String, remedy: String },
+    /// Nothing was asked of anybody: a setting or a secret on this side is missing or wrong.
+    #[error("{what} can't be used: {cause}")]
+    Unusable { what: &'static str, cause: String, remedy: String },
     #[error("{upstream} has nothing at {what}: {cause}")]
     NotFound { upstream: String, what: String, cause: String },
     /// Another reader with a higher owner level took the partition: ownership must be re-read, never re-taken.
@@ -109,7 +112,7 @@ impl SourceError {
         match self {
             Self::Throttled { wait, .. } => Remedy::RetryAfter(*wait),
             Self::Disconnected { .. } | Self::Unavailable { .. } | Self::Protocol { .. } => Remedy::Reconnect,
-            Self::Rejected { remedy, .. } => Remedy::HoldForOperator(remedy.clone()),
+            Self::Rejected { remedy, .. } | Self::Unusable { remedy, .. } => Remedy::HoldForOperator(remedy.clone()),
             Self::NotFound { what, .. } => {
                 Remedy::HoldForOperator(format!("check that {what} exists and that its name is spelt as upstream does"))
             }
@@ -120,24 +123,21 @@ impl SourceError {
 
 impl From<IdentityError> for SourceError {
     fn from(error: IdentityError) -> Self {
-        let cause = error.to_string();
-        let advice = error.advice();
+        let remedy = error.advice().map(str::to_owned);
         match error {
             IdentityError::Throttled { authority, wait } => Self::Throttled { upstream: authority, wait },
             IdentityError::Unreachable { authority, cause } => Self::Disconnected { upstream: authority, cause },
             IdentityError::Protocol { authority, cause } => Self::Protocol { upstream: authority, cause },
-            IdentityError::Refused { authority, .. } if advice.is_none() => {
-                Self::Unavailable { upstream: authority, cause }
-            }
-            IdentityError::Refused { .. }
-            | IdentityError::Secret { .. }
+            IdentityError::Refused { authority: upstream, refusal } => match remedy {
+                Some(remedy) => Self::Rejected { upstream, cause: refusal.to_string(), remedy },
+                None => Self::Unavailable { upstream, cause: refusal.to_string() },
+            },
+            IdentityError::Secret { .. }
             | IdentityError::Certificate { .. }
             | IdentityError::NoGrant
-            | IdentityError::Transport(_) => Self::Rejected {
-                upstream: "the identity provider".to_owned(),
-                cause,
-                remedy: advice.unwrap_or_default().to_owned(),
-            },
+            | IdentityError::Transport(_) => {
+                Self::Unusable { what: "the credential", cause: error.to_string(), remedy: remedy.unwrap_or_default() }
+            }
         }
     }
 }

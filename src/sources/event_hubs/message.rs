@@ -11,7 +11,7 @@ use serde_amqp::read::SliceReader;
 
 use super::sections::{self, EncodedBody};
 use crate::clock::Timestamp;
-use crate::event::batch::{Content, Coordinates, Entry, LogPosition, Shape, Upstream};
+use crate::event::batch::{Content, Coordinates, Entry, LogPosition, Shape};
 use crate::ids::Generation;
 
 /// A message taken apart.
@@ -19,7 +19,8 @@ use crate::ids::Generation;
 pub(super) struct Arrived {
     pub position: LogPosition,
     pub content: Content,
-    pub upstream: Option<Upstream>,
+    /// The number of the partition's newest message, where the service said it along.
+    pub newest: Option<i64>,
     pub bytes: usize,
 }
 
@@ -78,8 +79,8 @@ fn place(
         Content::Records { bytes, .. } | Content::Unreadable { bytes, .. } => bytes.len(),
         Content::Gap(_) => 0,
     };
-    let upstream = delivery.and_then(|annotations| newest(&annotations.0));
-    Ok(Arrived { position: LogPosition { offset, sequence, enqueued }, content, upstream, bytes })
+    let newest = delivery.and_then(|annotations| newest(&annotations.0));
+    Ok(Arrived { position: LogPosition { offset, sequence, enqueued }, content, newest, bytes })
 }
 
 impl Arrived {
@@ -117,16 +118,9 @@ fn offset_text(value: Value) -> Option<String> {
 }
 
 /// What the service says of the partition's end along with a message, because our link asked for it.
-fn newest(annotations: &Annotations) -> Option<Upstream> {
-    let (mut sequence, mut published) = (None, None);
-    for (key, value) in annotations.iter() {
-        match symbol(key) {
-            "last_enqueued_sequence_number" => sequence = whole_number(value),
-            "last_enqueued_time_utc" => published = whole_number(value).map(Timestamp::from_millis),
-            _ => {}
-        }
-    }
-    (sequence.is_some() || published.is_some()).then_some(Upstream { sequence, published })
+fn newest(annotations: &Annotations) -> Option<i64> {
+    let (_, value) = annotations.iter().find(|(key, _)| symbol(key) == "last_enqueued_sequence_number")?;
+    whole_number(value)
 }
 
 fn content(body: Body<Value>) -> Content {
@@ -211,7 +205,7 @@ mod tests {
         assert_eq!(arrived.position.sequence, 7);
         assert_eq!(arrived.position.offset, "0:4096");
         assert_eq!(arrived.position.enqueued, Timestamp::from_millis(1_893_456_000_123));
-        assert_eq!(arrived.upstream.unwrap().sequence, Some(9));
+        assert_eq!(arrived.newest, Some(9));
         let entry = arrived.into_entry(Generation(3), &"0".into());
         assert_eq!(
             entry.coordinates,

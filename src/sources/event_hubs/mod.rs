@@ -57,6 +57,8 @@ pub struct EventHubSource {
     epoch: Epoch,
     clock: Clock,
     covered: Option<Covered>,
+    /// The number of the partition's newest message, as the service said it last.
+    newest: Option<i64>,
     reader: Option<Reader>,
     /// Taken from the reader, but not part of the batch that was returned.
     held: Option<Result<Item, SourceError>>,
@@ -79,7 +81,17 @@ impl EventHubSource {
             Position::Objects(_) => None,
         });
         let partition = Arc::from(part.as_str());
-        Self { hub, partition, epoch: resume.epoch, clock, covered, reader: None, held: None, displaced: None }
+        Self {
+            hub,
+            partition,
+            epoch: resume.epoch,
+            clock,
+            covered,
+            newest: None,
+            reader: None,
+            held: None,
+            displaced: None,
+        }
     }
 
     fn reader(&mut self) -> &mut Reader {
@@ -106,14 +118,14 @@ impl EventHubSource {
             entries: Vec::new(),
             after: Position::Log(first.covered.position.clone()),
             seen: Vec::new(),
-            upstream: first.upstream,
+            unread: None,
         };
         let (mut messages, mut bytes) = (0, 0);
         let mut next = Some(first);
         while let Some(item) = next.take() {
             messages += 1;
             bytes += item.bytes;
-            batch.upstream = item.upstream.or(batch.upstream);
+            self.newest = item.newest.or(self.newest);
             batch.entries.extend(item.gap);
             batch.entries.extend(item.entry);
             self.covered = Some(item.covered);
@@ -133,6 +145,8 @@ impl EventHubSource {
         }
         if let Some(covered) = &self.covered {
             batch.after = Position::Log(covered.position.clone());
+            let behind = |newest: i64| newest.saturating_sub(covered.position.sequence);
+            batch.unread = self.newest.map(|newest| u64::try_from(behind(newest)).unwrap_or(0));
         }
         self.account(&batch.entries, bytes);
         batch
@@ -148,7 +162,7 @@ impl EventHubSource {
 
     /// Forgets the connection: the next call opens another. Ownership once lost is never taken back.
     fn fail(&mut self, error: &SourceError) {
-        self.reader = None;
+        (self.reader, self.newest) = (None, None);
         if let SourceError::Displaced { what, cause } = error {
             self.displaced = Some((what.clone(), cause.clone()));
         }

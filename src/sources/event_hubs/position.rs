@@ -46,9 +46,10 @@ pub(super) struct Plan {
     pub after_offset: String,
     /// What we already know is lost, to be handed over before anything else, and what is covered with it.
     pub gap: Option<(Gap, Covered)>,
-    /// Where a feed begins that leaves out what was there before it. To be committed at once: decided again later, it
-    /// would leave out more.
-    pub begins: Option<Covered>,
+    /// Where reading stands, to be told before anything is read. A feed that leaves out what was there before it must
+    /// commit its beginning at once: decided again later, it would leave out more. And of a partition with nothing new,
+    /// nobody would hear otherwise that it is read.
+    pub stands: Option<Covered>,
 }
 
 /// Decides how to attach to a partition of which `covered` was read so far. `from_latest` matters only to a partition
@@ -74,7 +75,7 @@ pub(super) fn plan(partition: &Partition, covered: Option<&Covered>, from_latest
         track: Track { generation: covered.generation, last: Some(seen), fresh: true },
         after_offset: covered.position.offset.clone(),
         gap: None,
-        begins: None,
+        stands: Some(covered.clone()),
     }
 }
 
@@ -94,7 +95,8 @@ fn first(partition: &Partition, generation: Generation, from_latest: bool) -> Pl
         let position = LogPosition { offset: offset.clone(), sequence, enqueued: partition.last_enqueued };
         Covered { generation, position }
     });
-    Plan { track: Track { generation, last, fresh: true }, after_offset: offset, gap: None, begins }
+    let nothing = partition.empty.then(|| before(generation, oldest(partition), partition.last_enqueued));
+    Plan { track: Track { generation, last, fresh: true }, after_offset: offset, gap: None, stands: begins.or(nothing) }
 }
 
 /// All numbers may mean something new: read whatever there is. How much was lost before it, nobody can say.
@@ -106,7 +108,7 @@ fn anew(partition: &Partition, generation: Generation, reason: GapReason, seen: 
         track: Track { generation, last: None, fresh: true },
         after_offset: BEFORE_ALL.to_owned(),
         gap: Some((gap, covered)),
-        begins: None,
+        stands: None,
     }
 }
 
@@ -118,7 +120,7 @@ fn expired(partition: &Partition, covered: &Covered, oldest: i64) -> Plan {
         track: Track { generation: covered.generation, last: Some(oldest - 1), fresh: true },
         after_offset: BEFORE_ALL.to_owned(),
         gap: Some((gap, before(covered.generation, oldest, enqueued))),
-        begins: None,
+        stands: None,
     }
 }
 

@@ -27,12 +27,25 @@ fn gap_of(plan: &Plan) -> (GapReason, Option<u64>) {
 fn a_feed_never_read_starts_at_the_oldest_message_unless_told_otherwise() {
     let fresh = plan(&partition(1000, 5, 9), None, false);
     assert_eq!((fresh.after_offset.as_str(), fresh.gap.is_none()), (BEFORE_ALL, true));
-    assert_eq!(fresh.begins, None);
+    assert_eq!(fresh.stands, None);
     let latest = plan(&partition(1000, 5, 9), None, true);
     assert_eq!(latest.after_offset, "o9");
     // Once it is committed, the next owner goes on from there, and not from what is latest by then.
-    assert_eq!(plan(&partition(1000, 5, 30), latest.begins.as_ref(), true).after_offset, "o9");
+    assert_eq!(plan(&partition(1000, 5, 30), latest.stands.as_ref(), true).after_offset, "o9");
     assert_eq!(plan(&partition(1000, 0, -1), None, true).after_offset, BEFORE_ALL);
+}
+
+#[test]
+fn a_partition_with_nothing_new_says_where_reading_stands() {
+    let stands = |partition, seen: Option<i64>| {
+        let covered = seen.map(|seen| covered(1000, seen));
+        plan(&partition, covered.as_ref(), false).stands.map(|stands| (stands.generation.0, stands.position.sequence))
+    };
+    assert_eq!(stands(partition(1000, 0, 9), Some(9)), Some((1000, 9)));
+    assert_eq!(stands(partition(1000, 0, -1), None), Some((1000, -1)), "nothing was ever written");
+    assert_eq!(stands(partition(1000, 10, 9), None), Some((1000, 9)), "all of it expired");
+    let again = plan(&partition(1000, 10, 9), None, false).stands.unwrap();
+    assert_eq!(plan(&partition(1000, 10, 12), Some(&again), false).gap, None, "and what comes next follows on");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use super::link::{self, After, Management, Opened, TokenNode};
 use super::message::{self, Arrived, NoPlace};
 use super::position::{self, Arrival, Covered, Plan, Track};
 use crate::clock::Clock;
-use crate::event::batch::{Content, Coordinates, Entry, Gap, Upstream};
+use crate::event::batch::{Content, Coordinates, Entry, Gap};
 use crate::ids::{Epoch, Generation};
 use crate::sources::SourceError;
 
@@ -42,10 +42,11 @@ const RENEW_RETRY: Duration = Duration::from_secs(30);
 pub(super) struct Item {
     /// What is missing just before `entry`; it shares the entry's position, so that they are covered together.
     pub gap: Option<Entry>,
-    /// Nothing where only the place matters at which a feed begins.
+    /// Nothing where only the place matters at which reading stands.
     pub entry: Option<Entry>,
     pub covered: Covered,
-    pub upstream: Option<Upstream>,
+    /// The number of the partition's newest message, where the service said it.
+    pub newest: Option<i64>,
     pub bytes: usize,
 }
 
@@ -102,7 +103,7 @@ impl Reading<'_> {
         let info = management.hub().await?;
         let state = management.partition(partition, info.created).await?;
         let plan = position::plan(&state, covered.as_ref(), place.start == Start::Latest);
-        let upstream = Upstream { sequence: Some(state.last), published: Some(state.last_enqueued) };
+        let newest = Some(state.last);
         let (receiver, _session) = self.attach(&mut opened, &plan, &about).await?;
         // The link reads what is there now. Had the hub been recreated since we asked, our plan would be for another.
         if management.hub().await?.created != info.created {
@@ -111,10 +112,10 @@ impl Reading<'_> {
         tracing::info!(upstream = name, partition = %partition, epoch = epoch.0, after = plan.after_offset, "reading");
         if let Some((gap, covered)) = plan.gap {
             let entry = self.gap(gap, covered.generation, covered.position.sequence);
-            self.pass(Item { gap: None, entry: Some(entry), covered, upstream: Some(upstream), bytes: 0 }).await?;
+            self.pass(Item { gap: None, entry: Some(entry), covered, newest, bytes: 0 }).await?;
         }
-        if let Some(covered) = plan.begins {
-            self.pass(Item { gap: None, entry: None, covered, upstream: Some(upstream), bytes: 0 }).await?;
+        if let Some(covered) = plan.stands {
+            self.pass(Item { gap: None, entry: None, covered, newest, bytes: 0 }).await?;
         }
         let token = opened.token.take();
         tokio::select! {
@@ -205,9 +206,9 @@ impl Reading<'_> {
         let generation = track.generation;
         let gap = gap.map(|gap| self.gap(gap, generation, arrived.position.sequence.saturating_sub(1)));
         let covered = Covered { generation, position: arrived.position.clone() };
-        let (upstream, bytes) = (arrived.upstream, arrived.bytes);
+        let (newest, bytes) = (arrived.newest, arrived.bytes);
         let entry = Some(arrived.into_entry(generation, partition));
-        self.pass(Item { gap, entry, covered, upstream, bytes }).await
+        self.pass(Item { gap, entry, covered, newest, bytes }).await
     }
 
     /// A gap as an entry, standing where the last of what is missing stood.

@@ -154,8 +154,8 @@ pub enum BadConfig {
 
 impl From<BadConfig> for SourceError {
     fn from(error: BadConfig) -> Self {
-        let remedy = error.to_string();
-        Self::Rejected { upstream: "the source's configuration".to_owned(), cause: remedy.clone(), remedy }
+        let remedy = "correct the source and apply it again".to_owned();
+        Self::Unusable { what: "the source", cause: error.to_string(), remedy }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::clock::Timestamp;
-use crate::event::batch::{Batch, Content, Coordinates, Entry, ObjectsPosition, Position, Seen, Upstream};
+use crate::event::batch::{Batch, Content, Coordinates, Entry, ObjectsPosition, Position, Seen};
 use crate::ids::Generation;
 
 use super::object::Object;
@@ -51,8 +51,9 @@ impl Outbox {
     }
 
     /// The next batch. Once reading has come to rest, a position that moved is told even without an entry: a source
-    /// that starts now must not start later after a restart, and the cluster may forget what was seen before it.
-    pub fn take(&mut self, at_rest: bool, newest: Option<Timestamp>) -> Option<Batch> {
+    /// that starts now must not start later after a restart, and the cluster may forget what was seen before it. So is
+    /// the end of a pass, which brought all that upstream has.
+    pub fn take(&mut self, at_rest: bool, at_end: bool) -> Option<Batch> {
         let (mut entries, mut seen, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some(next) = self.ready.pop_front() {
             match next {
@@ -69,13 +70,13 @@ impl Outbox {
                 }
             }
         }
-        if entries.is_empty() && !(at_rest && self.told != self.reached) {
+        if entries.is_empty() && !at_end && !(at_rest && self.told != self.reached) {
             return None;
         }
         self.told = self.reached;
         let after = Position::Objects(ObjectsPosition { from: self.reached.unwrap_or_default() });
-        let upstream = newest.map(|time| Upstream { sequence: None, published: Some(time) });
-        Some(Batch { generation: Generation::default(), entries, after, seen, upstream })
+        let unread = (at_end && self.ready.is_empty()).then_some(0);
+        Some(Batch { generation: Generation::default(), entries, after, seen, unread })
     }
 }
 
@@ -113,10 +114,10 @@ mod tests {
         let mut outbox = Outbox::new(Some(Timestamp::from_millis(1)));
         (0..BATCH_ENTRIES_MAX + 1).for_each(|_| put(&mut outbox, 1));
         outbox.reach(Timestamp::from_millis(2));
-        let (first, second) = (outbox.take(true, None).unwrap(), outbox.take(true, None).unwrap());
+        let (first, second) = (outbox.take(true, false).unwrap(), outbox.take(true, false).unwrap());
         assert_eq!((first.entries.len(), from(&first)), (BATCH_ENTRIES_MAX, 1));
         assert_eq!((second.entries.len(), from(&second)), (1, 2));
-        assert!(outbox.take(true, None).is_none());
+        assert!(outbox.take(true, false).is_none());
     }
 
     #[test]
@@ -124,17 +125,17 @@ mod tests {
         let mut outbox = Outbox::new(None);
         [BATCH_BYTES_MAX + 1, BATCH_BYTES_MAX, 1].into_iter().for_each(|bytes| put(&mut outbox, bytes));
         let lengths: Vec<_> =
-            std::iter::from_fn(|| outbox.take(false, None)).map(|batch| batch.entries.len()).collect();
+            std::iter::from_fn(|| outbox.take(false, false)).map(|batch| batch.entries.len()).collect();
         assert_eq!(lengths, [1, 1, 1]);
     }
 
     #[test]
     fn a_position_alone_is_told_once_and_only_at_rest() {
         let mut outbox = Outbox::new(None);
-        assert!(outbox.take(true, None).is_none(), "no start is known yet");
+        assert!(outbox.take(true, false).is_none(), "no start is known yet");
         outbox.reach(Timestamp::from_millis(5));
-        assert!(outbox.take(false, None).is_none());
-        assert_eq!(from(&outbox.take(true, None).unwrap()), 5);
-        assert!(outbox.take(true, None).is_none());
+        assert!(outbox.take(false, false).is_none());
+        assert_eq!(from(&outbox.take(true, false).unwrap()), 5);
+        assert!(outbox.take(true, false).is_none());
     }
 }

@@ -104,6 +104,8 @@ pub struct Poll {
     pub(super) missed: u64,
     /// The start was found and not yet told.
     located: bool,
+    /// A pass came to its end, which was not yet told.
+    finished: bool,
 }
 
 /// A pass under way.
@@ -143,6 +145,7 @@ impl Poll {
             wary: false,
             missed: 0,
             located: false,
+            finished: false,
         }
     }
 
@@ -153,7 +156,7 @@ impl Poll {
             (Pass::Sweep, Some(newest)) => newest.minus(SWEEP_BACK).max(self.memory.since()),
             (Pass::Sweep, None) => self.done,
         };
-        self.failures = 0;
+        (self.failures, self.finished) = (0, false);
         self.bad.retain(|moment| *moment >= self.done);
         if pass == Pass::Sweep && from >= self.done {
             return;
@@ -193,7 +196,9 @@ impl Poll {
     /// must not move.
     pub fn take_batch(&mut self) -> Option<Batch> {
         let at_rest = self.run.is_none() || std::mem::take(&mut self.located);
-        self.outbox.take(at_rest, self.newest)
+        let batch = self.outbox.take(at_rest, self.finished)?;
+        self.finished &= batch.unread.is_none();
+        Some(batch)
     }
 
     /// How often the present request failed.
@@ -341,7 +346,8 @@ impl Poll {
         let next = self.run.as_mut().and_then(|run| run.windows.pop());
         match next {
             Some(window) => self.work_on(Work::List(window)),
-            None => self.run = None,
+            // Of what was not answered whole, nobody knows whether that was all.
+            None => self.finished = self.run.take().is_some_and(|run| !run.held),
         }
     }
 

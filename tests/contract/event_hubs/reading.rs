@@ -26,7 +26,7 @@ async fn everything_is_read_in_order_with_its_position() {
     let batch = reader.last.as_ref().unwrap();
     let Position::Log(position) = &batch.after else { panic!("no log") };
     assert_eq!(position.offset, world.namespace.partition_state("logs", 0).unwrap().last.unwrap().offset);
-    assert_eq!(batch.upstream.unwrap().sequence, Some(999));
+    assert_eq!(batch.unread, Some(0));
     assert_eq!(batch.entries.last().unwrap().published, Some(position.enqueued));
 }
 
@@ -52,6 +52,23 @@ async fn the_next_owner_goes_on_after_the_cursor() {
     second.until(300 - first.sequences.len()).await;
     second.holds(read..300);
     assert!(second.gaps.is_empty());
+}
+
+#[tokio::test]
+async fn an_owner_with_nothing_to_read_says_that_it_is_at_the_end() {
+    let world = World::start().await;
+    let mut first = world.reader(1);
+    first.batch().await.unwrap();
+    assert_eq!(first.last.as_ref().unwrap().unread, Some(0), "nothing was ever written");
+    world.write(0, 30);
+    first.until(30).await;
+    let mut second = world.reader_from(2, first.cursor);
+    second.batch().await.unwrap();
+    assert_eq!((second.sequences.len(), second.last.as_ref().unwrap().unread), (0, Some(0)));
+    assert_eq!((second.sequence(), second.gaps.len()), (29, 0));
+    world.write(0, 1);
+    second.until(1).await;
+    second.holds(30..31);
 }
 
 #[tokio::test]

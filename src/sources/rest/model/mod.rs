@@ -195,6 +195,23 @@ fn a_start_is_told_before_anything_is_read_so_that_a_restart_does_not_move_it() 
 }
 
 #[test]
+fn the_end_of_a_pass_is_told_once_even_if_it_brought_nothing() {
+    let rules = Rules { top: 5, skip_max: 40, expand: false, overlap: Duration::from_secs(20) };
+    let mut poll = Poll::new(rules, Start::Earliest, &Resume::default());
+    for _ in 0..2 {
+        poll.begin(Pass::Regular);
+        assert!(poll.take_batch().is_none(), "nothing was answered yet");
+        poll.answer(Answer::Page(Page { server_time: Some(at(5_000)), ..Page::default() })).unwrap();
+        let batch = poll.take_batch().unwrap();
+        assert_eq!((batch.entries.len(), batch.unread), (0, Some(0)));
+        assert!(poll.take_batch().is_none());
+    }
+    poll.begin(Pass::Regular);
+    poll.answer(Answer::Page(Page { server_time: Some(at(5_000)), partial: true, ..Page::default() })).unwrap();
+    assert!(poll.take_batch().is_none(), "a partial answer is no end");
+}
+
+#[test]
 fn an_object_from_the_future_does_not_carry_the_position_along() {
     let rules = Rules { top: 5, skip_max: 40, expand: false, overlap: Duration::from_secs(20) };
     let mut poll = Poll::new(rules, Start::Earliest, &Resume::default());
