@@ -217,6 +217,36 @@ impl fmt::Display for NodeEpoch {
     }
 }
 
+/// One cluster, drawn at random when it was made. Written as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub [u8; 16]);
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+impl fmt::Debug for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a cluster id has 32 hexadecimal digits in lower case")]
+pub struct BadClusterId;
+
+impl FromStr for ClusterId {
+    type Err = BadClusterId;
+    fn from_str(text: &str) -> Result<Self, BadClusterId> {
+        let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 32 || !text.bytes().all(lower_hex) {
+            return Err(BadClusterId);
+        }
+        u128::from_str_radix(text, 16).map(|number| Self(number.to_be_bytes())).map_err(|_| BadClusterId)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +257,15 @@ mod tests {
         assert_eq!(last_of_first.next(), Epoch::floor_of(Incarnation(1)));
         assert!(i64::try_from(Epoch::floor_of(Incarnation::LAST).0).is_ok());
         assert!(i64::try_from(Epoch::floor_of(Incarnation(Incarnation::LAST.0 + 1)).0).is_err());
+    }
+
+    #[test]
+    fn a_cluster_id_reads_back_from_what_it_prints() {
+        let id = ClusterId([7; 16]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for bad in ["", "07", &"0".repeat(33), &"A".repeat(32), &format!("+{}", "0".repeat(31))] {
+            assert_eq!(bad.parse::<ClusterId>(), Err(BadClusterId), "{bad}");
+        }
     }
 
     #[test]

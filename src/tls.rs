@@ -33,7 +33,8 @@ pub fn install() {
     });
 }
 
-fn provider() -> Arc<CryptoProvider> {
+/// The process's cryptography.
+pub fn provider() -> Arc<CryptoProvider> {
     install();
     CryptoProvider::get_default().map_or_else(|| Arc::new(ring::default_provider()), Arc::clone)
 }

@@ -251,14 +251,18 @@ fn listed(errors: &[impl Display]) -> String {
 
 fn code_of(error: &ClusterError) -> Code {
     match error {
-        ClusterError::NotLeader { .. } | ClusterError::Busy | ClusterError::Stopped => Code::Unavailable,
+        ClusterError::NotLeader { .. } | ClusterError::NoQuorum { .. } | ClusterError::Busy | ClusterError::Stopped => {
+            Code::Unavailable
+        }
         ClusterError::TooLarge { .. } => Code::InvalidArgument,
-        ClusterError::NotYet => Code::FailedPrecondition,
+        ClusterError::NotYet | ClusterError::Refused { .. } => Code::FailedPrecondition,
         ClusterError::Unknown { .. } => Code::Unknown,
         ClusterError::Locked { .. }
         | ClusterError::Foreign { .. }
         | ClusterError::Damaged { .. }
         | ClusterError::Newer { .. }
+        | ClusterError::Certificate { .. }
+        | ClusterError::Listen { .. }
         | ClusterError::Storage { .. } => Code::Internal,
     }
 }

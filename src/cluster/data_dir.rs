@@ -13,7 +13,8 @@ use super::codec::{CodecError, Identity, decode_identity, encode_identity};
 use super::disk::{Disk, replace, sweep};
 use super::frame;
 use super::log::{Log, failed};
-use super::{ClusterError, Settings};
+use super::{Begin, ClusterError, Settings};
+use crate::ids::ClusterId;
 
 const IDENTITY: &str = "identity";
 const LOCK: &str = "lock";
@@ -38,16 +39,27 @@ pub(super) fn lock(dir: &Path) -> Result<Lock, ClusterError> {
 }
 
 /// Opens the log of a directory that is this node's, or makes one where there is nothing.
-pub(super) fn open_log(disk: &Arc<dyn Disk>, settings: &Settings, segment_bytes: u64) -> Result<Log, ClusterError> {
+pub(super) fn open_log(
+    disk: &Arc<dyn Disk>,
+    settings: &Settings,
+    segment_bytes: u64,
+) -> Result<(Identity, Log), ClusterError> {
     let identity = read_identity(disk.as_ref(), settings)?;
     if identity.formed {
-        return Log::open(disk.clone(), &identity, segment_bytes);
+        let log = Log::open(disk.clone(), &identity, segment_bytes)?;
+        return Ok((identity, log));
     }
     write_identity(disk.as_ref(), &identity)?;
     let log = Log::create(disk.clone(), &identity, segment_bytes)?;
-    write_identity(disk.as_ref(), &Identity { formed: true, ..identity })?;
-    tracing::info!(dir = %settings.data_dir.display(), node = %settings.node_id, "made a new cluster of one voter");
-    Ok(log)
+    let identity = Identity { formed: true, ..identity };
+    write_identity(disk.as_ref(), &identity)?;
+    let (dir, node, cluster) = (settings.data_dir.display(), settings.node_id, ClusterId(identity.cluster));
+    if identity.joins {
+        tracing::info!(%dir, %node, %cluster, "made a data directory that waits for its cluster");
+    } else {
+        tracing::info!(%dir, %node, %cluster, "made a new cluster of one voter");
+    }
+    Ok((identity, log))
 }
 
 fn read_identity(disk: &dyn Disk, settings: &Settings) -> Result<Identity, ClusterError> {
@@ -63,11 +75,20 @@ fn read_identity(disk: &dyn Disk, settings: &Settings) -> Result<Identity, Clust
             let (theirs, ours) = (identity.node, settings.node_id);
             return Err(foreign(format!("it belongs to node {theirs} and this is node {ours}: correct either one")));
         }
+        if let Some(ours) = settings.begin.cluster().filter(|ours| ours.0 != identity.cluster) {
+            let theirs = ClusterId(identity.cluster);
+            return Err(foreign(format!("it belongs to cluster {theirs} and this is {ours}: correct either one")));
+        }
         return Ok(identity);
     }
     match names.iter().find(|name| !NOT_DATA.contains(&name.as_str())) {
         Some(name) => Err(foreign(format!("it holds `{name}` and no identity: choose an empty directory"))),
-        None => Ok(Identity { cluster: rand::random(), node: settings.node_id, formed: false }),
+        None => Ok(Identity {
+            cluster: settings.begin.cluster().map_or_else(rand::random, |cluster| cluster.0),
+            node: settings.node_id,
+            formed: false,
+            joins: matches!(settings.begin, Begin::Join { .. }),
+        }),
     }
 }
 

@@ -1,66 +1,40 @@
 //! Raft running: on a thread and a runtime of its own, so that no load elsewhere delays a heartbeat or a sync.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::error::{ClientWriteError, RaftError};
+use openraft::storage::StorageHelper;
 use openraft::{BasicNode, Config, SnapshotPolicy};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, RwLock, mpsc, oneshot, watch};
 
-use super::command::{Command, Outcome};
+use super::admission::PeerName;
 use super::disk::Disk;
-use super::limits::{
-    BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, LOG_KEPT_ENTRIES, PROPOSALS_QUEUED_MAX, SEGMENT_BYTES, SNAPSHOT_ENTRIES,
-};
+use super::door::{Door, Inside, Removed};
+use super::limits::{ELECTION_MAX, ELECTION_MIN, HEARTBEAT, PROPOSALS_QUEUED_MAX};
 use super::log_store::LogStore;
 use super::machine::{Machine, Shared};
-use super::peers::{Alone, Network};
+use super::members::Members;
+use super::proposer::{Proposal, Proposer};
+use super::raft_network::{Contact, Network};
+use super::reads::Reads;
 use super::snapshot::Snapshots;
-use super::types::{Batch, Raft};
-use super::{ClusterError, Settings, applied, data_dir};
-use crate::ids::NodeId;
+use super::types::Raft;
+use super::{Begin, ClusterError, Settings, applied, data_dir, service};
+use crate::ids::{ClusterId, NodeId};
 use crate::metrics;
 
-/// Heartbeats leave ten chances before an election, and an election starts before anyone waits for long.
-const HEARTBEAT: Duration = Duration::from_millis(100);
-const ELECTION_MIN: Duration = Duration::from_millis(1_000);
-const ELECTION_MAX: Duration = Duration::from_millis(2_000);
-/// How long a start waits for leadership and the read-index round. A voter alone needs milliseconds.
-const READY_TIMEOUT: Duration = Duration::from_secs(10);
 /// One thread may wait for a sync while the other answers.
 const RAFT_THREADS: usize = 2;
 
-/// One command on its way, with the way back.
-pub(super) struct Proposal {
-    pub command: Command,
-    pub bytes: usize,
-    pub reply: oneshot::Sender<Result<Outcome, ClusterError>>,
-}
-
-/// Where the data lives, and the sizes that tests make small.
+/// Where the data lives.
 #[derive(Clone)]
 pub(super) struct Store {
     pub disk: Arc<dyn Disk>,
     /// The folder of the applied state; without one it is rebuilt at every start.
     pub applied: Option<PathBuf>,
-    pub segment_bytes: u64,
-    pub snapshot_entries: u64,
-    pub kept_entries: u64,
-}
-
-impl Store {
-    pub(super) fn new(disk: Arc<dyn Disk>, applied: Option<PathBuf>) -> Self {
-        Self {
-            disk,
-            applied,
-            segment_bytes: SEGMENT_BYTES,
-            snapshot_entries: SNAPSHOT_ENTRIES,
-            kept_entries: LOG_KEPT_ENTRIES,
-        }
-    }
 }
 
 /// What a running engine is reached by.
@@ -68,13 +42,26 @@ pub(super) struct Engine {
     pub proposals: mpsc::Sender<Proposal>,
     pub raft: Raft,
     pub shared: Arc<Shared>,
+    pub reads: Reads,
+    pub door: Door,
     /// Ends the engine when it turns true.
     pub stop: watch::Sender<bool>,
     /// Closes when the engine has ended.
     pub ended: watch::Receiver<()>,
+    runtime: Handle,
 }
 
-/// Starts the engine, and waits until this node may act on its state. `lock` is held until the engine has ended.
+impl Engine {
+    /// Does something on Raft's own threads, where no other load delays it.
+    pub(super) async fn inside<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ClusterError>> + Send + 'static,
+    ) -> Result<T, ClusterError> {
+        self.runtime.spawn(work).await.unwrap_or(Err(ClusterError::Stopped))
+    }
+}
+
+/// Starts the engine. `lock` is held until it has ended.
 pub(super) async fn start(
     settings: Settings,
     store: Store,
@@ -86,7 +73,7 @@ pub(super) async fn start(
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(RAFT_THREADS)
             .thread_name("raft")
-            .enable_time()
+            .enable_all()
             .build();
         match &runtime {
             Ok(runtime) => runtime.block_on(run(settings, store, ready, ended)),
@@ -108,141 +95,134 @@ async fn run(
     ended: watch::Receiver<()>,
 ) {
     let (stop, mut stopping) = watch::channel(false);
-    let (proposals, queue) = mpsc::channel(PROPOSALS_QUEUED_MAX);
     let metrics = metrics::Raft::new(settings.node_id);
-    let shared = Arc::<Shared>::default();
-    let on_fatal = settings.on_fatal.clone();
-    let raft = match open(&settings, &store, &shared, &metrics).await {
-        Ok(raft) => raft,
+    let opened = match open(&settings, &store, &metrics).await {
+        Ok(opened) => opened,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    if let Err(error) = lead(&raft, settings.node_id).await {
-        let _ = raft.shutdown().await;
-        return drop(ready.send(Err(error)));
-    }
-    let engine = Engine { proposals, raft: raft.clone(), shared, stop, ended };
+    let Opened { raft, shared, contact, cluster } = opened;
+    let (proposals, queue) = mpsc::channel(PROPOSALS_QUEUED_MAX);
+    let removed = Removed::default();
+    let gate = Arc::new(RwLock::default());
+    let (node, peers) = (settings.node_id, settings.peers.clone());
+    let members = Arc::new(Members {
+        node,
+        raft: raft.clone(),
+        peers: peers.clone(),
+        contact,
+        removed: removed.clone(),
+        gate: gate.clone(),
+        one_at_a_time: Mutex::default(),
+    });
+    let door = Door::new(Inside {
+        me: PeerName { cluster, node },
+        raft: raft.clone(),
+        shared: shared.clone(),
+        proposals: proposals.downgrade(),
+        members: members.clone(),
+        removed: removed.clone(),
+        judge: settings.judge.clone(),
+        on_fatal: settings.on_fatal.clone(),
+        incoming: Mutex::default(),
+    });
+    let reads = Reads { node, raft: raft.clone(), peers: peers.clone(), shared: shared.clone() };
+    let runtime = Handle::current();
+    let engine = Engine { proposals, raft: raft.clone(), shared, reads, door: door.clone(), stop, ended, runtime };
     if ready.send(Ok(engine)).is_err() {
         let _ = raft.shutdown().await;
         return;
     }
+    let proposer = Proposer { node, raft: raft.clone(), peers, metrics: metrics.clone(), gate };
+    let mut until = stopping.clone();
     let failure = tokio::select! {
-        failure = propose_all(&raft, queue, &metrics) => failure,
-        failure = watch(&raft, &metrics) => Some(failure),
+        failure = proposer.run(queue) => failure,
+        failure = watch(&raft, &metrics, &removed) => Some(failure),
+        failure = listen(settings.listen, door, async { drop(until.wait_for(|stopping| *stopping).await) }) => failure,
+        () = members.finish_changes() => None,
+        () = members.keep_silent_without_majority() => None,
         _ = stopping.wait_for(|stopping| *stopping) => None,
     };
     if let Some(failure) = failure {
-        on_fatal.call(&failure);
+        settings.on_fatal.call(&failure);
     }
     if raft.shutdown().await.is_err() {
         tracing::warn!("Raft's task had panicked before it was stopped");
     }
 }
 
-async fn open(
-    settings: &Settings,
-    store: &Store,
-    shared: &Arc<Shared>,
-    metrics: &metrics::Raft,
-) -> Result<Raft, ClusterError> {
-    let log = data_dir::open_log(&store.disk, settings, store.segment_bytes)?.observed_by(metrics.sync.clone());
+/// Lets the other members in, where there is a listener. Ends with a failure, or when it is told to stop.
+async fn listen(listen: Option<service::Listen>, door: Door, stop: impl Future<Output = ()>) -> Option<ClusterError> {
+    match listen {
+        Some(listen) => service::serve(listen, door, stop).await.err(),
+        None => std::future::pending().await,
+    }
+}
+
+struct Opened {
+    raft: Raft,
+    shared: Arc<Shared>,
+    contact: Contact,
+    cluster: ClusterId,
+}
+
+async fn open(settings: &Settings, store: &Store, metrics: &metrics::Raft) -> Result<Opened, ClusterError> {
+    let (identity, log) = data_dir::open_log(&store.disk, settings, settings.sizes.segment_bytes)?;
+    let log = log.observed_by(metrics.sync.clone());
     let heads = log.heads().clone();
     let snapshots = Snapshots::open(store.disk.clone())?;
+    let kept = snapshots.kept();
+    let (shared, contact) = (Arc::<Shared>::default(), Contact::default());
     let applied = applied::Applied::open(store.applied.clone())?;
-    let machine =
-        Machine::open(applied, snapshots, &heads, shared.clone(), settings.on_fatal.clone(), metrics.clone())?;
-    let config = Config {
+    let on_fatal = settings.on_fatal.clone();
+    let mut machine = Machine::open(applied, snapshots, &heads, shared.clone(), on_fatal.clone(), metrics.clone())?;
+    let mut log = LogStore::new(log, on_fatal).purging_behind(kept);
+    let voters = voters(&mut log, &mut machine).await?;
+    let alone = voters == BTreeSet::from([settings.node_id.0]);
+    if !alone {
+        log = log.demoting(settings.node_id);
+    }
+    let network =
+        Network { peers: settings.peers.clone(), contact: contact.clone(), chunk_bytes: settings.sizes.chunk_bytes };
+    let raft = Raft::new(settings.node_id.0, Arc::new(config(settings)), network, log, machine).await;
+    let raft = raft.map_err(|error| storage("start Raft", &error))?;
+    let initialized = raft.is_initialized().await.map_err(|error| storage("start Raft", &error))?;
+    match &settings.begin {
+        Begin::Form { address, .. } if !initialized && !identity.joins => {
+            let members = BTreeMap::from([(settings.node_id.0, BasicNode::new(address))]);
+            raft.initialize(members).await.map_err(|error| storage("form the cluster", &error))?;
+        }
+        _ if alone && heads.vote.is_none_or(|vote| !vote.is_committed()) => {
+            // It stopped in the middle of its own election; nobody else could lead, so there is nothing to wait for.
+            raft.trigger().elect().await.map_err(|error| storage("start an election", &error))?;
+        }
+        _ => {}
+    }
+    Ok(Opened { raft, shared, contact, cluster: ClusterId(identity.cluster) })
+}
+
+fn config(settings: &Settings) -> Config {
+    Config {
         cluster_name: "siemgate".into(),
         heartbeat_interval: millis(HEARTBEAT),
         election_timeout_min: millis(ELECTION_MIN),
         election_timeout_max: millis(ELECTION_MAX),
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(store.snapshot_entries),
-        max_in_snapshot_log_to_keep: store.kept_entries,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.sizes.snapshot_entries),
+        max_in_snapshot_log_to_keep: settings.sizes.kept_entries,
         ..Config::default()
-    };
-    let store = LogStore::new(log, settings.on_fatal.clone());
-    let raft = Raft::new(settings.node_id.0, Arc::new(config), Network(Alone), store, machine).await;
-    let raft = raft.map_err(|error| storage("start Raft", &error))?;
-    if !raft.is_initialized().await.map_err(|error| storage("start Raft", &error))? {
-        let members = BTreeMap::from([(settings.node_id.0, BasicNode::default())]);
-        raft.initialize(members).await.map_err(|error| storage("form the cluster", &error))?;
-    } else if heads.vote.is_none_or(|vote| !vote.is_committed()) && votes_alone(&raft, settings.node_id) {
-        // It stopped in the middle of its own election; nobody else could lead, so there is nothing to wait for.
-        raft.trigger().elect().await.map_err(|error| storage("start an election", &error))?;
-    }
-    Ok(raft)
-}
-
-fn votes_alone(raft: &Raft, node: NodeId) -> bool {
-    raft.metrics().borrow().membership_config.voter_ids().eq([node.0])
-}
-
-/// Waits until this node leads, and then for a read-index round: only then is its state known to be current.
-async fn lead(raft: &Raft, node: NodeId) -> Result<(), ClusterError> {
-    let wait = raft.wait(Some(READY_TIMEOUT));
-    wait.current_leader(node.0, "lead the cluster").await.map_err(|error| storage("lead the cluster", &error))?;
-    match timeout(READY_TIMEOUT, raft.ensure_linearizable()).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(storage("confirm the state", &error)),
-        Err(late) => Err(storage("confirm the state", &late)),
     }
 }
 
-/// Proposes whatever waits as one entry, then whatever came meanwhile. Ends with the last handle, or with Raft.
-async fn propose_all(
-    raft: &Raft,
-    mut queue: mpsc::Receiver<Proposal>,
-    metrics: &metrics::Raft,
-) -> Option<ClusterError> {
-    while let Some(first) = queue.recv().await {
-        let mut bytes = first.bytes;
-        let mut commands = vec![first.command];
-        let mut replies = vec![first.reply];
-        while commands.len() < BATCH_COMMANDS_MAX && bytes < BATCH_BYTES_MAX {
-            let Ok(next) = queue.try_recv() else { break };
-            bytes += next.bytes;
-            commands.push(next.command);
-            replies.push(next.reply);
-        }
-        metrics.proposals.increment(commands.len() as u64);
-        let started = Instant::now();
-        let written = raft.client_write(Batch(commands)).await;
-        metrics.propose.record(started.elapsed());
-        match written {
-            Ok(response) => {
-                for (reply, outcome) in replies.into_iter().zip(response.data) {
-                    let _ = reply.send(Ok(outcome)); // A proposer that no longer waits does not want to know.
-                }
-            }
-            Err(error) => {
-                let (refusal, fatal) = refused(&error);
-                for reply in replies {
-                    let _ = reply.send(Err(refusal.clone()));
-                }
-                if fatal {
-                    return Some(storage("go on", &error));
-                }
-            }
-        }
-    }
-    None
-}
-
-/// What proposers are told, and whether Raft has ended.
-fn refused(error: &RaftError<u64, ClientWriteError<u64, BasicNode>>) -> (ClusterError, bool) {
-    match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
-            (ClusterError::NotLeader { leader: forward.leader_id.map(NodeId) }, false)
-        }
-        RaftError::APIError(ClientWriteError::ChangeMembershipError(change)) => {
-            (ClusterError::Unknown { why: change.to_string() }, false)
-        }
-        RaftError::Fatal(fatal) => (ClusterError::Unknown { why: fatal.to_string() }, true),
-    }
+/// The voters this node last knew of.
+async fn voters(log: &mut LogStore, machine: &mut Machine) -> Result<BTreeSet<u64>, ClusterError> {
+    let membership = StorageHelper::new(log, machine).get_membership().await;
+    let membership = membership.map_err(|error| storage("read the members", &error))?;
+    Ok(membership.effective().voter_ids().collect())
 }
 
 /// Reports where Raft stands, until Raft has ended by itself.
-async fn watch(raft: &Raft, metrics: &metrics::Raft) -> ClusterError {
+async fn watch(raft: &Raft, metrics: &metrics::Raft, removed: &Removed) -> ClusterError {
     let mut seen = raft.metrics();
+    let (mut members, mut leader) = (BTreeSet::new(), None);
     loop {
         {
             let now = seen.borrow_and_update();
@@ -251,6 +231,16 @@ async fn watch(raft: &Raft, metrics: &metrics::Raft) -> ClusterError {
             metrics.last_log.set_count(now.last_log_index.unwrap_or(0));
             if let Err(fatal) = &now.running_state {
                 return storage("go on", fatal);
+            }
+            if leader != now.current_leader {
+                leader = now.current_leader;
+                tracing::info!(node = now.id, leader, term = now.current_term, "the leader changed");
+            }
+            let nodes = now.membership_config.membership().nodes().map(|(node, _)| NodeId(*node)).collect();
+            if members != nodes {
+                tracing::info!(node = now.id, members = ?nodes, "the members changed");
+                removed.note(&members, &nodes);
+                members = nodes;
             }
         }
         if seen.changed().await.is_err() {

@@ -56,6 +56,98 @@ pub const LOG_KEPT_ENTRIES: u64 = 1_000;
 /// State size at which operators are warned: beyond it snapshots begin to take noticeable time.
 pub const STATE_BYTES_ALARM: u64 = 64 << 20;
 
+/// How often the leader says that it leads. Raft waits this long for an answer to it, so a sync must fit in.
+pub const HEARTBEAT: Duration = Duration::from_millis(100);
+/// A follower that hears no leader for [`ELECTION_MAX`] and then a random time between the two stands for election. So
+/// a dead leader is replaced within about two seconds, which leaves room for the lease that follows; see DESIGN 5.
+pub const ELECTION_MIN: Duration = Duration::from_millis(500);
+pub const ELECTION_MAX: Duration = Duration::from_millis(1_000);
+/// A leader that has heard no majority for this long keeps silent for [`SILENCE`], in which the others elect another.
+pub const MAJORITY_LOST: Duration = Duration::from_millis(1_500);
+pub const SILENCE: Duration = Duration::from_secs(3);
+/// How long a start waits for a leader and the read-index round. A voter alone needs milliseconds.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a start that waits says what it waits for.
+pub const READY_REPORT: Duration = Duration::from_secs(2);
+/// How long a current read waits for the leader.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Entries that travel to a member in one call, unless one alone is larger: enough to fill a link, and little enough
+/// to arrive and be synced before Raft gives the call up.
+pub const APPEND_BYTES: usize = 512 << 10;
+/// Log entries that may be on their way at once from the proposals of one node: while one is synced by the followers,
+/// the next is synced by the leader.
+pub const BATCHES_IN_FLIGHT: usize = 4;
+/// How long a batch looks for a leader that takes it, before its proposers are told that nothing was proposed.
+pub const DELIVER_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a failed attempt to reach the leader waits for news of another one.
+pub const LEADER_PAUSE: Duration = Duration::from_millis(50);
+/// How long a change of members, or a transfer of the leadership, may take before its outcome counts as unknown.
+pub const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a voter tries to take over the leadership.
+pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long one election of a transfer may take before the next one begins.
+pub const ELECT_PAUSE: Duration = Duration::from_millis(200);
+/// How long a node waits for the answer to its own heartbeat.
+pub const BEAT_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// A member that answered within this time counts as alive for a change of members.
+pub const ALIVE: Duration = Duration::from_secs(2);
+/// A learner this near to the end of the log has caught up: the rest takes one call.
+pub const CAUGHT_UP_ENTRIES: u64 = 64;
+/// Learners at once: as many as can become voters, and a replacement for each of them.
+pub const LEARNERS_MAX: usize = 8;
+
+/// Bytes of a snapshot in one call: a fraction of a second on a slow link, so that heartbeats get by.
+pub const CHUNK_BYTES: usize = 1 << 20;
+/// Largest snapshot that is received; twice what the largest state should be.
+pub const SNAPSHOT_BYTES_MAX: u64 = 512 << 20;
+/// How long one piece of a snapshot may take; the last one is answered when the whole is installed and synced.
+pub const CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pieces in a row that may fail before Raft is told, and the pause before each is sent again.
+pub const CHUNK_FAILURES_MAX: u32 = 5;
+pub const CHUNK_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long replication leaves a member alone that can't be reached; a third of what followers wait for a heartbeat.
+pub const PEER_PAUSE: Duration = Duration::from_millis(100);
+/// Calls at once to one member; those of Raft are a handful.
+pub const PEER_CALLS_MAX: usize = 32;
+/// Calls at once that a member lets in on one connection. Without this there is no bound at all.
+pub const PEER_STREAMS_MAX: u32 = 64;
+/// Largest message between members: entries and snapshots are cut far below it, but one entry may be large.
+pub const PEER_MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// All headers of a call; ours take a few hundred bytes.
+pub const PEER_HEADER_BYTES_MAX: u32 = 16 << 10;
+/// Streams a member may open and reset before we have looked at them.
+pub const PEER_PENDING_RESETS_MAX: usize = 32;
+/// Bytes on their way on one stream and one connection: several entries or pieces of a snapshot.
+pub const PEER_STREAM_WINDOW_BYTES: u32 = 2 << 20;
+pub const PEER_CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// Connections at once, over all members and for each: every member needs one, and one more while it is replaced.
+pub const PEER_CONNECTIONS_MAX: usize = 64;
+pub const PEER_CONNECTIONS_EACH_MAX: usize = 8;
+/// How long making a connection may take, for the one who calls and the one who is called.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often, and for how long, a silent member is asked whether it is still there.
+pub const PEER_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+pub const PEER_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection is made anew after this long, so that certificates are looked at again.
+pub const PEER_CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
+/// The pause before a member is connected to again, after the first failure and at most. An election must not wait
+/// for it.
+pub const RECONNECT_MIN: Duration = Duration::from_millis(20);
+pub const RECONNECT_MAX: Duration = Duration::from_millis(250);
+/// How long calls that were let in may finish when the node stops.
+pub const PEER_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+const _: () = assert!(HEARTBEAT.as_millis() * 4 < ELECTION_MIN.as_millis());
+const _: () = assert!(RECONNECT_MAX.as_millis() <= ELECTION_MIN.as_millis() / 2);
+const _: () = assert!(ELECTION_MAX.as_millis() * 2 + ELECTION_MIN.as_millis() < SILENCE.as_millis());
+const _: () = assert!(DELIVER_TIMEOUT.as_millis() < PROPOSE_TIMEOUT.as_millis());
+const _: () = assert!(TRANSFER_TIMEOUT.as_millis() * 2 < CHANGE_TIMEOUT.as_millis());
+const _: () = assert!(PEER_CALLS_MAX < PEER_STREAMS_MAX as usize);
+const _: () = assert!(APPEND_BYTES + COMMAND_BYTES_MAX + 2 * BATCH_BYTES_MAX < PEER_MESSAGE_BYTES_MAX);
+const _: () = assert!(CHUNK_BYTES * 2 < PEER_MESSAGE_BYTES_MAX);
+const _: () = assert!(CAUGHT_UP_ENTRIES < LOG_KEPT_ENTRIES);
 const _: () = assert!(BODY_BYTES_MAX * 2 < COMMAND_BYTES_MAX);
 /// A move names its feed by three names and two slashes; the rest of it takes less than 16 bytes.
 const _: () = assert!(ASSIGN_MOVES_MAX * (3 * NAME_BYTES_MAX + 2 + 16) < COMMAND_BYTES_MAX);

@@ -48,6 +48,20 @@ pub(super) struct Heads {
     pub last: Option<LogId>,
 }
 
+impl Heads {
+    /// Notes that entries up to `upto` are purged. All are, when the log ends before it: what is left then is no part
+    /// of what the snapshot stands for, and was never committed.
+    pub(super) fn purge(&mut self, entries: &mut BTreeMap<u64, Slot>, upto: LogId) {
+        if self.last < Some(upto) {
+            entries.clear();
+        } else {
+            *entries = entries.split_off(&(upto.index + 1));
+        }
+        self.purged = self.purged.max(Some(upto));
+        self.last = self.last.max(self.purged);
+    }
+}
+
 /// The segment that is written.
 pub(super) struct Segment {
     pub number: u64,
@@ -165,21 +179,27 @@ impl Log {
     /// Forgets the entries up to `upto`, and deletes the segments that hold no others.
     pub(super) fn purge(&mut self, upto: LogId) -> Result<(), ClusterError> {
         self.write(&FrameBody::Purge { upto })?;
-        let kept = self.entries.split_off(&(upto.index + 1));
-        let purged = std::mem::replace(&mut self.entries, kept);
-        self.cached_bytes -= purged.values().map(Slot::cached_bytes).sum::<usize>();
-        self.heads.purged = self.heads.purged.max(Some(upto));
-        self.heads.last = self.heads.last.max(self.heads.purged);
+        self.heads.purge(&mut self.entries, upto);
+        self.cached_bytes = self.entries.values().map(Slot::cached_bytes).sum();
         let result = self.delete_segments().map_err(failed("delete purged log segments"));
         self.or_break(result)
     }
 
     /// The entries whose index is in `range`, as far as they are there.
     pub(super) fn read(&mut self, range: impl RangeBounds<u64>) -> Result<Vec<Entry>, ClusterError> {
+        self.read_some(range, usize::MAX)
+    }
+
+    /// The first of the entries whose index is in `range`: as many as have about `bytes`, and at least one.
+    pub(super) fn read_some(&mut self, range: impl RangeBounds<u64>, bytes: usize) -> Result<Vec<Entry>, ClusterError> {
         self.check_whole()?;
-        let mut found = Vec::new();
+        let (mut found, mut size) = (Vec::new(), 0_usize);
         let mut frame: Option<((u64, u64), Vec<Entry>)> = None;
         for slot in self.entries.range(range).map(|(_, slot)| slot) {
+            size = size.saturating_add(slot.share);
+            if size > bytes && !found.is_empty() {
+                break;
+            }
             if let Some(entry) = &slot.entry {
                 found.push(entry.clone());
                 continue;

@@ -7,22 +7,41 @@ use std::sync::Arc;
 use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::ClusterError;
 use super::fatal::OnFatal;
+use super::limits::APPEND_BYTES;
 use super::log::Log;
 use super::types::{Entry, LogId, StorageError, TypeConfig, Vote};
+use crate::ids::NodeId;
 
 /// Shared by Raft and its readers. Calls block for the length of a sync, on Raft's own threads.
 #[derive(Clone)]
 pub(super) struct LogStore {
     log: Arc<Mutex<Log>>,
     on_fatal: OnFatal,
+    /// How far the newest snapshot on disk reaches. Nothing beyond it is purged.
+    kept: Option<watch::Receiver<Option<LogId>>>,
+    /// This node, if it must not lead again before it was elected again.
+    demoted: Option<NodeId>,
 }
 
 impl LogStore {
     pub(super) fn new(log: Log, on_fatal: OnFatal) -> Self {
-        Self { log: Arc::new(Mutex::new(log)), on_fatal }
+        Self { log: Arc::new(Mutex::new(log)), on_fatal, kept: None, demoted: None }
+    }
+
+    /// Purges only what a snapshot on disk stands for. openraft purges when it has ordered the installation of a
+    /// snapshot, which may be long before it is durable.
+    pub(super) fn purging_behind(self, kept: watch::Receiver<Option<LogId>>) -> Self {
+        Self { kept: Some(kept), ..self }
+    }
+
+    /// Hides from openraft that `node` was elected before it stopped. openraft would let it lead at once in its old
+    /// term, not yet knowing how far the log is committed, and confirm reads that miss the end of it.
+    pub(super) fn demoting(self, node: NodeId) -> Self {
+        Self { demoted: Some(node), ..self }
     }
 
     #[expect(clippy::result_large_err, reason = "openraft's traits want this error as it is")]
@@ -37,6 +56,16 @@ impl RaftLogReader<TypeConfig> for LogStore {
         range: R,
     ) -> Result<Vec<Entry>, StorageError> {
         self.with(|log| log.read(range))
+    }
+
+    /// What goes to a follower in one call. A range whose beginning was purged meanwhile gives nothing: what follows a
+    /// gap must not be sent as if there were none.
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, StorageError> {
+        let mut entries = self.with(|log| log.read_some(start..end, APPEND_BYTES))?;
+        if entries.first().is_some_and(|entry| entry.log_id.index != start) {
+            entries.clear();
+        }
+        Ok(entries)
     }
 }
 
@@ -54,7 +83,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.with(|log| log.save_vote(*vote))
     }
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        Ok(self.log.lock().heads().vote)
+        let vote = self.log.lock().heads().vote;
+        let demoted = self.demoted.map(|node| node.0);
+        Ok(vote.map(|vote| match vote.leader_id().voted_for() {
+            own if own.is_some() && own == demoted => Vote { committed: false, ..vote },
+            _ => vote,
+        }))
     }
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
         self.log.lock().save_committed(committed);
@@ -77,6 +111,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.with(|log| log.truncate(since.index))
     }
     async fn purge(&mut self, upto: LogId) -> Result<(), StorageError> {
+        if let Some(mut kept) = self.kept.clone()
+            && kept.wait_for(|kept| *kept >= Some(upto)).await.is_err()
+        {
+            let (action, cause) = ("purge the log".into(), "its snapshot was not written".into());
+            return self.on_fatal.guard(Err(ClusterError::Storage { action, cause }));
+        }
         self.with(|log| log.purge(upto))
     }
 }
@@ -98,10 +138,10 @@ mod tests {
             let on_fatal = OnFatal::new(move |_| *hearing.lock() += 1);
             let disk = SimDisk::default();
             let log = data_dir::open_log(&(Arc::new(disk.clone()) as _), &Settings::new("/s", NodeId(1)), 1 << 20);
-            let mut store = LogStore::new(log.unwrap(), on_fatal);
+            let mut store = LogStore::new(log.unwrap().1, on_fatal);
             store.log.lock().append(vec![Entry::default()]).unwrap();
             let reopened = data_dir::open_log(&(Arc::new(disk.clone()) as _), &Settings::new("/s", NodeId(1)), 1 << 20);
-            *store.log.lock() = reopened.unwrap();
+            *store.log.lock() = reopened.unwrap().1;
             fail(&disk);
             let read = store.try_get_log_entries(..).await.is_err();
             let written = store.save_vote(&Vote::new(1, 1)).await.is_err();

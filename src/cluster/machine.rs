@@ -68,12 +68,9 @@ impl Machine {
         let covered = snapshot.as_ref().and_then(|(position, _)| position.last);
         let stored_is_newer =
             stored.as_ref().map(|(position, _)| position.last) >= snapshot.as_ref().map(|(p, _)| p.last);
-        let (position, state) = match (stored, snapshot) {
-            (Some(stored), _) if stored_is_newer => stored,
-            (_, Some((position, state))) => {
-                applied.replace(&state, &position)?;
-                (position, state)
-            }
+        let (is_stored, (position, state)) = match (stored, snapshot) {
+            (Some(stored), _) if stored_is_newer => (true, stored),
+            (_, Some(snapshot)) => (false, snapshot),
             (_, None) => Default::default(),
         };
         check_continues(position.last, covered, log)?;
@@ -89,6 +86,9 @@ impl Machine {
             metrics,
         };
         machine.weigh(&state);
+        if !is_stored {
+            machine.applied.replace(&state, &machine.position)?;
+        }
         *machine.shared.state.write() = state;
         machine.publish();
         Ok(machine)

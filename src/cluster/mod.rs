@@ -2,11 +2,14 @@
 
 // What is agreed on: pure.
 pub mod command;
+mod error;
 mod feed;
 pub mod level;
 pub mod limits;
 pub mod member;
+pub mod membership;
 mod resource;
+mod settings;
 pub mod state;
 
 // How it is kept: bytes, then files.
@@ -24,76 +27,55 @@ mod snapshot;
 mod engine;
 mod log_store;
 mod machine;
-mod peers;
+mod members;
+mod proposer;
+mod raft_network;
+mod reads;
 mod types;
+
+// How members talk: what they ask and answer, then the wire.
+mod admission;
+mod certificate;
+mod door;
+mod incoming;
+pub mod peers;
+mod service;
+mod transport;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+pub use admission::PeerName;
+pub use certificate::Credentials;
 pub use command::{
     Command, CursorItem, ItemOutcome, MoveOutcome, NodeCommand, Outcome, Refusal, ResourceKey, ResourceKind,
 };
+pub use door::Door;
+pub use error::ClusterError;
 pub use fatal::{EXIT_STORAGE, OnFatal};
 pub use feed::{FeedState, GapRecord, RecallTo};
 pub use level::Level;
 pub use member::{Member, NodeSpec, Role, Standing};
+pub use service::Listen;
+pub use settings::{Begin, Settings, Sizes};
 pub use state::{ControlState, Resource};
+pub use transport::Remote;
 
 use crate::ids::NodeId;
 use disk::RealDisk;
-use engine::{Engine, Proposal, Store};
-use limits::{COMMAND_BYTES_MAX, PROPOSE_TIMEOUT};
-
-/// What a control plane needs to start.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Belongs to this node alone; best on a file system of its own.
-    pub data_dir: PathBuf,
-    pub node_id: NodeId,
-    /// What to do when data on disk can no longer be trusted.
-    pub on_fatal: OnFatal,
-}
-
-impl Settings {
-    /// The settings of a node that ends its process when its data cannot be trusted.
-    pub fn new(data_dir: impl Into<PathBuf>, node_id: NodeId) -> Self {
-        Self { data_dir: data_dir.into(), node_id, on_fatal: OnFatal::exit() }
-    }
-}
-
-/// Why the control plane could not do something, by cause. Each message ends with what to do.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ClusterError {
-    #[error("{dir} is in use by another process: stop that one, or give this node a data directory of its own", dir = dir.display())]
-    Locked { dir: PathBuf },
-    #[error("{dir} is not this node's data directory: {why}", dir = dir.display())]
-    Foreign { dir: PathBuf, why: String },
-    #[error("{file} is damaged at byte {offset}: {what}. Nothing was changed; restore the disk, or replace the node")]
-    Damaged { file: String, offset: u64, what: String },
-    #[error("{what} was written by a newer version: run that version again, or a newer one")]
-    Newer { what: String },
-    #[error("can't {action}: {cause}. Check the disk; the node must be restarted before it can be trusted again")]
-    Storage { action: String, cause: String },
-    #[error("this node does not lead the cluster{}: propose at the leader", leader.map(|id| format!(", node {id} does")).unwrap_or_default())]
-    NotLeader { leader: Option<NodeId> },
-    #[error("too many proposals are waiting: try again a moment later")]
-    Busy,
-    #[error("the command has {bytes} bytes, more than the limit of {limit}: split it")]
-    TooLarge { bytes: usize, limit: usize },
-    #[error("not every node of the cluster knows this command yet: upgrade the nodes that run an older version")]
-    NotYet,
-    #[error("the outcome is unknown ({why}): propose the same command again")]
-    Unknown { why: String },
-    #[error("the control plane has stopped: start the node again")]
-    Stopped,
-}
+use engine::{Engine, Store};
+use limits::{BEAT_TIMEOUT, CHANGE_TIMEOUT, COMMAND_BYTES_MAX, PROPOSE_TIMEOUT, READ_TIMEOUT, READY_TIMEOUT};
+use membership::Change;
+use peers::{Answer, Ask, Beat, Reply, Request, Verdict};
+use proposer::Proposal;
 
 /// Where the control plane stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,6 +84,8 @@ pub struct View {
     pub leader: Option<NodeId>,
     pub term: u64,
     pub voters: Vec<NodeId>,
+    /// Everyone, voters and learners, with the address each was given.
+    pub members: Vec<(NodeId, String)>,
     /// Index of the newest entry in the log, applied, in the newest snapshot, and purged.
     pub last_log: u64,
     pub applied: u64,
@@ -120,22 +104,43 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Opens the data directory, or makes a cluster of this one node in an empty one, and waits until this node may
-    /// act on what it knows.
+    /// Starts as [`Self::start`] does, and waits until this node may act on what it knows.
     pub async fn open(settings: Settings) -> Result<Self, ClusterError> {
-        let lock = data_dir::lock(&settings.data_dir)?;
-        let disk = Arc::new(RealDisk::new(&settings.data_dir));
-        let store = Store::new(disk, Some(settings.data_dir.join("applied")));
-        Self::open_on(settings, store, Some(lock)).await
+        Self::start(settings).await?.opened().await
     }
 
-    async fn open_on(settings: Settings, store: Store, lock: Option<data_dir::Lock>) -> Result<Self, ClusterError> {
+    /// Opens the data directory, makes what is missing of it, and takes part in Raft. What is read here may still be
+    /// old; see [`Self::current`].
+    pub async fn start(settings: Settings) -> Result<Self, ClusterError> {
+        let lock = data_dir::lock(&settings.data_dir)?;
+        let disk = Arc::new(RealDisk::new(&settings.data_dir));
+        let store = Store { disk, applied: Some(settings.data_dir.join("applied")) };
+        Self::start_on(settings, store, Some(lock)).await
+    }
+
+    async fn start_on(settings: Settings, store: Store, lock: Option<data_dir::Lock>) -> Result<Self, ClusterError> {
         let node = settings.node_id;
         let engine = engine::start(settings, store, lock).await?;
         Ok(Self { engine: Arc::new(engine), node })
     }
 
-    /// Proposes a command and waits for its outcome. Dropping the future does not withdraw the command.
+    #[cfg(test)]
+    async fn open_on(settings: Settings, store: Store) -> Result<Self, ClusterError> {
+        Self::start_on(settings, store, None).await?.opened().await
+    }
+
+    async fn opened(self) -> Result<Self, ClusterError> {
+        match self.current_within(READY_TIMEOUT).await {
+            Ok(_) => Ok(self),
+            Err(error) => {
+                self.shutdown().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Proposes a command wherever the leader is, and waits for its outcome. Dropping the future does not withdraw the
+    /// command. Only after [`ClusterError::Unknown`] may it have been applied, or may it yet be.
     pub async fn propose(&self, command: Command) -> Result<Outcome, ClusterError> {
         let bytes = codec::command_bytes(&command);
         if bytes > COMMAND_BYTES_MAX {
@@ -144,16 +149,18 @@ impl ControlPlane {
         if !self.read(|state| state.understands(&command)) {
             return Err(ClusterError::NotYet);
         }
-        let (reply, outcome) = oneshot::channel();
-        match self.engine.proposals.send_timeout(Proposal { command, bytes, reply }, PROPOSE_TIMEOUT).await {
+        let (reply, outcomes) = oneshot::channel();
+        let proposal = Proposal { commands: vec![command], bytes, reply, forwarded: false };
+        match self.engine.proposals.send_timeout(proposal, PROPOSE_TIMEOUT).await {
             Ok(()) => {}
             Err(SendTimeoutError::Timeout(_)) => return Err(ClusterError::Busy),
             Err(SendTimeoutError::Closed(_)) => return Err(ClusterError::Stopped),
         }
-        match timeout(PROPOSE_TIMEOUT, outcome).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(ClusterError::Unknown { why: "the control plane stopped meanwhile".into() }),
-            Err(_) => Err(ClusterError::Unknown { why: format!("none within {} s", PROPOSE_TIMEOUT.as_secs()) }),
+        let unknown = |why: String| ClusterError::Unknown { why };
+        match timeout(PROPOSE_TIMEOUT, outcomes).await {
+            Ok(Ok(outcomes)) => outcomes?.pop().ok_or_else(|| unknown("it has no outcome".into())),
+            Ok(Err(_)) => Err(unknown("the control plane stopped meanwhile".into())),
+            Err(_) => Err(unknown(format!("none within {} s", PROPOSE_TIMEOUT.as_secs()))),
         }
     }
 
@@ -162,20 +169,108 @@ impl ControlPlane {
         view(&self.engine.shared.state.read())
     }
 
+    /// Waits until the state here holds all that was acknowledged anywhere before this call, and answers its index.
+    pub async fn current(&self) -> Result<u64, ClusterError> {
+        self.current_within(READ_TIMEOUT).await
+    }
+
+    /// The same, with more patience: for a start, when the others may still be starting too.
+    pub async fn current_within(&self, within: Duration) -> Result<u64, ClusterError> {
+        let reads = self.engine.reads.clone();
+        self.engine.inside(async move { reads.current(within).await }).await
+    }
+
     /// The index applied last; it changes whenever the state may have changed.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.engine.shared.changes.subscribe()
+    }
+
+    /// Adds a node as a learner. It gets all entries and has no vote.
+    pub async fn add_learner(&self, node: NodeId, address: impl Into<String>) -> Result<(), ClusterError> {
+        self.change(Change::AddLearner { node, address: address.into() }).await
+    }
+
+    /// Makes voters of learners, all at once, because voters are 1, 3 or 5.
+    pub async fn promote(&self, nodes: impl IntoIterator<Item = NodeId>) -> Result<(), ClusterError> {
+        self.change(Change::Promote { nodes: nodes.into_iter().collect() }).await
+    }
+
+    /// Removes voters or learners, all at once. Their ids never come back.
+    pub async fn remove(&self, nodes: impl IntoIterator<Item = NodeId>) -> Result<(), ClusterError> {
+        self.change(Change::Remove { nodes: nodes.into_iter().collect() }).await
+    }
+
+    /// Gives a voter's place to a learner in one step.
+    pub async fn replace(&self, old: NodeId, new: NodeId) -> Result<(), ClusterError> {
+        self.change(Change::Replace { old, new }).await
+    }
+
+    /// Lets another voter lead from now on.
+    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), ClusterError> {
+        self.change(Change::Transfer { to }).await
+    }
+
+    /// Makes a change of the members wherever the leader is.
+    pub async fn change(&self, change: Change) -> Result<(), ClusterError> {
+        match self.at_leader(Ask::Change(change), CHANGE_TIMEOUT).await? {
+            Reply::Change(done) => done,
+            _ => Err(ClusterError::Unknown { why: "the leader's answer can't be read".into() }),
+        }
+    }
+
+    /// The learners that may be promoted now, so that there are three or five voters. Only the leader knows.
+    pub async fn promotable(&self) -> Result<BTreeSet<NodeId>, ClusterError> {
+        let members = self.engine.door.members().clone();
+        self.engine.inside(async move { members.promotable().await }).await
+    }
+
+    /// Tells the leader that this node lives under `node_epoch`, and answers what the leader thinks of it.
+    pub async fn heartbeat(&self, beat: Beat) -> Result<Verdict, ClusterError> {
+        match self.at_leader(Ask::Heartbeat(beat), BEAT_TIMEOUT).await? {
+            Reply::Heartbeat(verdict) => verdict,
+            _ => Err(ClusterError::Unknown { why: "the leader's answer can't be read".into() }),
+        }
+    }
+
+    /// Asks whoever leads, this node as well as any other.
+    async fn at_leader(&self, ask: Ask, within: Duration) -> Result<Reply, ClusterError> {
+        let leader = self.view().leader.ok_or_else(proposer::no_leader)?;
+        let (node, door, peers) = (self.node, self.engine.door.clone(), self.engine.reads.peers.clone());
+        let peer = proposer::peer(&self.engine.raft, leader).ok_or_else(proposer::no_leader)?;
+        let asked = async move {
+            if leader == node {
+                let answered = timeout(within, door.answer(node, Request(ask))).await;
+                let Answer(reply) =
+                    answered.map_err(|_| ClusterError::Unknown { why: "it takes too long".into() })??;
+                return Ok(reply);
+            }
+            match peers.ask(&peer, Request(ask), within).await {
+                Ok(Answer(reply)) => Ok(reply),
+                Err(failed @ peers::CallFailed::Unanswered { .. }) => {
+                    Err(ClusterError::Unknown { why: failed.to_string() })
+                }
+                Err(failed) => Err(ClusterError::NoQuorum { why: failed.to_string() }),
+            }
+        };
+        self.engine.inside(asked).await
+    }
+
+    /// The way in for members that are reached otherwise than by TLS, such as in tests.
+    pub fn door(&self) -> Door {
+        self.engine.door.clone()
     }
 
     pub fn view(&self) -> View {
         let raft = self.engine.raft.metrics().borrow().clone();
         let standing = *self.engine.shared.standing.borrow();
         let index = |id: Option<types::LogId>| id.map_or(0, |id| id.index);
+        let membership = raft.membership_config.membership();
         View {
             node: self.node,
             leader: raft.current_leader.map(NodeId),
             term: raft.current_term,
-            voters: raft.membership_config.voter_ids().map(NodeId).collect(),
+            voters: membership.voter_ids().map(NodeId).collect(),
+            members: membership.nodes().map(|(node, at)| (NodeId(*node), at.addr.clone())).collect(),
             last_log: raft.last_log_index.unwrap_or(0),
             applied: standing.applied,
             snapshot: index(raft.snapshot),

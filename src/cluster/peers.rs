@@ -1,122 +1,211 @@
-//! How Raft reaches the other voters: a trait of our own, so that neither openraft's shapes nor a transport's leak into
-//! each other.
+//! What members ask each other, and the one door through which it goes: a trait of our own, so that neither openraft's
+//! shapes nor a transport's leak into each other, and tests can cut a link.
 
-use std::future::Future;
+use std::fmt;
+use std::time::Duration;
 
-use openraft::BasicNode;
-use openraft::error::{InstallSnapshotError, RPCError, RaftError, Unreachable};
-use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
-use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest,
-    VoteResponse,
-};
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 
-use super::types::TypeConfig;
-use crate::ids::NodeId;
+use super::ClusterError;
+use super::command::{Command, Outcome};
+use super::membership::Change;
+use super::types::{TypeConfig, Vote};
+use crate::ids::{NodeEpoch, NodeId};
 
-/// One way to the other members. A call that cannot be answered is [`PeerUnreachable`], whatever the reason: Raft
-/// treats silence and refusal alike.
-pub(super) trait Peers: Clone + Send + Sync + 'static {
-    fn append(
-        &self,
-        to: &Peer,
-        request: AppendEntriesRequest<TypeConfig>,
-    ) -> impl Future<Output = Result<AppendEntriesResponse<u64>, PeerUnreachable>> + Send;
-    fn vote(
-        &self,
-        to: &Peer,
-        request: VoteRequest<u64>,
-    ) -> impl Future<Output = Result<VoteResponse<u64>, PeerUnreachable>> + Send;
-    fn install(
-        &self,
-        to: &Peer,
-        request: InstallSnapshotRequest<TypeConfig>,
-    ) -> impl Future<Output = Result<InstallSnapshotResponse<u64>, PeerUnreachable>> + Send;
+/// The way to the other members.
+pub trait Peers: fmt::Debug + Send + Sync + 'static {
+    /// Asks one member, and waits for its answer no longer than `within`. A dropped call may still be carried out.
+    fn ask<'a>(&'a self, to: &'a Peer, request: Request, within: Duration)
+    -> BoxFuture<'a, Result<Answer, CallFailed>>;
 }
 
 /// Another member, by the id that is meant and the address it was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Peer {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer {
     pub node: NodeId,
     pub address: String,
 }
 
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} at `{}`", self.node, self.address)
+    }
+}
+
+/// One request of one member to another. Transports carry it and need not look inside.
+#[derive(Debug, Clone)]
+pub struct Request(pub(super) Ask);
+
+#[derive(Debug, Clone)]
+pub(super) enum Ask {
+    Append(AppendEntriesRequest<TypeConfig>),
+    Vote(VoteRequest<u64>),
+    Snapshot(Chunk),
+    Propose(Vec<Command>),
+    ReadIndex,
+    Heartbeat(Beat),
+    Change(Change),
+    TakeOver,
+    Status,
+}
+
+/// What a request is about, for those who only tell kinds apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Append,
+    Vote,
+    Snapshot,
+    Propose,
+    ReadIndex,
+    Heartbeat,
+    Change,
+    TakeOver,
+    Status,
+}
+
+impl Request {
+    /// Asks a member where it stands.
+    pub fn status() -> Self {
+        Self(Ask::Status)
+    }
+
+    /// For which term, and for whom, a vote is asked. Votes are ordered by both.
+    pub fn ballot(&self) -> Option<(u64, NodeId)> {
+        match &self.0 {
+            Ask::Vote(request) => Some((request.vote.leader_id.term, NodeId(request.vote.leader_id.node_id))),
+            _ => None,
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        match &self.0 {
+            Ask::Append(_) => Kind::Append,
+            Ask::Vote(_) => Kind::Vote,
+            Ask::Snapshot(_) => Kind::Snapshot,
+            Ask::Propose(_) => Kind::Propose,
+            Ask::ReadIndex => Kind::ReadIndex,
+            Ask::Heartbeat(_) => Kind::Heartbeat,
+            Ask::Change(_) => Kind::Change,
+            Ask::TakeOver => Kind::TakeOver,
+            Ask::Status => Kind::Status,
+        }
+    }
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug)]
+pub struct Answer(pub(super) Reply);
+
+#[derive(Debug)]
+pub(super) enum Reply {
+    Append(AppendEntriesResponse<u64>),
+    Vote(VoteResponse<u64>),
+    Snapshot(ChunkTaken),
+    Propose(Result<Vec<Outcome>, ClusterError>),
+    ReadIndex(Result<u64, ClusterError>),
+    Heartbeat(Result<Verdict, ClusterError>),
+    Change(Result<(), ClusterError>),
+    /// Whether the node leads now.
+    TakeOver(bool),
+    Status(PeerStatus),
+}
+
+impl Answer {
+    /// Whether a vote was asked for and given.
+    pub fn grants_vote(&self) -> bool {
+        matches!(&self.0, Reply::Vote(response) if response.vote_granted)
+    }
+
+    /// Where the member stands, if that was the question.
+    pub fn status(self) -> Option<PeerStatus> {
+        match self.0 {
+            Reply::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+}
+
+/// One piece of a snapshot on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chunk {
+    pub vote: Vote,
+    pub hash: SnapshotHash,
+    pub total: u64,
+    pub offset: u64,
+    pub data: Bytes,
+}
+
+/// A snapshot's SHA-256, which is at its end.
+pub(super) type SnapshotHash = [u8; 32];
+
+/// How far the receiver of a snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ChunkTaken {
+    pub vote: Vote,
+    pub held: u64,
+    pub installed: bool,
+}
+
+/// A node says that it lives. Which node it is, the transport knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    pub node_epoch: NodeEpoch,
+    /// When it was sent, in the sender's own terms; whoever answers leaves it alone.
+    pub sent: Bytes,
+}
+
+/// What the leader thinks of a node that says it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Renewed,
+    /// This epoch of the node is over: whatever it owned belongs to others.
+    Expired,
+    /// The leader does not judge yet.
+    NotReady,
+}
+
+/// Judges, where this node leads, whether nodes live. Called on Raft's own threads: it must answer at once.
+pub trait Judge: fmt::Debug + Send + Sync + 'static {
+    fn heard(&self, node: NodeId, beat: &Beat) -> Verdict;
+}
+
+/// Where a member says it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeerStatus {
+    pub leader: Option<NodeId>,
+    pub term: u64,
+    pub last_log: u64,
+    pub applied: u64,
+    pub snapshot: u64,
+    pub state_digest: u128,
+    /// The version of the program.
+    pub version: String,
+}
+
+/// Why a call has no answer, by what is known of its effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("node {node} at `{address}` can't be reached: {why}")]
-pub(super) struct PeerUnreachable {
-    pub node: NodeId,
-    pub address: String,
-    pub why: String,
+pub enum CallFailed {
+    /// Nothing arrived there.
+    #[error("{peer} can't be reached: {why}")]
+    Unreachable { peer: Peer, why: String },
+    /// The member refused before it did anything.
+    #[error("{peer} refuses: {why}")]
+    Refused { peer: Peer, why: String },
+    /// It may have been carried out, or may yet be.
+    #[error("{peer} did not answer: {why}")]
+    Unanswered { peer: Peer, why: String },
 }
 
 /// The peers of a cluster of one: there are none.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Alone;
-
-impl Alone {
-    fn unreachable(to: &Peer) -> PeerUnreachable {
-        let why = "this cluster has one voter".to_owned();
-        PeerUnreachable { node: to.node, address: to.address.clone(), why }
-    }
-}
+pub struct Alone;
 
 impl Peers for Alone {
-    async fn append(
-        &self,
-        to: &Peer,
-        _request: AppendEntriesRequest<TypeConfig>,
-    ) -> Result<AppendEntriesResponse<u64>, PeerUnreachable> {
-        Err(Self::unreachable(to))
-    }
-    async fn vote(&self, to: &Peer, _request: VoteRequest<u64>) -> Result<VoteResponse<u64>, PeerUnreachable> {
-        Err(Self::unreachable(to))
-    }
-    async fn install(
-        &self,
-        to: &Peer,
-        _request: InstallSnapshotRequest<TypeConfig>,
-    ) -> Result<InstallSnapshotResponse<u64>, PeerUnreachable> {
-        Err(Self::unreachable(to))
-    }
-}
-
-/// openraft's view of [`Peers`].
-pub(super) struct Network<P>(pub P);
-
-/// openraft's view of one peer.
-pub(super) struct Connection<P> {
-    peers: P,
-    to: Peer,
-}
-
-impl<P: Peers> RaftNetworkFactory<TypeConfig> for Network<P> {
-    type Network = Connection<P>;
-
-    async fn new_client(&mut self, target: u64, node: &BasicNode) -> Connection<P> {
-        Connection { peers: self.0.clone(), to: Peer { node: NodeId(target), address: node.addr.clone() } }
-    }
-}
-
-impl<P: Peers> RaftNetwork<TypeConfig> for Connection<P> {
-    async fn append_entries(
-        &mut self,
-        request: AppendEntriesRequest<TypeConfig>,
-        _option: RPCOption,
-    ) -> Result<AppendEntriesResponse<u64>, RPCError<u64, BasicNode, RaftError<u64>>> {
-        self.peers.append(&self.to, request).await.map_err(|error| Unreachable::new(&error).into())
-    }
-    async fn install_snapshot(
-        &mut self,
-        request: InstallSnapshotRequest<TypeConfig>,
-        _option: RPCOption,
-    ) -> Result<InstallSnapshotResponse<u64>, RPCError<u64, BasicNode, RaftError<u64, InstallSnapshotError>>> {
-        self.peers.install(&self.to, request).await.map_err(|error| Unreachable::new(&error).into())
-    }
-    async fn vote(
-        &mut self,
-        request: VoteRequest<u64>,
-        _option: RPCOption,
-    ) -> Result<VoteResponse<u64>, RPCError<u64, BasicNode, RaftError<u64>>> {
-        self.peers.vote(&self.to, request).await.map_err(|error| Unreachable::new(&error).into())
+    fn ask<'a>(&'a self, to: &'a Peer, _: Request, _: Duration) -> BoxFuture<'a, Result<Answer, CallFailed>> {
+        let why = "this node was started without a way to others".to_owned();
+        let failed = CallFailed::Unreachable { peer: to.clone(), why };
+        async { Err(failed) }.boxed()
     }
 }

@@ -91,11 +91,7 @@ impl Replay<'_> {
                 self.entries.split_off(&since);
                 self.heads.last = self.entries.last_key_value().map(|(_, slot)| slot.log_id).or(self.heads.purged);
             }
-            FrameBody::Purge { upto } => {
-                self.entries = self.entries.split_off(&(upto.index + 1));
-                self.heads.purged = self.heads.purged.max(Some(upto));
-                self.heads.last = self.heads.last.max(self.heads.purged);
-            }
+            FrameBody::Purge { upto } => self.heads.purge(&mut self.entries, upto),
         }
         self.heads.committed = self.heads.committed.max(committed);
         Ok(())

@@ -28,4 +28,6 @@ pub mod decisions {
     pub mod an_incidents_version_counts_its_alerts {}
     #[doc = include_str!("decisions/0010-one-level-for-log-and-state.md")]
     pub mod one_level_for_log_and_state {}
+    #[doc = include_str!("decisions/0011-what-openraft-is-not-left-to-do.md")]
+    pub mod what_openraft_is_not_left_to_do {}
 }

@@ -7,16 +7,20 @@
 
 mod command;
 mod node;
+mod outcome;
+mod peers;
 mod raft;
 mod state;
 
 pub(super) use command::command_bytes;
+pub(super) use peers::{AskWire, ReplyWire, append_to_wire, beat_to_wire, change_to_wire, chunk_to_wire};
+pub(super) use peers::{propose_to_wire, vote_request_to_wire};
 pub(super) use raft::{FrameBody, Identity, Opening, decode_frame, decode_identity, encode_frame, encode_identity};
 pub(super) use state::{AppliedTo, SnapshotHead, decode_applied, decode_part, decode_snapshot, encode_applied};
 pub(super) use state::{EncodedPart, encode_key, encode_part, encode_snapshot, parts_of};
 
-/// The version of the identity file.
-pub(super) const IDENTITY_VERSION: u32 = 1;
+/// The version of the identity file. A directory that waits to be joined says so only since the second.
+pub(super) const IDENTITY_VERSION: u32 = 2;
 
 use super::level::Level;
 

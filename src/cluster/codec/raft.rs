@@ -22,6 +22,8 @@ pub(in crate::cluster) struct Identity {
     pub node: NodeId,
     /// False while the directory is being made.
     pub formed: bool,
+    /// The node waits for a cluster to add it. It never makes one by itself.
+    pub joins: bool,
 }
 
 /// What one frame of the log says.
@@ -46,11 +48,14 @@ pub(in crate::cluster) struct Opening {
 }
 
 pub(in crate::cluster) fn encode_identity(identity: &Identity) -> Vec<u8> {
+    // What the first version can say is still written so that its readers understand it.
+    let version = if identity.joins { IDENTITY_VERSION } else { 1 };
     let wire = pb::Identity {
-        version: IDENTITY_VERSION,
+        version,
         cluster: identity.cluster.to_vec().into(),
         node: identity.node.0,
         formed: identity.formed,
+        joins: identity.joins,
     };
     wire.encode_to_vec()
 }
@@ -58,7 +63,8 @@ pub(in crate::cluster) fn encode_identity(identity: &Identity) -> Vec<u8> {
 pub(in crate::cluster) fn decode_identity(bytes: &[u8]) -> Result<Identity, CodecError> {
     let wire = pb::Identity::decode(bytes).map_err(|bad| CodecError::malformed("identity", bad))?;
     check_version("an identity file", wire.version, IDENTITY_VERSION)?;
-    Ok(Identity { cluster: array("cluster id", &wire.cluster)?, node: NodeId(wire.node), formed: wire.formed })
+    let cluster = array("cluster id", &wire.cluster)?;
+    Ok(Identity { cluster, node: NodeId(wire.node), formed: wire.formed, joins: wire.joins })
 }
 
 pub(in crate::cluster) fn encode_frame(committed: Option<&LogId>, body: &FrameBody) -> Vec<u8> {
@@ -104,7 +110,7 @@ pub(in crate::cluster) fn decode_frame(bytes: &[u8]) -> Result<(Option<LogId>, F
     Ok((wire.committed.map(log_id_from_wire), body))
 }
 
-fn entry_to_wire(entry: &Entry) -> pb::Entry {
+pub(super) fn entry_to_wire(entry: &Entry) -> pb::Entry {
     let payload = match &entry.payload {
         EntryPayload::Blank => Payload::Blank(pb::Blank {}),
         EntryPayload::Normal(Batch(commands)) => {
@@ -119,7 +125,7 @@ fn entry_to_wire(entry: &Entry) -> pb::Entry {
     pb::Entry { id: Some(log_id_to_wire(&entry.log_id)), version: level.number(), payload: Some(payload) }
 }
 
-fn entry_from_wire(wire: pb::Entry) -> Result<Entry, CodecError> {
+pub(super) fn entry_from_wire(wire: pb::Entry) -> Result<Entry, CodecError> {
     check_version("a log entry", wire.version, Level::NEWEST.number())?;
     let payload = match wire.payload.ok_or_else(|| CodecError::newer("a kind of log entry"))? {
         Payload::Blank(_) => EntryPayload::Blank,
@@ -140,11 +146,11 @@ pub(super) fn log_id_from_wire(wire: pb::LogId) -> LogId {
     LogId::new(CommittedLeaderId::new(wire.term, wire.node), wire.index)
 }
 
-fn vote_to_wire(vote: &Vote) -> pb::Vote {
+pub(super) fn vote_to_wire(vote: &Vote) -> pb::Vote {
     pb::Vote { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
 }
 
-fn vote_from_wire(wire: pb::Vote) -> Vote {
+pub(super) fn vote_from_wire(wire: pb::Vote) -> Vote {
     if wire.committed { Vote::new_committed(wire.term, wire.node) } else { Vote::new(wire.term, wire.node) }
 }
 

@@ -29,7 +29,7 @@ use crate::cluster::member::Role;
 use crate::cluster::snapshot::Snapshots;
 use crate::cluster::state::ControlState;
 use crate::cluster::types::{Batch, Entry, LogId, Membership, StoredMembership, Vote};
-use crate::cluster::{ClusterError, ControlPlane, MoveOutcome, Outcome, Settings, data_dir, frame};
+use crate::cluster::{ClusterError, ControlPlane, MoveOutcome, Outcome, Settings, Sizes, data_dir, frame};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId};
 use crate::wire::cluster::v1 as pb;
 
@@ -119,7 +119,7 @@ fn snapshot_of(state: ControlState) -> (SnapshotHead, ControlState) {
     (SnapshotHead { id: "2-3-9".into(), applied }, state)
 }
 fn identity() -> Identity {
-    Identity { cluster: [0xC1; 16], node: NodeId(3), formed: true }
+    Identity { cluster: [0xC1; 16], node: NodeId(3), formed: true, joins: false }
 }
 
 fn fixtures() -> PathBuf {
@@ -198,8 +198,9 @@ async fn a_data_directory_of_version_one_opens_and_its_feeds_go_on_above_their_e
     let dir = tempfile::tempdir().unwrap();
     copy(&fixtures().join("dir-v1"), dir.path());
     let open = || {
-        let store = Store { snapshot_entries: 3, ..Store::new(Arc::new(RealDisk::new(dir.path())), None) };
-        ControlPlane::open_on(Settings::new(dir.path(), NodeId(1)), store, None)
+        let store = Store { disk: Arc::new(RealDisk::new(dir.path())), applied: None };
+        let sizes = Sizes { snapshot_entries: 3, ..Sizes::default() };
+        ControlPlane::open_on(Settings { sizes, ..Settings::new(dir.path(), NodeId(1)) }, store)
     };
     let plane = open().await.unwrap();
     let held = |n| plane.read(|state| state.feed(&feed(n)).cloned()).unwrap();

@@ -81,7 +81,7 @@ fn said(log: &mut Log) -> Said {
 }
 fn open(disk: &SimDisk) -> Result<Log, ClusterError> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    data_dir::open_log(&disk, &Settings::new("/simulated", NodeId(1)), SEGMENT_BYTES)
+    data_dir::open_log(&disk, &Settings::new("/simulated", NodeId(1)), SEGMENT_BYTES).map(|(_, log)| log)
 }
 /// Runs the script until the disk dies. Answers what was acknowledged last, and what may be there instead because the
 /// step that was interrupted got far enough.
@@ -247,7 +247,7 @@ fn a_vote_that_vanished_from_an_earlier_segment_stops_the_node() {
     let disk = SimDisk::default();
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     // So small that every frame begins a segment.
-    let mut log = data_dir::open_log(&shared, &Settings::new("/simulated", NodeId(1)), 1).unwrap();
+    let (_, mut log) = data_dir::open_log(&shared, &Settings::new("/simulated", NodeId(1)), 1).unwrap();
     for term in 1..=3 {
         log.save_vote(Vote::new(term, 1)).unwrap();
     }

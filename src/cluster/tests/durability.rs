@@ -14,7 +14,7 @@ use super::sim_disk::{Crash, SimDisk};
 use crate::cluster::command::{Outcome, ResourceKey, ResourceKind};
 use crate::cluster::engine::Store;
 use crate::cluster::types::Vote;
-use crate::cluster::{ClusterError, Command, ControlPlane, OnFatal, Settings, data_dir};
+use crate::cluster::{ClusterError, Command, ControlPlane, OnFatal, Settings, Sizes, data_dir};
 use crate::ids::NodeId;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -39,15 +39,10 @@ async fn open(disk: &SimDisk, applied: Option<PathBuf>) -> (Result<ControlPlane,
     let heard = Heard::default();
     let hearing = heard.clone();
     let on_fatal = OnFatal::new(move |error| hearing.lock().push(error.clone()));
-    let settings = Settings { on_fatal, ..Settings::new("/simulated", NodeId(1)) };
-    let sizes = Store {
-        segment_bytes: 400,
-        snapshot_entries: 4,
-        kept_entries: 1,
-        ..Store::new(Arc::new(disk.clone()), applied)
-    };
-    let opened = timeout(LONG, ControlPlane::open_on(settings, sizes, None)).await.unwrap();
-    (opened, heard)
+    let sizes = Sizes { segment_bytes: 400, snapshot_entries: 4, kept_entries: 1, ..Sizes::default() };
+    let settings = Settings { on_fatal, sizes, ..Settings::new("/simulated", NodeId(1)) };
+    let store = Store { disk: Arc::new(disk.clone()), applied };
+    (timeout(LONG, ControlPlane::open_on(settings, store)).await.unwrap(), heard)
 }
 /// Proposes until something fails. Answers what was acknowledged.
 async fn propose_some(plane: &ControlPlane) -> Vec<u8> {
@@ -128,7 +123,7 @@ async fn a_voter_alone_that_stopped_in_the_middle_of_an_election_leads_in_a_late
     assert_eq!(plane.propose(sink(0)).await.unwrap(), Outcome::Done);
     plane.shutdown().await.unwrap();
     let settings = Settings::new("/simulated", NodeId(1));
-    let mut log = data_dir::open_log(&(Arc::new(disk.clone()) as _), &settings, 400).unwrap();
+    let (_, mut log) = data_dir::open_log(&(Arc::new(disk.clone()) as _), &settings, 400).unwrap();
     log.save_vote(Vote::new(7, 1)).unwrap();
     let plane = open(&disk, None).await.0.unwrap();
     assert!(has_all(&plane, &[0]) && plane.view().term > 7, "{:?}", plane.view());

@@ -6,6 +6,7 @@ mod crash;
 mod durability;
 mod invariants;
 mod members;
+mod peers;
 mod plane;
 mod rules;
 pub(super) mod sim_disk;

@@ -133,3 +133,14 @@ async fn damage_found_at_the_start_is_an_error_that_names_the_file() {
     let error = ControlPlane::open(settings).await.err().unwrap();
     assert!(matches!(&error, ClusterError::Damaged { file, .. } if file.contains("1.log")), "{error}");
 }
+
+#[tokio::test]
+async fn a_state_that_no_command_has_changed_yet_is_read_back_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let plane = ControlPlane::open(settings(dir.path())).await.unwrap();
+    let before = plane.view();
+    plane.shutdown().await.unwrap();
+    let (_, found) = crate::cluster::applied::Applied::open(Some(dir.path().join("applied"))).unwrap();
+    let (position, _) = found.expect("the applied state is believed");
+    assert_eq!(position.last.map(|id| id.index), Some(before.applied));
+}

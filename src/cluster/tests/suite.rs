@@ -26,7 +26,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for InFolders {
     async fn build(&self) -> Result<(TempDir, LogStore, Machine), StorageError> {
         let dir = tempfile::tempdir().unwrap();
         let disk = Arc::new(RealDisk::new(dir.path()));
-        let identity = Identity { cluster: [7; 16], node: NodeId(1), formed: true };
+        let identity = Identity { cluster: [7; 16], node: NodeId(1), formed: true, joins: false };
         let on_fatal = OnFatal::new(|_| {});
         let log = Log::create(disk.clone(), &identity, SEGMENT_BYTES).unwrap().allowing_holes();
         let applied = Applied::open(Some(dir.path().join("applied"))).unwrap();

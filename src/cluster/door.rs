@@ -1,0 +1,230 @@
+//! What a node answers to the other members, whichever way they ask.
+
+use std::collections::BTreeSet;
+use std::io::Cursor;
+use std::sync::Arc;
+
+use openraft::Snapshot;
+use openraft::error::{CheckIsLeaderError, RaftError};
+use parking_lot::Mutex as Guarded;
+use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::ClusterError;
+use super::admission::{Envelope, NotAdmitted, PeerName, admit};
+use super::codec::{CodecError, command_bytes, decode_snapshot};
+use super::command::{Command, Outcome};
+use super::fatal::OnFatal;
+use super::incoming::{Incoming, Taken};
+use super::limits::{ELECTION_MAX, PROPOSE_TIMEOUT};
+use super::machine::Shared;
+use super::member::Standing;
+use super::members::Members;
+use super::peers::{Answer, Ask, Beat, Chunk, ChunkTaken, Judge, PeerStatus, Reply, Request, Verdict};
+use super::proposer::Proposal;
+use super::types::{Raft, SnapshotMeta, TypeConfig};
+use crate::ids::NodeId;
+
+/// Nodes that were members once, as far as this process saw them go.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Removed(Arc<Guarded<BTreeSet<NodeId>>>);
+
+impl Removed {
+    /// Notes who was a member and is none any more. A change that was taken back brings them back.
+    pub(super) fn note(&self, before: &BTreeSet<NodeId>, after: &BTreeSet<NodeId>) {
+        let mut removed = self.0.lock();
+        removed.extend(before - after);
+        removed.retain(|node| !after.contains(node));
+    }
+
+    fn contains(&self, node: NodeId) -> bool {
+        self.0.lock().contains(&node)
+    }
+
+    pub(super) fn nodes(&self) -> BTreeSet<NodeId> {
+        self.0.lock().clone()
+    }
+}
+
+/// The way into a node. Clones lead to the same one; it is kept open by nobody who holds it.
+#[derive(Clone)]
+pub struct Door(Arc<Inside>);
+
+pub(super) struct Inside {
+    pub me: PeerName,
+    pub raft: Raft,
+    pub shared: Arc<Shared>,
+    pub proposals: mpsc::WeakSender<Proposal>,
+    pub members: Arc<Members>,
+    pub removed: Removed,
+    pub judge: Option<Arc<dyn Judge>>,
+    pub on_fatal: OnFatal,
+    pub incoming: Mutex<Incoming>,
+}
+
+impl Door {
+    pub(super) fn new(inside: Inside) -> Self {
+        Self(Arc::new(inside))
+    }
+
+    pub(super) fn admit(&self, envelope: &Envelope, certified: PeerName) -> Result<(), NotAdmitted> {
+        admit(self.0.me, envelope, certified)
+    }
+
+    pub(super) fn members(&self) -> &Arc<Members> {
+        &self.0.members
+    }
+
+    /// A member sent what this program has no word for. Leaving it out would make this node differ from the others.
+    pub(super) fn met_newer(&self, from: NodeId, what: &CodecError) {
+        let what = format!("{what}: an entry from node {from}");
+        self.0.on_fatal.call(&ClusterError::Newer { what });
+    }
+
+    /// Answers a member whose identity is proven. Dropping the call takes back nothing.
+    pub async fn answer(&self, from: NodeId, request: Request) -> Result<Answer, ClusterError> {
+        self.0.answer(from, request.0).await.map(Answer)
+    }
+}
+
+impl Inside {
+    async fn answer(&self, from: NodeId, ask: Ask) -> Result<Reply, ClusterError> {
+        let removed = self.shared.state.read().standing(from) == Some(Standing::Removed);
+        if removed || self.removed.contains(from) {
+            let why = format!("node {from} was removed from the cluster: it must join anew, under a new id");
+            return Err(ClusterError::Refused { why });
+        }
+        Ok(match ask {
+            Ask::Append(request) => {
+                speaks_for_itself(from, request.vote.leader_id().voted_for())?;
+                Reply::Append(self.raft.append_entries(request).await.map_err(|_| ClusterError::Stopped)?)
+            }
+            Ask::Vote(request) => {
+                speaks_for_itself(from, request.vote.leader_id().voted_for())?;
+                Reply::Vote(self.raft.vote(request).await.map_err(|_| ClusterError::Stopped)?)
+            }
+            Ask::Snapshot(chunk) => {
+                speaks_for_itself(from, chunk.vote.leader_id().voted_for())?;
+                Reply::Snapshot(self.take(from, chunk).await?)
+            }
+            Ask::Propose(commands) => Reply::Propose(self.propose(commands).await),
+            Ask::ReadIndex => Reply::ReadIndex(read_index(&self.raft).await),
+            Ask::Heartbeat(beat) => Reply::Heartbeat(self.judge(from, &beat)),
+            Ask::Change(change) => Reply::Change(self.members.change(change).await),
+            Ask::TakeOver => Reply::TakeOver(self.members.take_over().await),
+            Ask::Status => Reply::Status(self.status()),
+        })
+    }
+
+    /// Takes a piece of a snapshot, and installs the whole once it is there and proven by its hash.
+    async fn take(&self, from: NodeId, chunk: Chunk) -> Result<ChunkTaken, ClusterError> {
+        let vote = chunk.vote;
+        let mine = self.raft.with_raft_state(|state| *state.vote_ref()).await.map_err(|_| ClusterError::Stopped)?;
+        if mine > vote {
+            return Ok(ChunkTaken { vote: mine, held: 0, installed: false });
+        }
+        let mut incoming = self.incoming.lock().await;
+        let bytes = match incoming.take(&chunk) {
+            Taken::Held(held) => return Ok(ChunkTaken { vote, held, installed: false }),
+            Taken::TooLarge => {
+                return Err(ClusterError::Refused { why: format!("a snapshot of {} bytes is too large", chunk.total) });
+            }
+            Taken::Whole(bytes) => bytes,
+        };
+        // Reading a large snapshot takes long enough to disturb elections if it were done here.
+        let read = tokio::task::spawn_blocking(move || decode_snapshot(&bytes).map(|(head, _)| (head, bytes))).await;
+        let (head, bytes) = match read {
+            Ok(Ok(read)) => read,
+            Ok(Err(newer @ CodecError::Newer { .. })) => {
+                let newer = ClusterError::Newer { what: format!("{newer}: a snapshot from node {from}") };
+                self.on_fatal.call(&newer);
+                return Err(newer);
+            }
+            Ok(Err(bad)) => {
+                tracing::warn!(%from, %bad, "a snapshot can't be read, asking for it anew");
+                return Ok(ChunkTaken { vote, held: 0, installed: false });
+            }
+            Err(_) => return Err(ClusterError::Stopped),
+        };
+        let last_membership = head.applied.membership;
+        let meta = SnapshotMeta { last_log_id: head.applied.last, last_membership, snapshot_id: head.id };
+        tracing::info!(%from, snapshot = meta.snapshot_id, bytes = bytes.len(), "received a snapshot");
+        let snapshot = Snapshot::<TypeConfig> { meta, snapshot: Box::new(Cursor::new(bytes)) };
+        let installed = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|_| ClusterError::Stopped)?;
+        incoming.clear();
+        Ok(ChunkTaken { vote: installed.vote, held: chunk.total, installed: true })
+    }
+
+    /// Takes commands from a member that follows. They share entries with everything else that is proposed here.
+    async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, ClusterError> {
+        self.check_leads()?;
+        let proposals = self.proposals.upgrade().ok_or(ClusterError::Stopped)?;
+        let (reply, outcomes) = oneshot::channel();
+        let bytes = commands.iter().map(command_bytes).sum();
+        let proposal = Proposal { commands, bytes, reply, forwarded: true };
+        match proposals.send_timeout(proposal, PROPOSE_TIMEOUT).await {
+            Ok(()) => {}
+            Err(SendTimeoutError::Timeout(_)) => return Err(ClusterError::Busy),
+            Err(SendTimeoutError::Closed(_)) => return Err(ClusterError::Stopped),
+        }
+        drop(proposals);
+        match timeout(PROPOSE_TIMEOUT, outcomes).await {
+            Ok(Ok(outcomes)) => outcomes,
+            Ok(Err(_)) => Err(ClusterError::Unknown { why: "the leader stopped meanwhile".into() }),
+            Err(_) => Err(ClusterError::Unknown { why: "the leader has no outcome yet".into() }),
+        }
+    }
+
+    /// Judges a node only while a majority is known to follow: a leader that is cut off must not keep alive whom its
+    /// successor takes for dead.
+    fn judge(&self, from: NodeId, beat: &Beat) -> Result<Verdict, ClusterError> {
+        self.check_leads()?;
+        if !self.members.majority_within(ELECTION_MAX) {
+            return Err(ClusterError::NoQuorum { why: "the leader lately heard too few voters".into() });
+        }
+        Ok(self.judge.as_ref().map_or(Verdict::NotReady, |judge| judge.heard(from, beat)))
+    }
+
+    fn status(&self) -> PeerStatus {
+        let standing = *self.shared.standing.borrow();
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        PeerStatus {
+            leader: metrics.current_leader.map(NodeId),
+            term: metrics.current_term,
+            last_log: metrics.last_log_index.unwrap_or(0),
+            applied: standing.applied,
+            snapshot: metrics.snapshot.map_or(0, |id| id.index),
+            state_digest: standing.digest,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    fn check_leads(&self) -> Result<(), ClusterError> {
+        let leader = self.raft.metrics().borrow().current_leader.map(NodeId);
+        if leader == Some(self.me.node) { Ok(()) } else { Err(ClusterError::NotLeader { leader }) }
+    }
+}
+
+/// Only the leader itself sends in its name, and only a candidate asks for votes for itself.
+fn speaks_for_itself(from: NodeId, named: Option<u64>) -> Result<(), ClusterError> {
+    if named == Some(from.0) {
+        return Ok(());
+    }
+    Err(ClusterError::Refused { why: format!("node {from} speaks in the name of another node") })
+}
+
+/// The index up to which everything acknowledged so far is, once a majority confirmed that this node leads.
+pub(super) async fn read_index(raft: &Raft) -> Result<u64, ClusterError> {
+    match raft.get_read_log_id().await {
+        Ok((index, _)) => Ok(index.map_or(0, |id| id.index)),
+        Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(forward))) => {
+            Err(ClusterError::NotLeader { leader: forward.leader_id.map(NodeId) })
+        }
+        Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(few))) => {
+            Err(ClusterError::NoQuorum { why: few.to_string() })
+        }
+        Err(RaftError::Fatal(_)) => Err(ClusterError::Stopped),
+    }
+}

@@ -1,0 +1,306 @@
+//! gRPC from the other members. A connection is let in only with a certificate that names a member, and a call only
+//! when all it says of itself holds; see [`super::admission`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataMap;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::Connected;
+use tonic::{Request, Response, Status};
+
+use super::ClusterError;
+use super::admission::{Envelope, NotAdmitted, PROTOCOL, PeerName};
+use super::certificate::{self, Credentials};
+use super::codec::{AskWire, CodecError, ReplyWire};
+use super::door::Door;
+use super::limits::{
+    HANDSHAKE_TIMEOUT, PEER_CONNECTION_AGE_MAX, PEER_CONNECTION_WINDOW_BYTES, PEER_CONNECTIONS_EACH_MAX,
+    PEER_CONNECTIONS_MAX, PEER_DRAIN_TIMEOUT, PEER_HEADER_BYTES_MAX, PEER_KEEPALIVE_INTERVAL, PEER_KEEPALIVE_TIMEOUT,
+    PEER_MESSAGE_BYTES_MAX, PEER_PENDING_RESETS_MAX, PEER_STREAM_WINDOW_BYTES, PEER_STREAMS_MAX,
+};
+use super::peers::{self, Answer};
+use super::transport::{CLUSTER_HEADER, FROM_HEADER, PROTOCOL_HEADER, TO_HEADER};
+use crate::ids::NodeId;
+use crate::wire::cluster::v1 as pb;
+use pb::peers_server::PeersServer;
+
+/// Where the other members reach this node. Bound before anything starts, so that a taken port is known early.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    pub listener: Arc<std::net::TcpListener>,
+    pub credentials: Credentials,
+}
+
+/// Serves until `stop` is done, then lets open calls end within a moment.
+pub(super) async fn serve(listen: Listen, door: Door, stop: impl Future<Output = ()>) -> Result<(), ClusterError> {
+    let listener = listen.listener.try_clone().and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    });
+    let listener = listener.map_err(|cause| failed(&cause))?;
+    let checked = door.clone();
+    let members = PeersServer::new(Service { door })
+        .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
+    let members = InterceptedService::new(members, move |request: Request<()>| admit(&checked, request));
+
+    let (ready, incoming) = mpsc::channel(1);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(accept(listener, listen.credentials, ready));
+    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tonic::transport::Server::builder()
+        .max_concurrent_streams(PEER_STREAMS_MAX)
+        .http2_max_header_list_size(PEER_HEADER_BYTES_MAX)
+        .http2_max_pending_accept_reset_streams(Some(PEER_PENDING_RESETS_MAX))
+        .http2_keepalive_interval(Some(PEER_KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(PEER_KEEPALIVE_TIMEOUT))
+        .initial_stream_window_size(PEER_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(PEER_CONNECTION_WINDOW_BYTES)
+        .max_connection_age(PEER_CONNECTION_AGE_MAX)
+        .serve_with_incoming_shutdown(members, ReceiverStream::new(incoming), async {
+            let _ = stopped.await; // A sender that is gone stops us like one that says so.
+        });
+    let overdue = async {
+        stop.await;
+        drop(stopping);
+        sleep(PEER_DRAIN_TIMEOUT).await;
+    };
+    tokio::select! {
+        served = serving => served.map_err(|cause| failed(&cause)),
+        () = overdue => Ok(()),
+    }
+}
+
+fn failed(cause: &dyn std::fmt::Display) -> ClusterError {
+    ClusterError::Listen { cause: cause.to_string() }
+}
+
+/// Checks what a call says of itself against this node and the caller's certificate.
+fn admit(door: &Door, mut request: Request<()>) -> Result<Request<()>, Status> {
+    let Some(certified) = request.extensions().get::<PeerName>().copied() else {
+        return Err(Status::permission_denied("the connection proves nobody"));
+    };
+    let envelope = envelope_of(request.metadata()).map_err(Status::permission_denied)?;
+    if let Err(refused) = door.admit(&envelope, certified) {
+        tracing::warn!(%certified, %refused, "a call from a member was refused");
+        let text = refused.to_string();
+        return Err(match refused {
+            NotAdmitted::Protocol { .. } => Status::failed_precondition(text),
+            _ => Status::permission_denied(text),
+        });
+    }
+    request.extensions_mut().insert(Caller(envelope.from));
+    Ok(request)
+}
+
+fn envelope_of(headers: &MetadataMap) -> Result<Envelope, String> {
+    fn header<T: std::str::FromStr>(headers: &MetadataMap, name: &str) -> Result<T, String> {
+        let value = headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok());
+        value.ok_or_else(|| format!("header `{name}` is missing or can't be read"))
+    }
+    let protocol = header(headers, PROTOCOL_HEADER)?;
+    if protocol != PROTOCOL {
+        // Another version may say the rest differently.
+        let (cluster, node) = (crate::ids::ClusterId([0; 16]), NodeId(0));
+        return Ok(Envelope { protocol, cluster, from: node, to: node });
+    }
+    Ok(Envelope {
+        protocol,
+        cluster: header(headers, CLUSTER_HEADER)?,
+        from: NodeId(header(headers, FROM_HEADER)?),
+        to: NodeId(header(headers, TO_HEADER)?),
+    })
+}
+
+/// Who makes a call, once that is proven.
+#[derive(Debug, Clone, Copy)]
+struct Caller(NodeId);
+
+struct Service {
+    door: Door,
+}
+
+impl Service {
+    async fn call<Q: AskWire, A: ReplyWire>(&self, request: Request<Q>) -> Result<Response<A>, Status> {
+        let Some(Caller(from)) = request.extensions().get().copied() else {
+            return Err(Status::permission_denied("the caller is not known"));
+        };
+        let ask = match request.into_inner().into_ask() {
+            Ok(ask) => ask,
+            Err(bad @ CodecError::Newer { .. }) => {
+                if Q::IS_LOG {
+                    self.door.met_newer(from, &bad);
+                }
+                return Err(Status::unimplemented(bad.to_string()));
+            }
+            Err(bad) => return Err(Status::invalid_argument(bad.to_string())),
+        };
+        let Answer(reply) = self.door.answer(from, peers::Request(ask)).await.map_err(|error| match error {
+            ClusterError::Refused { why } => Status::permission_denied(why),
+            other => Status::unavailable(other.to_string()),
+        })?;
+        let answer = A::from_reply(reply).ok_or_else(|| Status::internal("the answer belongs to another question"))?;
+        Ok(Response::new(answer))
+    }
+}
+
+#[tonic::async_trait]
+impl pb::peers_server::Peers for Service {
+    async fn append_entries(&self, request: Request<pb::AppendRequest>) -> Result<Response<pb::AppendAnswer>, Status> {
+        self.call(request).await
+    }
+    async fn request_vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteAnswer>, Status> {
+        self.call(request).await
+    }
+    async fn install_snapshot(
+        &self,
+        request: Request<pb::SnapshotChunk>,
+    ) -> Result<Response<pb::SnapshotAnswer>, Status> {
+        self.call(request).await
+    }
+    async fn propose(&self, request: Request<pb::ProposeRequest>) -> Result<Response<pb::ProposeAnswer>, Status> {
+        self.call(request).await
+    }
+    async fn read_index(
+        &self,
+        request: Request<pb::ReadIndexRequest>,
+    ) -> Result<Response<pb::ReadIndexAnswer>, Status> {
+        self.call(request).await
+    }
+    async fn heartbeat(&self, request: Request<pb::HeartbeatRequest>) -> Result<Response<pb::HeartbeatAnswer>, Status> {
+        self.call(request).await
+    }
+    async fn change_members(&self, request: Request<pb::ChangeRequest>) -> Result<Response<pb::ChangeAnswer>, Status> {
+        self.call(request).await
+    }
+    async fn take_over(&self, request: Request<pb::TakeOverRequest>) -> Result<Response<pb::TakeOverAnswer>, Status> {
+        self.call(request).await
+    }
+    async fn status(&self, request: Request<pb::StatusRequest>) -> Result<Response<pb::StatusAnswer>, Status> {
+        self.call(request).await
+    }
+}
+
+/// Accepts connections while there are places, and hands on those that prove to be a member's. Each proves itself in
+/// a task of its own, so that none waits for another.
+async fn accept(listener: TcpListener, credentials: Credentials, ready: mpsc::Sender<io::Result<Proven>>) {
+    let places = Arc::new(Semaphore::new(PEER_CONNECTIONS_MAX));
+    let counts = Counts::default();
+    let mut handshakes = JoinSet::new();
+    while let Ok(place) = places.clone().acquire_owned().await {
+        while handshakes.try_join_next().is_some() {}
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(_) => {
+                // Out of files, most likely: without a pause we would spin until some are closed.
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (acceptor, cluster) = (TlsAcceptor::from(credentials.server()), credentials.name().cluster);
+        let (counts, ready) = (counts.clone(), ready.clone());
+        handshakes.spawn(async move {
+            let address = stream.peer_addr();
+            let proven = timeout(HANDSHAKE_TIMEOUT, prove(stream, acceptor)).await;
+            let proven = proven.unwrap_or_else(|_| Err("it did not prove itself in time".into()));
+            let counted = proven.and_then(|(stream, name)| match counts.enter(name.node) {
+                _ if name.cluster != cluster => Err(format!("it is {name}, of another cluster")),
+                Some(counted) => Ok(Proven { stream, name, _place: place, _counted: counted }),
+                None => Err(format!("node {} has too many connections", name.node)),
+            });
+            match counted {
+                Ok(proven) => drop(ready.send(Ok(proven)).await),
+                Err(why) => tracing::warn!(?address, why, "a connection on the members' port was refused"),
+            }
+        });
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+async fn prove(stream: TcpStream, acceptor: TlsAcceptor) -> Result<(TlsStream<TcpStream>, PeerName), String> {
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
+    let name = certificate::proven(stream.get_ref().1.peer_certificates()).map_err(|error| error.to_string())?;
+    Ok((stream, name))
+}
+
+/// How many connections each member has.
+#[derive(Clone, Default)]
+struct Counts(Arc<Mutex<BTreeMap<NodeId, usize>>>);
+
+struct Counted {
+    counts: Counts,
+    node: NodeId,
+}
+
+impl Counts {
+    fn enter(&self, node: NodeId) -> Option<Counted> {
+        let mut counts = self.0.lock();
+        let count = counts.entry(node).or_default();
+        if *count >= PEER_CONNECTIONS_EACH_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Counted { counts: self.clone(), node })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.counts.0.lock();
+        if let Some(count) = counts.get_mut(&self.node) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.node);
+            }
+        }
+    }
+}
+
+/// A connection whose other end is known.
+struct Proven {
+    stream: TlsStream<TcpStream>,
+    name: PeerName,
+    _place: OwnedSemaphorePermit,
+    _counted: Counted,
+}
+
+impl Connected for Proven {
+    type ConnectInfo = PeerName;
+    fn connect_info(&self) -> PeerName {
+        self.name
+    }
+}
+
+impl AsyncRead for Proven {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Proven {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

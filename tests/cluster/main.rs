@@ -1,0 +1,10 @@
+//! Several nodes as one cluster: they elect, hand on, fall behind and catch up, over a network that fails on command
+//! and over real sockets.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
+
+mod agreement;
+mod catching_up;
+mod harness;
+mod members;
+mod tls;
