@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::identity::http::BaseUrl;
 use document::Document;
 use fault::{Complaint, Fault, Faults};
 use substitute::Reference;
@@ -179,10 +180,8 @@ impl Config {
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
             wrong("log", "level", format!("`{}` is not a log level: {error}", self.log.level));
         }
-        if self.tracing.otlp_endpoint.as_deref().is_some_and(|endpoint| !endpoint.starts_with("http://")) {
-            let told = "`otlp_endpoint` must be a URL such as `http://127.0.0.1:4317`; a collector beside the node may \
-                        send on over TLS";
-            wrong("tracing", "otlp_endpoint", told.into());
+        if let Some(problem) = self.tracing.otlp_endpoint.as_deref().and_then(otlp_fault) {
+            wrong("tracing", "otlp_endpoint", problem.to_owned());
         }
         complaints
     }
@@ -194,6 +193,21 @@ impl Config {
     /// The file for those that may look at metrics and status, and nothing else.
     pub fn monitor_token(&self) -> PathBuf {
         self.node.data_dir.join("monitor.token")
+    }
+}
+
+/// What is wrong with a collector's address. It may hold a password, so that it is never repeated.
+fn otlp_fault(endpoint: &str) -> Option<&'static str> {
+    match endpoint.parse::<BaseUrl>() {
+        Ok(url) if url.as_url().scheme() == "http" && url.as_url().path() == "/" => None,
+        Ok(url) if url.as_url().scheme() == "https" => Some(
+            "`otlp_endpoint` must begin with `http://`: spans are sent without TLS. Run a collector beside the node that \
+             sends on over TLS, and give its address, such as `http://127.0.0.1:4317`",
+        ),
+        Ok(_) | Err(_) => Some(
+            "`otlp_endpoint` must be the address of an OTLP collector for gRPC, such as `http://127.0.0.1:4317`, without \
+             user, path or query",
+        ),
     }
 }
 
@@ -263,10 +277,6 @@ mod tests {
                 "siemgate.toml:2:1: `log.format`: `jsn` is not known here; did you mean `json`?",
             ),
             (
-                "[tracing]\notlp_endpoint = \"127.0.0.1:4317\"\n",
-                "siemgate.toml:2:1: `otlp_endpoint` must be a URL such as `http://127.0.0.1:4317`; a collector beside the node may send on over TLS",
-            ),
-            (
                 "[listen]\nweb = \"${env:NOPE}\"\n",
                 "siemgate.toml:2:1: environment variable `NOPE` is not set: set it for siemgate",
             ),
@@ -280,6 +290,23 @@ mod tests {
                 .starts_with("siemgate.toml:2:1: `siemgate=lots` is not a log level")
         );
         assert!(parse("[node\n").unwrap_err().starts_with("siemgate.toml:1:6: "));
+    }
+
+    #[test]
+    fn a_collectors_address_is_checked_before_anything_is_sent() {
+        let told = |endpoint: &str| parse(&format!("[tracing]\notlp_endpoint = \"{endpoint}\"\n"));
+        for good in ["http://127.0.0.1:4317", "http://collector.example:4317/", "http://[::1]:4317", "http://otel"] {
+            assert!(told(good).is_ok(), "{good}");
+        }
+        let tls = told("https://collector.example:4317").unwrap_err();
+        assert!(tls.starts_with("siemgate.toml:2:1: `otlp_endpoint` must begin with `http://`"), "{tls}");
+        for bad in ["127.0.0.1:4317", "", "http://", "http://a b", "grpc://x:1", "http://x:99999", "http://x/v1/traces"]
+        {
+            let problem = told(bad).unwrap_err();
+            assert!(problem.starts_with("siemgate.toml:2:1: `otlp_endpoint` must be the address"), "{bad}: {problem}");
+        }
+        let secret = told("http://user:hunter2@collector:4317").unwrap_err();
+        assert!(!secret.contains("hunter2"), "{secret}");
     }
 
     #[test]

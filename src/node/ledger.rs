@@ -13,7 +13,8 @@ use crate::cluster::{ClusterError, Command, ControlPlane, CursorItem, ItemOutcom
 use crate::event::batch::Gap;
 use crate::ids::{Epoch, FeedId, Generation, NodeEpoch, NodeId, SinkId};
 use crate::pipeline::ledger::{FeedProgress, Ledger, LedgerError};
-use crate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL, COMMIT_ITEMS_MAX, COMMIT_SEEN_MAX};
+use crate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL, COMMIT_ITEMS_MAX, COMMIT_SEEN_MAX, COMMIT_TRACES_MAX};
+use crate::pipeline::spans::Committing;
 
 /// Hears what became of a feed's cursors.
 pub trait Commits: Send + Sync {
@@ -29,6 +30,7 @@ pub struct CommitLedger<C> {
     control: ControlPlane,
     clock: Clock,
     pending: Mutex<BTreeMap<FeedId, CursorItem>>,
+    traces: Mutex<Vec<Committing>>,
     events: AtomicU64,
     wake: Notify,
     commits: Arc<C>,
@@ -37,7 +39,8 @@ pub struct CommitLedger<C> {
 impl<C: Commits> CommitLedger<C> {
     pub fn new(node: NodeId, node_epoch: NodeEpoch, control: ControlPlane, clock: Clock, commits: Arc<C>) -> Self {
         let pending = Mutex::new(BTreeMap::new());
-        Self { node, node_epoch, control, clock, pending, events: AtomicU64::new(0), wake: Notify::new(), commits }
+        let (traces, events, wake) = (Mutex::default(), AtomicU64::new(0), Notify::new());
+        Self { node, node_epoch, control, clock, pending, traces, events, wake, commits }
     }
 
     /// Commits once a second, or sooner when many events were acknowledged, until `stop` turns true; then once more.
@@ -60,6 +63,8 @@ impl<C: Commits> CommitLedger<C> {
     /// Proposes all that is pending. What could not be proposed stays pending.
     pub async fn commit(&self) {
         self.events.store(0, Relaxed);
+        // Their traces end with this attempt: whether it succeeds is told by the cursors, not by them.
+        let _ending = std::mem::take(&mut *self.traces.lock());
         while let Some(items) = self.take_some() {
             let command = Command::CommitCursors { node: self.node, node_epoch: self.node_epoch, items: items.clone() };
             match self.control.propose(command).await {
@@ -131,6 +136,15 @@ impl<C: Commits> CommitLedger<C> {
         }
     }
 
+    /// Traces beyond the bound end early.
+    fn keep(&self, traces: Vec<Committing>) {
+        if !traces.is_empty() {
+            let mut kept = self.traces.lock();
+            let room = COMMIT_TRACES_MAX - kept.len();
+            kept.extend(traces.into_iter().take(room));
+        }
+    }
+
     async fn ask(&self, command: Command) -> Result<(), LedgerError> {
         match self.control.propose(command).await {
             Ok(Outcome::Refused(Refusal::StaleEpoch { current_epoch })) => {
@@ -161,7 +175,8 @@ fn merge(earlier: CursorItem, later: CursorItem) -> CursorItem {
 
 impl<C: Commits> Ledger for CommitLedger<C> {
     fn advance(&self, progress: FeedProgress) {
-        let FeedProgress { feed, epoch, generation, cursors, seen, events } = progress;
+        let FeedProgress { feed, epoch, generation, cursors, seen, events, traces } = progress;
+        self.keep(traces);
         let later = CursorItem { feed: feed.clone(), epoch, generation, cursors, seen };
         let mut pending = self.pending.lock();
         let merged = match pending.remove(&feed) {

@@ -13,10 +13,11 @@ use super::backoff::Backoff;
 use super::ledger::{FeedProgress, Ledger, LedgerError};
 use super::limits::{DRAIN_GRACE, IN_FLIGHT_BATCHES_MAX, OPERATOR_PROBE, RETRY_LONGEST};
 use super::prepare::{Frames, Lane, Preparer};
-use super::progress::Progress;
+use super::progress::{BatchNumber, Progress};
 use super::quarantine::{Quarantine, Quarantined};
+use super::spans::{self, Traces};
 use super::status::{FeedState, FeedStatus, Problem};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::event::batch::{Batch, Content, Entry, Gap};
 use crate::ids::{Epoch, FeedId, Generation};
 use crate::sinks::{Ack, Parcel, Receipt};
@@ -61,6 +62,7 @@ struct Run<L, S> {
     feed: Feed<L>,
     source: S,
     progress: Progress,
+    traces: Traces,
     acks: mpsc::Receiver<Ack>,
     ack_sender: mpsc::Sender<Ack>,
     backoff: Backoff,
@@ -78,8 +80,8 @@ impl<L: Ledger> Feed<L> {
         let progress = Progress::new(floors);
         let status = self.status.clone();
         let backoff = Backoff::default();
-        let (failed_at, not_before) = (None, None);
-        let run = Run { feed: self, source, progress, acks, ack_sender, backoff, failed_at, not_before, stop };
+        let (traces, failed_at, not_before) = (Traces::default(), None, None);
+        let run = Run { feed: self, source, progress, traces, acks, ack_sender, backoff, failed_at, not_before, stop };
         let end = run.until_the_end().await;
         status.enter(FeedState::Stopped);
         end
@@ -132,6 +134,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
 
     fn resolve(&mut self, ack: Ack) -> u64 {
         self.progress.resolve(ack.lane, ack.batch);
+        self.traces.delivered(ack.batch, ack.lane);
         let sink = &self.feed.lanes[ack.lane].sink;
         self.feed.status.count(sink, |counts| counts.delivered += u64::from(ack.events));
         u64::from(ack.events)
@@ -149,6 +152,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
             cursors: advance.cursors.into_iter().map(|(lane, at)| (lanes[lane].sink.clone(), at)).collect(),
             seen: advance.seen,
             events,
+            traces: self.traces.resolved_before(self.progress.first_unresolved()),
         });
     }
 
@@ -170,10 +174,15 @@ impl<L: Ledger, S: Source> Run<L, S> {
         for gap in gaps(&batch.entries) {
             self.remember_gap(gap).await?;
         }
-        let prepared = self.feed.preparer.prepare(&batch, &mut self.feed.lanes, self.feed.epoch);
+        let span = spans::read(&self.feed.feed, self.feed.epoch, &batch);
+        let Feed { preparer, lanes, epoch, .. } = &mut self.feed;
+        let prepared = spans::prepare(&span, || preparer.prepare(&batch, lanes, *epoch));
         self.feed.status.read.fetch_add(prepared.records, Relaxed);
         self.keep_rejected(prepared.rejected).await?;
-        self.hand_over(batch, published, prepared.frames).await
+        let number = self.progress.begin(batch.after, batch.seen, published);
+        self.traces.begin(number, span);
+        self.feed.status.outstanding(self.progress.outstanding());
+        self.hand_over(number, prepared.frames).await
     }
 
     /// What is in flight belongs to the old generation, whose cursors end with it: let the sinks have it first.
@@ -238,14 +247,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         Ok(())
     }
 
-    async fn hand_over(
-        &mut self,
-        batch: Batch,
-        published: Option<Timestamp>,
-        frames: Vec<Frames>,
-    ) -> Result<(), FeedEnd> {
-        let number = self.progress.begin(batch.after, batch.seen, published);
-        self.feed.status.outstanding(self.progress.outstanding());
+    async fn hand_over(&mut self, number: BatchNumber, frames: Vec<Frames>) -> Result<(), FeedEnd> {
         for (index, frames) in frames.into_iter().enumerate() {
             let lane = &self.feed.lanes[index];
             self.feed.status.count(&lane.sink, |counts| {
@@ -256,6 +258,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 self.progress.resolve(index, number);
                 continue;
             }
+            self.traces.delivering(number, index, &lane.sink, frames.events, frames.bytes.len());
             let receipt = Receipt::new(index, number, frames.events, self.ack_sender.clone());
             let sent = async {
                 let permit = lane.window_for(frames.bytes.len()).await;

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 
+use super::spans::Committing;
 use crate::event::batch::{Gap, Position, Seen};
 use crate::ids::{Epoch, FeedId, Generation, SinkId};
 
 /// How far one feed has come since the last word about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct FeedProgress {
     pub feed: FeedId,
     pub epoch: Epoch,
@@ -15,6 +16,8 @@ pub struct FeedProgress {
     pub seen: Vec<Seen>,
     /// Events acknowledged since the last word, so that the ledger can tell when a commit is worth its while.
     pub events: u64,
+    /// Batches that end with the commit, for whoever collects spans.
+    pub traces: Vec<Committing>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

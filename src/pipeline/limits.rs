@@ -18,6 +18,10 @@ pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 pub const COMMIT_ITEMS_MAX: usize = 512;
 pub const COMMIT_SEEN_MAX: usize = 1_500;
 
+/// Traces of batches that wait for one commit. A busy node has some hundred a second; while commits fail, more of them
+/// are not worth their memory.
+pub const COMMIT_TRACES_MAX: usize = 4_096;
+
 /// How long a stopping feed waits for its sinks to acknowledge what is in flight.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(20);
 

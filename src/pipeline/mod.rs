@@ -10,6 +10,7 @@ pub mod prepare;
 pub mod progress;
 pub mod quarantine;
 pub mod route;
+pub mod spans;
 pub mod spec;
 pub mod status;
 pub mod tap;

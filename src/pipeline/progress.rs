@@ -120,6 +120,11 @@ impl Progress {
         self.window.len()
     }
 
+    /// The first batch that some lane has not resolved: all before it are done with.
+    pub fn first_unresolved(&self) -> BatchNumber {
+        self.first
+    }
+
     /// When the oldest of what some lane has not resolved was published; nothing when nothing is in flight.
     pub fn outstanding(&self) -> Option<Timestamp> {
         self.window.iter().find_map(|batch| batch.published)

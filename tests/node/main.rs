@@ -6,4 +6,5 @@ mod crash;
 mod flow;
 mod history;
 mod seen;
+mod spans;
 mod stage;
