@@ -87,8 +87,15 @@ pub const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one election of a transfer may take before the next one begins.
 pub const ELECT_PAUSE: Duration = Duration::from_millis(200);
-/// How long a node waits for the answer to its own heartbeat.
+/// How often a node says that it lives, and how long it waits for an answer.
+pub const BEAT: Duration = Duration::from_millis(500);
 pub const BEAT_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// How long a life goes on without being heard. Long enough to outlast an election, so that a change of leaders pauses
+/// nobody, and short enough that an orphaned feed is read again within four seconds; see DESIGN 5.
+pub const LEASE_TTL: Duration = Duration::from_millis(3_000);
+/// By how much a lease ends earlier at the one who holds it: for clocks that differ in pace by far less than this says,
+/// and for a write that began just before.
+pub const LEASE_MARGIN: Duration = Duration::from_millis(200);
 /// A member that answered within this time counts as alive for a change of members.
 pub const ALIVE: Duration = Duration::from_secs(2);
 /// A learner this near to the end of the log has caught up: the rest takes one call.
@@ -142,6 +149,8 @@ pub const PEER_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 const _: () = assert!(HEARTBEAT.as_millis() * 4 < ELECTION_MIN.as_millis());
 const _: () = assert!(RECONNECT_MAX.as_millis() <= ELECTION_MIN.as_millis() / 2);
 const _: () = assert!(ELECTION_MAX.as_millis() * 2 + ELECTION_MIN.as_millis() < SILENCE.as_millis());
+const _: () =
+    assert!(BEAT.as_millis() * 2 + BEAT_TIMEOUT.as_millis() + LEASE_MARGIN.as_millis() < LEASE_TTL.as_millis());
 const _: () = assert!(DELIVER_TIMEOUT.as_millis() < PROPOSE_TIMEOUT.as_millis());
 const _: () = assert!(TRANSFER_TIMEOUT.as_millis() * 2 < CHANGE_TIMEOUT.as_millis());
 const _: () = assert!(PEER_CALLS_MAX < PEER_STREAMS_MAX as usize);

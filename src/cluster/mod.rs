@@ -4,6 +4,7 @@
 pub mod command;
 mod error;
 mod feed;
+pub mod lease;
 pub mod level;
 pub mod limits;
 pub mod member;
@@ -25,6 +26,7 @@ mod snapshot;
 
 // How it is agreed on: Raft around both.
 mod engine;
+mod leadership;
 mod log_store;
 mod machine;
 mod members;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::certificate::Credentials;
 use super::fatal::OnFatal;
 use super::limits::{CHUNK_BYTES, LOG_KEPT_ENTRIES, SEGMENT_BYTES, SNAPSHOT_ENTRIES};
-use super::peers::{Alone, Judge, Peers};
+use super::peers::{Alone, Peers};
 use super::service::Listen;
 use super::transport::Remote;
+use crate::clock::Clock;
 use crate::ids::{ClusterId, NodeId};
 
 /// What a control plane needs to start.
@@ -25,8 +26,8 @@ pub struct Settings {
     pub peers: Arc<dyn Peers>,
     /// Where the other members reach this node, if by TLS.
     pub listen: Option<Listen>,
-    /// Who judges, where this node leads, whether nodes live.
-    pub judge: Option<Arc<dyn Judge>>,
+    /// What leases are counted on.
+    pub clock: Clock,
     pub sizes: Sizes,
 }
 
@@ -78,7 +79,7 @@ impl Settings {
             begin: Begin::Form { cluster: None, address: String::new() },
             peers: Arc::new(Alone),
             listen: None,
-            judge: None,
+            clock: Clock::System,
             sizes: Sizes::default(),
         }
     }
