@@ -115,6 +115,7 @@ const PURE: &[&str] = &[
     "src/cluster/level.rs",
     "src/cluster/member.rs",
     "src/cluster/membership",
+    "src/cluster/placement",
     "src/cluster/resource.rs",
     "src/cluster/state",
     "src/node/reconcile.rs",

@@ -32,6 +32,19 @@ pub const ADDRESS_BYTES_MAX: usize = 260;
 /// Moves of one assignment: a node's whole share of ten thousand feeds at once, and still one command.
 pub const ASSIGN_MOVES_MAX: usize = 4_096;
 
+/// Recalls under way at once: feeds that stand still for a moment at the same time.
+pub const RECALLS_MAX: usize = 32;
+/// How much more than another a node may have, for its weight, before anything moves for balance: what is less than
+/// that is not worth an interruption.
+pub const IMBALANCE_PERCENT_MAX: u32 = 10;
+/// How long a node gets nothing by recall after it lapsed, so that a node that comes and goes moves a feed at most
+/// three times in ten minutes.
+pub const REST_AFTER_LAPSE: Duration = Duration::from_secs(600);
+/// How long a feed that was assigned is not recalled for balance.
+pub const MOVED_LATELY: Duration = Duration::from_secs(300);
+/// Nodes whose lives ended within this time of each other lapsed for one cause, such as a power cut.
+pub const LAPSED_TOGETHER: Duration = Duration::from_secs(30);
+
 /// Largest encoded command: `CommitCursors` aims at 64 KiB, and the largest resource must fit with its references.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// Proposals that may wait; a proposer beyond it is told that the control plane is busy.

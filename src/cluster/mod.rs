@@ -9,6 +9,7 @@ pub mod level;
 pub mod limits;
 pub mod member;
 pub mod membership;
+pub mod placement;
 mod resource;
 mod settings;
 pub mod state;
