@@ -7,6 +7,7 @@ use super::certificate::Credentials;
 use super::fatal::OnFatal;
 use super::limits::{CHUNK_BYTES, LOG_KEPT_ENTRIES, SEGMENT_BYTES, SNAPSHOT_ENTRIES};
 use super::peers::{Alone, Peers};
+use super::pki::Keyring;
 use super::service::Listen;
 use super::transport::Remote;
 use crate::clock::Clock;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub listen: Option<Listen>,
     /// What leases are counted on.
     pub clock: Clock,
+    /// What the node lends for signing; without it, nobody joins through this member.
+    pub keyring: Option<Arc<dyn Keyring>>,
     pub sizes: Sizes,
 }
 
@@ -80,6 +83,7 @@ impl Settings {
             peers: Arc::new(Alone),
             listen: None,
             clock: Clock::System,
+            keyring: None,
             sizes: Sizes::default(),
         }
     }
