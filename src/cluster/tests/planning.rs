@@ -97,7 +97,8 @@ impl World {
     }
     pub(in crate::cluster) fn expires(&mut self, node: NodeId) {
         let node_epoch: NodeEpoch = self.state.member(node).unwrap().node_epoch;
-        self.tell(NodeCommand::Expire { node, node_epoch, at: self.now });
+        let leadership = self.state.counters().leadership;
+        self.tell(NodeCommand::Expire { node, node_epoch, leadership, at: self.now });
     }
     pub(in crate::cluster) fn drains(&mut self, node: NodeId, on: bool) {
         self.tell(NodeCommand::Drain { node, on, at: self.now });
