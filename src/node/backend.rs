@@ -105,12 +105,17 @@ impl NodeBackend {
     }
 
     fn feeds(&self, now: Timestamp, deployment: &Deployment) -> Vec<FeedStatus> {
-        let board = self.board.feeds.lock();
+        let (board, here) = (self.board.feeds.lock(), self.control.view().node);
         self.control.read(|state| {
             let feeds = state.feeds().map(|(feed, held)| {
                 let kind = deployment.sources.get(&(feed.tenant.clone(), feed.source.clone()));
                 let kind = kind.map_or("unknown", |source| source.spec.kind());
-                feed_status(feed, held, kind, board.get(feed).map(|on_board| &*on_board.status), now)
+                let elsewhere = match held.owner {
+                    Some(owner) if owner == here => FeedState::Starting,
+                    Some(_) => FeedState::Elsewhere,
+                    None => FeedState::Unowned,
+                };
+                feed_status(feed, held, kind, board.get(feed).map(|on_board| &*on_board.status), elsewhere, now)
             });
             feeds.collect()
         })
@@ -154,6 +159,7 @@ fn feed_status(
     held: &cluster::FeedState,
     kind: &str,
     live: Option<&live::FeedStatus>,
+    unread: FeedState,
     now: Timestamp,
 ) -> FeedStatus {
     let counts = live.map(live::FeedStatus::lanes).unwrap_or_default();
@@ -176,7 +182,7 @@ fn feed_status(
         owner: held.owner,
         epoch: held.epoch,
         generation: held.generation,
-        state: live.map_or(FeedState::Starting, |live| state_of(live.state())),
+        state: live.map_or(unread, |live| state_of(live.state())),
         freshness: live.and_then(live::FeedStatus::published).map(|published| now.since(published)),
         lag_messages: live.and_then(live::FeedStatus::lag_messages),
         lag: live.and_then(|live| live.lag(now)),
