@@ -31,7 +31,7 @@ use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
-use backend::NodeBackend;
+use backend::{About, NodeBackend};
 use board::Board;
 use credentials::Credentials;
 use ledger::CommitLedger;
@@ -112,10 +112,8 @@ impl Node {
         let ledger = Arc::new(CommitLedger::new(node, node_epoch, control.clone(), clock.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
         let backend = Arc::new(NodeBackend::new(
-            settings.name,
-            started,
+            About { name: settings.name, started, pin: membership.pin },
             clock.clone(),
-            membership.pin,
             control.clone(),
             board.clone(),
             sinks.clone(),
