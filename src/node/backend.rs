@@ -26,11 +26,16 @@ use crate::sinks::status::State;
 /// Events kept for watchers of the live tail; a watcher that is slower misses some, never the sinks.
 const TAP_EVENTS: usize = 1_024;
 
+/// What stays as it is while a node runs.
+pub struct About {
+    pub name: String,
+    pub started: Timestamp,
+    pub pin: Option<Pin>,
+}
+
 pub struct NodeBackend {
-    name: String,
-    started: Timestamp,
+    about: About,
     clock: Clock,
-    pin: Option<Pin>,
     control: ControlPlane,
     board: Arc<Board>,
     sinks: Arc<Mutex<Sinks>>,
@@ -39,17 +44,9 @@ pub struct NodeBackend {
 }
 
 impl NodeBackend {
-    pub fn new(
-        name: String,
-        started: Timestamp,
-        clock: Clock,
-        pin: Option<Pin>,
-        control: ControlPlane,
-        board: Arc<Board>,
-        sinks: Arc<Mutex<Sinks>>,
-    ) -> Self {
+    pub fn new(about: About, clock: Clock, control: ControlPlane, board: Arc<Board>, sinks: Arc<Mutex<Sinks>>) -> Self {
         let tap = broadcast::Sender::new(TAP_EVENTS);
-        Self { name, started, clock, pin, control, board, sinks, tap, draining: AtomicBool::new(false) }
+        Self { about, clock, control, board, sinks, tap, draining: AtomicBool::new(false) }
     }
 
     pub fn tap_sender(&self) -> Tap {
@@ -61,16 +58,16 @@ impl NodeBackend {
     }
 
     pub fn started(&self) -> Timestamp {
-        self.started
+        self.about.started
     }
 
     fn node(&self) -> NodeStatus {
         let view = self.control.view();
         NodeStatus {
-            name: self.name.clone(),
+            name: self.about.name.clone(),
             id: view.node,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: self.started,
+            started: self.about.started,
             health: self.health(),
             role: if view.leader == Some(view.node) { Role::Leader } else { Role::Follower },
             leader: view.leader,
@@ -124,7 +121,7 @@ impl NodeBackend {
 
 impl Backend for NodeBackend {
     fn pin(&self) -> Option<Pin> {
-        self.pin
+        self.about.pin
     }
     fn control(&self) -> &ControlPlane {
         &self.control
