@@ -4,8 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seeds=$PWD/tests/seeded
-copy=$PWD/target/seeded
-export CARGO_TARGET_DIR=$PWD/target CARGO_TERM_COLOR=never RUST_BACKTRACE=0
+copy=$PWD/target/seeded/sources
+# One build directory for all bugs, and not the project's own: cargo might take a bug that was built there for the clean
+# sources.
+export CARGO_TARGET_DIR=$PWD/target/seeded/build CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 test_of() {
     sed -n 's/^Test: //p' "$1"
