@@ -32,6 +32,17 @@ pub const ADDRESS_BYTES_MAX: usize = 260;
 /// Moves of one assignment: a node's whole share of ten thousand feeds at once, and still one command.
 pub const ASSIGN_MOVES_MAX: usize = 4_096;
 
+/// Largest sealed secret: a certificate chain with its key, or a refresh token several times over.
+pub const SEALED_BYTES_MAX: usize = 32 << 10;
+/// Secrets in the cluster: two for each credential that [`RESOURCES_MAX`] leaves room for in practice.
+pub const SECRETS_MAX: usize = 20_000;
+/// Bytes of all secrets together, which travel in every snapshot.
+pub const SECRETS_BYTES_MAX: usize = 32 << 20;
+/// Invitations at a time, used ones until they expire: a whole cluster may be set up at once.
+pub const INVITATIONS_MAX: usize = 16;
+/// An invitation is meant to be used at once; one that is forgotten must not stay a way in.
+pub const INVITATION_LIFE_MAX: Duration = Duration::from_secs(30 * 60);
+
 /// Largest encoded command: `CommitCursors` aims at 64 KiB, and the largest resource must fit with its references.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// Proposals that may wait; a proposer beyond it is told that the control plane is busy.
@@ -149,6 +160,7 @@ const _: () = assert!(APPEND_BYTES + COMMAND_BYTES_MAX + 2 * BATCH_BYTES_MAX < P
 const _: () = assert!(CHUNK_BYTES * 2 < PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(CAUGHT_UP_ENTRIES < LOG_KEPT_ENTRIES);
 const _: () = assert!(BODY_BYTES_MAX * 2 < COMMAND_BYTES_MAX);
+const _: () = assert!(SEALED_BYTES_MAX * 2 < COMMAND_BYTES_MAX);
 /// A move names its feed by three names and two slashes; the rest of it takes less than 16 bytes.
 const _: () = assert!(ASSIGN_MOVES_MAX * (3 * NAME_BYTES_MAX + 2 + 16) < COMMAND_BYTES_MAX);
 const _: () = assert!(2 * (COMMAND_BYTES_MAX + BATCH_BYTES_MAX) < FRAME_BYTES_MAX);

@@ -4,11 +4,13 @@
 pub mod command;
 mod error;
 mod feed;
+pub mod invitation;
 pub mod level;
 pub mod limits;
 pub mod member;
 pub mod membership;
 mod resource;
+pub mod secret_record;
 mod settings;
 pub mod state;
 
@@ -62,8 +64,10 @@ pub use door::Door;
 pub use error::ClusterError;
 pub use fatal::{EXIT_STORAGE, OnFatal};
 pub use feed::{FeedState, GapRecord, RecallTo};
+pub use invitation::{InviteCommand, NotInvited, TokenHash};
 pub use level::Level;
 pub use member::{Member, NodeSpec, Role, Standing};
+pub use secret_record::{Sealed, SecretCommand, SecretKey, SecretKind, SecretRecord};
 pub use service::Listen;
 pub use settings::{Begin, Settings, Sizes};
 pub use state::{ControlState, Resource};

@@ -4,8 +4,10 @@ use proptest::prelude::*;
 
 use crate::clock::Timestamp;
 use crate::cluster::command::{Command, CursorItem, NodeCommand, ResourceKey, ResourceKind};
+use crate::cluster::invitation::InviteCommand;
 use crate::cluster::level::Level;
 use crate::cluster::member::{NodeSpec, Role};
+use crate::cluster::secret_record::{Sealed, SecretCommand, SecretKey, SecretKind};
 use crate::event::batch::{Gap, GapReason, LogPosition, ObjectsPosition, Position, Seen};
 use crate::ids::{Epoch, FeedId, FeedPart, Generation, Incarnation, NodeEpoch, NodeId, SinkId, SourceId, TenantId};
 
@@ -121,8 +123,31 @@ pub(super) fn release(n: u8, epoch: u64) -> Command {
 pub(super) fn members() -> Vec<Command> {
     let mut commands = vec![Command::RaiseLevel { level: Level::MEMBERS }];
     commands.extend(["a", "b", "c"].map(admit));
-    commands.extend([1, 2, 3].map(start));
+    let knows = Level::MEMBERS.number();
+    commands.extend([1, 2, 3].map(|node| Command::Node(NodeCommand::Start { node: NodeId(node), knows, at: at(2) })));
     commands
+}
+
+pub(super) fn refresh_token() -> SecretKey {
+    SecretKey { kind: SecretKind::RefreshToken, tenant: Some(tenant_id()), name: "app".into() }
+}
+pub(super) fn put_secret(key: SecretKey, replaces: u64, sealed: &[u8]) -> Command {
+    Command::Secret(SecretCommand::Put { key, replaces, sealed: Sealed::new(sealed.to_vec()), at: at(7) })
+}
+pub(super) fn delete_secret(key: SecretKey) -> Command {
+    Command::Secret(SecretCommand::Delete { key })
+}
+/// An invitation given at a second, which is good for a minute.
+pub(super) fn invite(token: u8, role: Role, second: i64) -> Command {
+    let token_hash = [token; 32];
+    Command::Invite(InviteCommand::Create { token_hash, role, expires: at(second + 60), at: at(second) })
+}
+pub(super) fn withdraw(token: u8) -> Command {
+    Command::Invite(InviteCommand::Withdraw { token_hash: [token; 32] })
+}
+pub(super) fn redeem(token: u8, key: u8, name: &str, second: i64) -> Command {
+    let spec = spec(name, Role::Data);
+    Command::Invite(InviteCommand::Redeem { token_hash: [token; 32], key_hash: [key; 32], spec, at: at(second) })
 }
 
 /// What a state needs before feeds mean anything: a tenant with a credential and a source, and two sinks.
@@ -168,6 +193,23 @@ pub(super) fn any_command() -> impl Strategy<Value = Command> {
             at: at(time),
         }),
         12 => any_command_of_members(),
+        6 => any_command_of_trust(),
+    ]
+}
+
+fn any_command_of_trust() -> impl Strategy<Value = Command> {
+    let key = || prop_oneof![Just(SecretKey::authority()), Just(refresh_token())];
+    prop_oneof![
+        3 => (key(), 0..3_u64, "[a-b]").prop_map(|(key, replaces, text)| put_secret(key, replaces, text.as_bytes())),
+        1 => key().prop_map(delete_secret),
+        2 => (0..3_u8, any::<bool>(), 0..99_i64).prop_map(|(token, witness, second)| {
+            invite(token, if witness { Role::Witness } else { Role::Data }, second)
+        }),
+        3 => (0..3_u8, 0..2_u8, "[a-e]", 0..99_i64).prop_map(|(token, key, name, second)| {
+            redeem(token, key, &name, second)
+        }),
+        1 => (0..3_u8).prop_map(withdraw),
+        1 => Just(Command::RaiseLevel { level: Level::TRUST }),
     ]
 }
 
