@@ -8,6 +8,13 @@ pub use generated::siemgate::*;
 /// The public API as encoded descriptors, for gRPC reflection.
 pub const PUBLIC_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/public.bin"));
 
+/// Shows what it is of, and nothing of its value.
+impl std::fmt::Debug for v1::SecretValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretValue").field("key", &self.key).field("field", &self.field).finish_non_exhaustive()
+    }
+}
+
 #[allow(
     clippy::all,
     clippy::too_many_lines,

@@ -1,6 +1,7 @@
 //! The admin API over gRPC: shows what the node does and proposes changes of its resources.
 //!
-//! The node gives us a [`Backend`]; the control plane is used as it is. `access`, `plan`, `tap`, `urgency` and `view` are pure.
+//! The node gives us a [`Backend`]; the control plane is used as it is. `access`, `plan`, `sealing`, `tap`,
+//! `urgency` and `view` are pure.
 
 pub mod access;
 pub mod carry_out;
@@ -8,6 +9,7 @@ pub mod convert;
 pub mod figures;
 pub mod limits;
 pub mod plan;
+pub mod sealing;
 pub mod server;
 mod service;
 pub mod tap;
@@ -25,11 +27,14 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::cluster::ControlPlane;
+use sealing::Sealer;
 use view::{Health, Status, TapEvent};
 
 /// What the faces need of the node. Cheap to ask: console and scrapers do so every few seconds.
 pub trait Backend: Send + Sync + 'static {
     fn control(&self) -> &ControlPlane;
+    /// Seals secrets before they are proposed.
+    fn sealer(&self) -> Arc<dyn Sealer>;
     /// Everything there is to see now. The faces cut it down to what a caller asked for.
     fn status(&self) -> impl Future<Output = Status> + Send;
     /// Whether the node can do its work; asked by load balancers, so it may not wait.

@@ -18,11 +18,13 @@ use tonic::transport::Channel;
 use tonic::{Code, Request};
 
 use super::access::{METHODS, Permission, Role as Access, Tokens, may};
+use super::sealing::Sealer;
+use super::sealing::tests::Turned;
 use super::server::Server;
 use super::view::{self, Status, TapEvent};
 use super::{Backend, limits};
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::{ControlPlane, Settings};
+use crate::cluster::{Command, ControlPlane, Level, Outcome, ResourceKey, SecretKey, Settings};
 use crate::ids::NodeId;
 use crate::secret::Secret;
 use crate::wire::{PUBLIC_DESCRIPTORS, v1};
@@ -39,6 +41,7 @@ impl StillBackend {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let control = ControlPlane::open(Settings::new(folder.path(), NodeId(1))).await.unwrap();
+        assert_eq!(control.propose(Command::RaiseLevel { level: Level::NEWEST }).await.unwrap(), Outcome::Done);
         Self { control, tap: broadcast::Sender::new(4), _folder: folder }
     }
 }
@@ -46,6 +49,9 @@ impl StillBackend {
 impl Backend for StillBackend {
     fn control(&self) -> &ControlPlane {
         &self.control
+    }
+    fn sealer(&self) -> Arc<dyn Sealer> {
+        Arc::new(Turned)
     }
     async fn status(&self) -> Status {
         view::tests::status()
@@ -121,6 +127,13 @@ fn credential(tenant: &str, name: &str, secret: &str) -> v1::Resource {
     let body = serde_json::json!({"grant": "connection-string", "connection_string": secret}).to_string();
     v1::Resource { key: Some(key(v1::ResourceKind::Credential, tenant, name)), body }
 }
+fn secret(tenant: &str, name: &str, value: &str) -> v1::SecretValue {
+    let key = Some(key(v1::ResourceKind::Credential, tenant, name));
+    v1::SecretValue { key, field: "connection_string".into(), value: value.into() }
+}
+fn apply(resources: Vec<v1::Resource>, secrets: Vec<v1::SecretValue>) -> v1::ApplyRequest {
+    v1::ApplyRequest { resources, dry_run: false, secrets }
+}
 fn event(tenant: &str, size: usize) -> Arc<TapEvent> {
     Arc::new(TapEvent {
         id: "0".repeat(32),
@@ -139,11 +152,12 @@ async fn resources_are_applied_shown_and_deleted() {
     let mut client = served.admin().await;
     let resources = vec![credential("contoso", "hub", "${env:HUB}"), tenant("contoso")];
 
-    let dry = v1::ApplyRequest { resources: resources.clone(), dry_run: true };
+    let secrets = vec![secret("contoso", "hub", "Endpoint=sb://canary-4711/")];
+    let wet = apply(resources, secrets);
+    let dry = v1::ApplyRequest { dry_run: true, ..wet.clone() };
     let planned = client.apply(dry).await.unwrap().into_inner();
     assert_eq!(client.list(v1::ListRequest::default()).await.unwrap().into_inner().resources, []);
 
-    let wet = v1::ApplyRequest { resources: resources.clone(), dry_run: false };
     assert_eq!(client.apply(wet.clone()).await.unwrap().into_inner(), planned);
     let unchanged = client.apply(wet).await.unwrap().into_inner();
     assert!(unchanged.changes.iter().all(|change| change.action() == v1::ChangeAction::Unchanged));
@@ -164,11 +178,62 @@ async fn resources_are_applied_shown_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_secret_is_sealed_before_its_credential_and_a_changed_one_updates_it() {
+    let served = served().await;
+    let mut client = served.admin().await;
+    let resources = vec![tenant("contoso"), credential("contoso", "hub", "${env:HUB}")];
+    let applied = |value: &str| apply(resources.clone(), vec![secret("contoso", "hub", value)]);
+    let actions = |answer: v1::ApplyResponse| answer.changes.iter().map(|it| it.action()).collect::<Vec<_>>();
+    client.apply(applied("canary-4711")).await.unwrap();
+    let sealed = || {
+        let credential = ResourceKey::credential(&"contoso".parse().unwrap(), "hub");
+        let place = SecretKey::of_credential(&credential, "connection_string").unwrap();
+        served.backend.control.read(|state| state.secret(&place).cloned())
+    };
+    assert_eq!(sealed().unwrap().sealed.as_bytes(), b"1174-yranac", "what stands there went through the sealer");
+
+    let again = client.apply(applied("canary-4711")).await.unwrap().into_inner();
+    assert_eq!(actions(again), [v1::ChangeAction::Unchanged; 2]);
+    let changed = client.apply(applied("canary-4712")).await.unwrap().into_inner();
+    assert_eq!(actions(changed), [v1::ChangeAction::Unchanged, v1::ChangeAction::Updated]);
+    assert_eq!(sealed().unwrap().generation, 2);
+
+    let keys = vec![key(v1::ResourceKind::Credential, "contoso", "hub")];
+    client.delete(v1::DeleteRequest { keys, dry_run: false }).await.unwrap();
+    assert_eq!(sealed(), None, "a secret goes with its credential");
+}
+
+#[tokio::test]
+async fn secrets_and_references_must_come_together() {
+    let served = served().await;
+    let mut client = served.admin().await;
+    let resources = vec![tenant("contoso"), credential("contoso", "hub", "${env:HUB}")];
+    let strange = v1::SecretValue { field: "secret".into(), ..secret("contoso", "hub", "canary-4711") };
+    let cases = [
+        (vec![], "what `connection_string` refers to did not come along"),
+        (vec![secret("contoso", "hub", "canary-4711"), strange], "it does not refer to"),
+        (
+            vec![secret("contoso", "hub", "canary-4711"), secret("contoso", "other", "canary-4711")],
+            "credential `contoso/other`: a secret came without its credential",
+        ),
+        (vec![secret("contoso", "hub", "no")], "the secrets of credential `contoso/hub` can't be sealed"),
+    ];
+    for (secrets, expected) in cases {
+        let wanted = apply(resources.clone(), secrets);
+        assert!(!format!("{wanted:?}").contains("canary-4711"), "{wanted:?}");
+        let refused = client.apply(wanted).await.unwrap_err();
+        assert!(refused.message().contains(expected), "{refused}");
+        assert!(!format!("{refused:?}").contains("canary-4711"), "{refused:?}");
+    }
+    assert_eq!(client.list(v1::ListRequest::default()).await.unwrap().into_inner().resources, []);
+}
+
+#[tokio::test]
 async fn faults_of_a_body_are_told_and_a_secret_in_it_is_not() {
     let served = served().await;
     let mut client = served.admin().await;
     let resources = vec![tenant("Contoso"), credential("contoso", "hub", "Endpoint=sb://canary-4711/")];
-    let refused = client.apply(v1::ApplyRequest { resources, dry_run: false }).await.unwrap_err();
+    let refused = client.apply(apply(resources, Vec::new())).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(refused.message().contains("`Contoso` is not a name"), "{refused}");
     assert!(
@@ -280,10 +345,10 @@ async fn a_request_beyond_the_limit_is_refused() {
     let served = served().await;
     let mut resource = tenant("contoso");
     resource.body = " ".repeat(limits::REQUEST_BYTES_MAX);
-    let refused = served.admin().await.apply(v1::ApplyRequest { resources: vec![resource], dry_run: true }).await;
+    let refused = served.admin().await.apply(apply(vec![resource], Vec::new())).await;
     assert_eq!(refused.unwrap_err().code(), Code::OutOfRange);
     let many = vec![tenant("contoso"); limits::RESOURCES_PER_CALL_MAX + 1];
-    let refused = served.admin().await.apply(v1::ApplyRequest { resources: many, dry_run: true }).await.unwrap_err();
+    let refused = served.admin().await.apply(apply(many, Vec::new())).await.unwrap_err();
     assert!(refused.message().contains("split them"), "{refused}");
 }
 

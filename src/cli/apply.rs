@@ -26,7 +26,8 @@ const INPUT_BYTES_MAX: u64 = 16 << 20;
     siemgate apply /etc/siemgate/resources.toml\n  \
     siemgate apply --dry-run tenants.d/        show what would change\n  \
     make-resources | siemgate apply -          read standard input\n\n\
-    What a file doesn't name stays as it is. Nothing changes unless everything is right.")]
+    What a file doesn't name stays as it is. Nothing changes unless everything is right. Secrets are read from where\n    \
+    ${file:/path} and ${env:NAME} point on this machine, and kept sealed; apply again when they change.")]
 pub struct Apply {
     /// Files, folders of `*.toml` files, or `-` for standard input
     #[arg(required = true, value_name = "FILE")]
@@ -95,11 +96,32 @@ pub async fn apply(args: Apply) -> anyhow::Result<()> {
     if declared.is_empty() {
         bail!("the files name no resource; write [[tenant]], [[credential]], [[source]] or [[sink]]");
     }
+    let secrets = fetch(&declared)?;
     let resource = |it: Declared| v1::Resource { key: Some(key_to_wire(&it.key)), body: it.checked.body };
-    let wanted = v1::ApplyRequest { resources: declared.into_iter().map(resource).collect(), dry_run: args.dry_run };
+    let resources = declared.into_iter().map(resource).collect();
+    let wanted = v1::ApplyRequest { resources, dry_run: args.dry_run, secrets };
     let mut admin = connect(&args.connection).await?;
     let answer = admin.apply(request(wanted)).await.map_err(refusal)?.into_inner();
     show_changes(answer.changes, args.dry_run, args.format.output)
+}
+
+/// Reads what the resources refer to, here and now: from then on the cluster keeps it sealed.
+fn fetch(declared: &[Declared]) -> Result<Vec<v1::SecretValue>, Faults> {
+    let mut faults = Faults::default();
+    let mut secrets = Vec::new();
+    for it in declared {
+        for (field, reference) in &it.checked.secrets {
+            match reference.read() {
+                Ok(secret) => secrets.push(v1::SecretValue {
+                    key: Some(key_to_wire(&it.key)),
+                    field: (*field).to_owned(),
+                    value: secret.expose().to_owned(),
+                }),
+                Err(error) => faults.add(&it.file, it.place, format!("`{field}` of {}: {error}", it.key)),
+            }
+        }
+    }
+    faults.or(Some(secrets))
 }
 
 /// Files and folders, and standard input where a `-` stands.

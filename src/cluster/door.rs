@@ -24,7 +24,7 @@ use super::members::Members;
 use super::peers::{Answer, Ask, Beat, Chunk, ChunkTaken, Judge, PeerStatus, Reply, Request, Verdict};
 use super::proposer::Proposal;
 use super::types::{Raft, SnapshotMeta, TypeConfig};
-use crate::ids::NodeId;
+use crate::ids::{ClusterId, NodeId};
 
 /// Nodes that were members once, as far as this process saw them go.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +66,10 @@ pub(super) struct Inside {
 impl Door {
     pub(super) fn new(inside: Inside) -> Self {
         Self(Arc::new(inside))
+    }
+
+    pub(super) fn cluster(&self) -> ClusterId {
+        self.0.me.cluster
     }
 
     pub(super) fn admit(&self, envelope: &Envelope, certified: PeerName) -> Result<(), NotAdmitted> {

@@ -60,6 +60,28 @@ impl Config {
             Self::ConnectionString { .. } => "connection-string",
         }
     }
+
+    /// The secrets it proves itself with, by the keys that operators write.
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        match self {
+            Self::ClientCertificate { certificate, private_key, .. } => {
+                vec![("certificate", certificate), ("private_key", private_key)]
+            }
+            Self::ClientSecret { secret, .. } => vec![("secret", secret)],
+            Self::ConnectionString { connection_string } => vec![("connection_string", connection_string)],
+        }
+    }
+
+    /// The same, to put what is sealed in their place.
+    pub fn secrets_mut(&mut self) -> Vec<(&'static str, &mut SecretRef)> {
+        match self {
+            Self::ClientCertificate { certificate, private_key, .. } => {
+                vec![("certificate", certificate), ("private_key", private_key)]
+            }
+            Self::ClientSecret { secret, .. } => vec![("secret", secret)],
+            Self::ConnectionString { connection_string } => vec![("connection_string", connection_string)],
+        }
+    }
 }
 
 fn default_authority() -> BaseUrl {

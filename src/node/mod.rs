@@ -7,6 +7,7 @@ pub mod deployment;
 mod enrol;
 pub mod feeds;
 mod history;
+pub mod keyring;
 pub mod ledger;
 pub mod reconcile;
 pub mod sinks;
@@ -29,9 +30,11 @@ use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
+use crate::vault::VaultError;
 use backend::NodeBackend;
 use board::Board;
 use credentials::Credentials;
+use keyring::Keyring;
 use ledger::CommitLedger;
 use sinks::Sinks;
 use supervise::Supervisor;
@@ -60,6 +63,8 @@ pub enum NodeError {
     NotEnrolled { answer: Outcome },
     #[error("can't prepare outgoing TLS: {cause}; check the files under `[tls]`")]
     Tls { cause: String },
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     #[error("can't write the history file {}: {cause}", path.display())]
     History { path: PathBuf, cause: std::io::Error },
 }
@@ -83,6 +88,7 @@ impl Node {
         let started = clock.now();
         let control = ControlPlane::open(Settings::new(settings.data_dir.join("raft"), FIRST_NODE)).await?;
         let node_epoch = enrol::enrol(&control, FIRST_NODE, &settings.name, &clock).await?;
+        let keyring = Keyring::open(&settings.data_dir, &control, FIRST_NODE)?;
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
         let history = history::History::open(settings.history.as_deref())?;
@@ -98,6 +104,7 @@ impl Node {
             control.clone(),
             board.clone(),
             sinks.clone(),
+            keyring.clone(),
         ));
         let (stop, stopped) = watch::channel(false);
         let (stop_ledger, ledger_stopped) = watch::channel(false);
@@ -112,6 +119,7 @@ impl Node {
             tap: backend.tap_sender(),
             quarantine: Quarantine::new(settings.data_dir.join("quarantine")),
             sinks: sinks.clone(),
+            keyring,
         };
         let mut supervisor_task = JoinSet::new();
         supervisor_task.spawn(supervisor.run(stopped));
@@ -123,6 +131,11 @@ impl Node {
 
     pub fn control(&self) -> &ControlPlane {
         &self.control
+    }
+
+    /// Whether the node lacks the key that opens the cluster's secrets.
+    pub fn locked(&self) -> bool {
+        self.backend.locked()
     }
 
     pub fn backend(&self) -> Arc<impl Backend + use<>> {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::board::{Board, OnBoard};
 use super::deployment::{Deployment, SourceKey};
 use super::feeds::{Builder, resume};
+use super::keyring::Keyring;
 use super::ledger::CommitLedger;
 use super::reconcile::{Running, Step, steps};
 use super::sinks::Sinks;
@@ -50,6 +51,7 @@ pub struct Supervisor {
     pub tap: Tap,
     pub quarantine: Quarantine,
     pub sinks: Arc<Mutex<Sinks>>,
+    pub keyring: Arc<Keyring>,
 }
 
 enum Action {
@@ -128,7 +130,7 @@ impl Loop {
         let (fresh, declared) = self.with.control.read(|state| {
             let revision = state.counters().revision;
             // Cursors change every second, resources hardly ever: they are read anew only when they did.
-            let fresh = (self.revision != Some(revision)).then(|| (revision, Arc::new(Deployment::of(state))));
+            let fresh = (self.revision != Some(revision)).then(|| (revision, Arc::new(Deployment::of(state, &self.with.keyring))));
             let current = fresh.as_ref().map_or(&self.deployment, |(_, deployment)| deployment);
             let declared = current.declared(state);
             (fresh, declared)
@@ -140,6 +142,10 @@ impl Loop {
             self.deployment = deployment;
         }
         self.with.board.credentials.look(&self.deployment);
+        if self.with.keyring.locked().is_some() {
+            // Nothing can be read without its credential, and others can: this node takes nothing.
+            return;
+        }
         self.start_discoveries();
         let mut unowned = Vec::new();
         for step in steps(self.with.node, &declared, &self.running, &self.granted) {
