@@ -145,8 +145,8 @@ fn remove(key: ResourceKey, at: Timestamp) -> Change {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sealing::tests::Turned;
     use super::super::sealing::Fetched;
+    use super::super::sealing::tests::Turned;
     use super::*;
     use crate::cluster::{Outcome, SecretCommand};
     use crate::secret::Secret;
@@ -157,10 +157,20 @@ mod tests {
         ResourceKey { kind, tenant: tenant.map(|it| it.parse().unwrap()), name: name.to_owned() }
     }
     fn tenant() -> Wanted {
-        Wanted { key: key(ResourceKind::Tenant, None, "contoso"), body: "{}".into(), uses: Vec::new(), secrets: Secrets::new() }
+        Wanted {
+            key: key(ResourceKind::Tenant, None, "contoso"),
+            body: "{}".into(),
+            uses: Vec::new(),
+            secrets: Secrets::new(),
+        }
     }
     fn credential() -> Wanted {
-        Wanted { key: key(ResourceKind::Credential, Some("contoso"), "app"), body: "{}".into(), uses: Vec::new(), secrets: Secrets::new() }
+        Wanted {
+            key: key(ResourceKind::Credential, Some("contoso"), "app"),
+            body: "{}".into(),
+            uses: Vec::new(),
+            secrets: Secrets::new(),
+        }
     }
     fn source() -> Wanted {
         let key = key(ResourceKind::Source, Some("contoso"), "hub");
@@ -213,7 +223,10 @@ mod tests {
                 "source `contoso/hub` needs credential `contoso/app`, which does not exist: apply it too",
             ]
         );
-        assert_eq!(apply(&state, vec![tenant(), tenant()], AT, &Turned).unwrap_err(), [PlanError::Twice { key: tenant().key }]);
+        assert_eq!(
+            apply(&state, vec![tenant(), tenant()], AT, &Turned).unwrap_err(),
+            [PlanError::Twice { key: tenant().key }]
+        );
 
         let changes = apply(&state, vec![tenant(), credential(), source()], AT, &Turned).unwrap();
         carry_out(&mut state, &changes);

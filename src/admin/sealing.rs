@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::cluster::{ControlState, ResourceKey, Sealed, SecretKey, SecretRecord};
+use crate::cluster::{ControlState, ResourceKey, ResourceKind, Sealed, SecretKey, SecretKind, SecretRecord};
 use crate::secret::Secret;
 
 /// The key of ours.
@@ -86,7 +86,10 @@ pub fn sealing(
         generations.insert(field.clone(), generation.into());
         used.push(place);
     }
-    let idle = state.secrets_of(key).filter(|place| !used.contains(place)).cloned().collect();
+    // What signing in brought is of the credential too, but not of what is applied; what is of a tenant's credentials is
+    // not the tenant's to give up.
+    let applied = |place: &&SecretKey| key.kind == ResourceKind::Credential && place.kind == SecretKind::Credential;
+    let idle = state.secrets_of(key).filter(applied).filter(|place| !used.contains(place)).cloned().collect();
     Ok(Sealing { body: with_generations(body, generations), seals, idle })
 }
 
@@ -121,7 +124,7 @@ pub fn as_written(body: &str) -> (String, Vec<String>) {
 pub(crate) mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::cluster::{Command, Outcome, ResourceKind, SecretCommand};
+    use crate::cluster::{Command, Outcome, SecretCommand};
 
     /// Seals by turning the text around, which serves to see whether texts travel; it refuses the text `no`.
     pub(crate) struct Turned;
@@ -146,7 +149,8 @@ pub(crate) mod tests {
         ResourceKey { kind: ResourceKind::Credential, tenant: Some("contoso".parse().unwrap()), name: "app".into() }
     }
     fn secrets<const N: usize>(given: [(&str, Option<&str>); N]) -> Secrets {
-        let fetched = |text: Option<&str>| text.map_or(Fetched::Unread, |text| Fetched::Value(Secret::new(text.into())));
+        let fetched =
+            |text: Option<&str>| text.map_or(Fetched::Unread, |text| Fetched::Value(Secret::new(text.into())));
         given.into_iter().map(|(field, text)| (field.to_owned(), fetched(text))).collect()
     }
     fn plan(state: &ControlState, given: &Secrets) -> Sealing {
@@ -194,11 +198,15 @@ pub(crate) mod tests {
         let second = plan(&state, &secrets([("secret", Some("s"))]));
         let idle: Vec<_> = second.idle.iter().map(|key| key.name.as_str()).collect();
         assert_eq!(idle, ["app/certificate", "app/private_key"]);
+        let tenant = ResourceKey::tenant(&"contoso".parse().unwrap());
+        let untouched = sealing(&state, &tenant, "{}".into(), &Secrets::new(), &Turned).unwrap();
+        assert_eq!(untouched.idle, [], "a tenant that is applied again gives nothing up");
     }
 
     #[test]
     fn what_cannot_be_sealed_stops_the_plan() {
-        let refused = sealing(&ControlState::default(), &credential(), "{}".into(), &secrets([("secret", Some("no"))]), &Turned);
+        let refused =
+            sealing(&ControlState::default(), &credential(), "{}".into(), &secrets([("secret", Some("no"))]), &Turned);
         assert_eq!(refused.unwrap_err().to_string(), "it can't be");
     }
 }

@@ -222,10 +222,7 @@ fn read_secrets(values: Vec<v1::SecretValue>) -> Result<BTreeMap<ResourceKey, Se
 }
 
 /// Takes the resource's secrets along, which must be those that it refers to.
-fn read_resource(
-    resource: v1::Resource,
-    secrets: &mut BTreeMap<ResourceKey, Secrets>,
-) -> Result<Wanted, Vec<String>> {
+fn read_resource(resource: v1::Resource, secrets: &mut BTreeMap<ResourceKey, Secrets>) -> Result<Wanted, Vec<String>> {
     let key = convert::key_from_wire(resource.key).map_err(|error| vec![error.to_string()])?;
     let body: Map<String, Value> =
         serde_json::from_str(&resource.body).map_err(|_| vec![format!("{key}: the body is not a JSON object")])?;
@@ -236,7 +233,9 @@ fn read_resource(
     let secrets = secrets.remove(&key).unwrap_or_default();
     let absent = checked.secrets.iter().filter(|(field, _)| !secrets.contains_key(*field));
     let mut faults: Vec<String> = absent
-        .map(|(field, _)| format!("{key}: what `{field}` refers to did not come along: apply with this version's `siemgate`"))
+        .map(|(field, _)| {
+            format!("{key}: what `{field}` refers to did not come along: apply with this version's `siemgate`")
+        })
         .collect();
     let unknown = secrets.keys().filter(|given| checked.secrets.iter().all(|(field, _)| field != given));
     faults.extend(unknown.map(|_| format!("{key}: a secret came along that it does not refer to: leave it out")));

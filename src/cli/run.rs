@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 
 use super::args::NodeFile;
 use super::signal;
-use crate::admin::plan::{self, PlanError, Wanted};
 use crate::admin::carry_out::{Tools, carry_out};
+use crate::admin::plan::{self, PlanError, Wanted};
 use crate::admin::sealing::{Fetched, Secrets};
 use crate::admin::{self, Backend, token_file};
 use crate::clock::Clock;

@@ -45,8 +45,7 @@ impl Account {
                 (client_id, authority, version, KeyRef::Secret(secret.clone()))
             }
             Config::ClientCertificate { client_id, certificate, private_key, authority, version } => {
-                let key =
-                    KeyRef::Certificate { certificate: certificate.clone(), private_key: private_key.clone() };
+                let key = KeyRef::Certificate { certificate: certificate.clone(), private_key: private_key.clone() };
                 (client_id, authority, version, key)
             }
             Config::ConnectionString { .. } => return Err(IdentityError::NoGrant),

@@ -139,7 +139,9 @@ fn warn(tenant: &TenantId, credential: &CredentialId, config: &Config, urgency: 
         Config::ClientSecret { .. } => {
             "create a new secret in the app registration, store it in place of the old one, set `expires` anew, and apply"
         }
-        Config::ConnectionString { .. } => "have a new signature made, store it in place of the old one, and apply again",
+        Config::ConnectionString { .. } => {
+            "have a new signature made, store it in place of the old one, and apply again"
+        }
     };
     match urgency {
         Urgency::None => {}

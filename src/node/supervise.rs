@@ -130,7 +130,8 @@ impl Loop {
         let (fresh, declared) = self.with.control.read(|state| {
             let revision = state.counters().revision;
             // Cursors change every second, resources hardly ever: they are read anew only when they did.
-            let fresh = (self.revision != Some(revision)).then(|| (revision, Arc::new(Deployment::of(state, &self.with.keyring))));
+            let fresh = (self.revision != Some(revision))
+                .then(|| (revision, Arc::new(Deployment::of(state, &self.with.keyring))));
             let current = fresh.as_ref().map_or(&self.deployment, |(_, deployment)| deployment);
             let declared = current.declared(state);
             (fresh, declared)

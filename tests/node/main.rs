@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on says where")]
 
+mod canary;
 mod crash;
 mod flow;
 mod history;

@@ -1,7 +1,8 @@
 //! The rules of sealed secrets and of invitations.
 
 use super::commands::{
-    admit, credential_key, delete, delete_secret, invite, members, put_secret, redeem, refresh_token, remove, start, withdraw, world,
+    admit, credential_key, delete, delete_secret, invite, members, put_secret, redeem, refresh_token, remove, start,
+    withdraw, world,
 };
 use crate::clock::Timestamp;
 use crate::cluster::command::{Command, Outcome, Refusal, ResourceKey, ResourceKind};
@@ -153,8 +154,10 @@ fn the_secrets_of_a_credential_go_with_it_and_those_of_others_stay() {
     for key in mine.iter().chain(&others) {
         assert_eq!(state.apply(put_secret(key.clone(), 0, b"sealed")), Outcome::Done);
     }
-    for (source, _) in state.clone().resources(ResourceKind::Source) {
-        assert_eq!(state.apply(delete(source.clone())), Outcome::Done);
+    let before = state.clone();
+    let users = [ResourceKind::Sink, ResourceKind::Source].into_iter().flat_map(|kind| before.resources(kind));
+    for (user, _) in users {
+        assert_eq!(state.apply(delete(user.clone())), Outcome::Done);
     }
     let mut touched = Touched::new();
     assert_eq!(state.apply_noting(delete(credential), &mut touched), Outcome::Done);
