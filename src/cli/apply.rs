@@ -268,6 +268,28 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_fetched_here_and_one_that_cannot_be_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub");
+        let text = format!(
+            "[[credential]]\nname = \"hub\"\ntenant = \"contoso\"\ngrant = \"connection-string\"\n\
+             connection_string = \"${{file:{}}}\"\n",
+            path.display()
+        );
+        let declared = resources::parse(Path::new("r.toml"), &text, &mut Faults::default());
+        let told = fetch(&declared).unwrap_err().to_string();
+        assert!(
+            told.contains("r.toml:1") && told.contains("`connection_string` of credential `contoso/hub`"),
+            "{told}"
+        );
+        std::fs::write(&path, "hunter2\n").unwrap();
+        let secrets = fetch(&declared).unwrap();
+        let fetched: Vec<_> = secrets.iter().map(|it| (it.field.as_str(), it.value.as_str())).collect();
+        assert_eq!(fetched, [("connection_string", "hunter2")]);
+        assert!(!format!("{secrets:?}").contains("hunter2"));
+    }
+
+    #[test]
     fn what_get_writes_as_toml_can_be_applied_again() {
         let body =
             json!({"kind": "syslog", "address": "siem:514", "format": "cef", "routes": {"tenants": ["contoso"]}});

@@ -21,7 +21,7 @@ pub struct TenantConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "grant", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Config {
-    /// Client credentials proven by a certificate. Preferred: the key never leaves the node.
+    /// Client credentials proven by a certificate. Preferred: the key never leaves the cluster.
     ClientCertificate {
         client_id: ClientId,
         /// The certificate as PEM; the first one in the file counts.

@@ -237,6 +237,8 @@ fn end(stage: &Stage, mut node: Process, left: &mut Left) {
     let ended = node.0.wait().unwrap();
     assert!(ended.success(), "{ended}\n{}", tail(&stage.log()));
     left.add("the log", stage.log());
+    // Now, because a snapshot lets go of what the log held.
+    left.add_folder(&stage.path("data"));
 }
 
 /// Has a snapshot written of what the node keeps.

@@ -6,6 +6,7 @@ mod canary;
 mod crash;
 mod flow;
 mod history;
+mod locked;
 mod seen;
 mod spans;
 mod stage;
