@@ -116,6 +116,8 @@ const PURE: &[&str] = &[
     "src/cluster/level.rs",
     "src/cluster/member.rs",
     "src/cluster/membership",
+    "src/cluster/pki/renewal.rs",
+    "src/cluster/pki/token.rs",
     "src/cluster/resource.rs",
     "src/cluster/secret_record.rs",
     "src/cluster/state",

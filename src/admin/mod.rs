@@ -7,6 +7,7 @@ pub mod access;
 pub mod carry_out;
 pub mod convert;
 pub mod figures;
+mod invite;
 pub mod limits;
 pub mod plan;
 pub mod sealing;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::cluster::ControlPlane;
+use crate::cluster::pki::token::Pin;
 use sealing::Sealer;
 use view::{Health, Status, TapEvent};
 
@@ -35,6 +37,8 @@ pub trait Backend: Send + Sync + 'static {
     fn control(&self) -> &ControlPlane;
     /// Seals secrets before they are proposed.
     fn sealer(&self) -> Arc<dyn Sealer>;
+    /// The pin of the cluster's authority, which goes into every token.
+    fn pin(&self) -> Pin;
     /// Everything there is to see now. The faces cut it down to what a caller asked for.
     fn status(&self) -> impl Future<Output = Status> + Send;
     /// Whether the node can do its work; asked by load balancers, so it may not wait.

@@ -66,6 +66,9 @@ async fn serve(config: &Config, declared: Vec<Declared>, history: Option<PathBuf
     let mut node = Node::start(NodeSettings {
         name: config.node.name.clone(),
         data_dir: config.node.data_dir.clone(),
+        peers: config.listen.peers,
+        advertise: config.advertised(),
+        api: config.listen.api.to_string(),
         extra_ca: config.tls.extra_ca.clone(),
         clock: clock.clone(),
         history,
@@ -154,7 +157,7 @@ fn wanted(declared: Declared) -> Wanted {
     Wanted { key, body: checked.body, uses: checked.uses, secrets }
 }
 
-fn make_data_dir(path: &Path) -> anyhow::Result<()> {
+pub(super) fn make_data_dir(path: &Path) -> anyhow::Result<()> {
     DirBuilder::new().recursive(true).mode(DATA_DIR_MODE).create(path).with_context(|| {
         format!(
             "can't make the data directory {}; make it, owned by the service's user, or set `data_dir`",

@@ -54,6 +54,9 @@ pub enum NotInvited {
 }
 
 impl ControlState {
+    pub fn knows_invitation(&self, token_hash: &TokenHash) -> bool {
+        self.invitations.contains_key(token_hash)
+    }
     /// Invitations that were not used yet, also expired ones that nothing has swept.
     pub fn open_invitations(&self) -> impl Iterator<Item = &Invitation> {
         self.invitations.values().filter(|invitation| invitation.redeemed.is_none())

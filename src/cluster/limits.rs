@@ -152,6 +152,21 @@ pub const RECONNECT_MAX: Duration = Duration::from_millis(250);
 /// How long calls that were let in may finish when the node stops.
 pub const PEER_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Connections at once of those that show no certificate. They may join, and there is never a crowd of them.
+pub const GUESTS_MAX: usize = 4;
+/// A guest's connection ends after this long: joining takes one call.
+pub const GUEST_AGE_MAX: Duration = Duration::from_secs(30);
+/// Nodes that may be let join at once; with the wait for an unknown token, it bounds the guesses of all together.
+pub const JOINS_AT_ONCE: usize = 2;
+/// How long a member that does not know a token waits for news of it.
+pub const INVITATION_ARRIVES: Duration = Duration::from_secs(2);
+/// How long a node that joins waits for its answer: a proposal, and a little more.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// A request with its names and addresses, an answer with a chain of two and a few keys.
+pub const ENROL_MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+const _: () = assert!(JOIN_TIMEOUT.as_millis() > PROPOSE_TIMEOUT.as_millis() + INVITATION_ARRIVES.as_millis());
+const _: () = assert!(JOIN_TIMEOUT.as_millis() < GUEST_AGE_MAX.as_millis());
 const _: () = assert!(HEARTBEAT.as_millis() * 4 < ELECTION_MIN.as_millis());
 const _: () = assert!(RECONNECT_MAX.as_millis() <= ELECTION_MIN.as_millis() / 2);
 const _: () = assert!(ELECTION_MAX.as_millis() * 2 + ELECTION_MIN.as_millis() < SILENCE.as_millis());

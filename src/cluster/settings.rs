@@ -7,6 +7,7 @@ use super::certificate::Credentials;
 use super::fatal::OnFatal;
 use super::limits::{CHUNK_BYTES, LOG_KEPT_ENTRIES, SEGMENT_BYTES, SNAPSHOT_ENTRIES};
 use super::peers::{Alone, Judge, Peers};
+use super::pki::Keyring;
 use super::service::Listen;
 use super::transport::Remote;
 use crate::ids::{ClusterId, NodeId};
@@ -27,6 +28,8 @@ pub struct Settings {
     pub listen: Option<Listen>,
     /// Who judges, where this node leads, whether nodes live.
     pub judge: Option<Arc<dyn Judge>>,
+    /// What the node lends for signing; without it, nobody joins through this member.
+    pub keyring: Option<Arc<dyn Keyring>>,
     pub sizes: Sizes,
 }
 
@@ -79,6 +82,7 @@ impl Settings {
             peers: Arc::new(Alone),
             listen: None,
             judge: None,
+            keyring: None,
             sizes: Sizes::default(),
         }
     }

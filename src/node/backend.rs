@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 use super::board::Board;
 use super::deployment::Deployment;
 use super::keyring::Keyring;
+use super::membership::Membership;
 use super::sinks::{RunningSink, Sinks};
 use crate::admin::Backend;
 use crate::admin::sealing::Sealer;
@@ -17,6 +18,7 @@ use crate::admin::view::{
     Status, TapEvent,
 };
 use crate::clock::{Clock, Timestamp};
+use crate::cluster::pki::token::Pin;
 use crate::cluster::{self, ControlPlane, ResourceKey, ResourceKind};
 use crate::event::batch::Position;
 use crate::ids::{FeedId, SinkId};
@@ -31,6 +33,7 @@ pub struct NodeBackend {
     name: String,
     started: Timestamp,
     clock: Clock,
+    pin: Pin,
     control: ControlPlane,
     board: Arc<Board>,
     sinks: Arc<Mutex<Sinks>>,
@@ -44,13 +47,14 @@ impl NodeBackend {
         name: String,
         started: Timestamp,
         clock: Clock,
+        membership: &Membership,
         control: ControlPlane,
         board: Arc<Board>,
         sinks: Arc<Mutex<Sinks>>,
-        keyring: Arc<Keyring>,
     ) -> Self {
         let tap = broadcast::Sender::new(TAP_EVENTS);
-        Self { name, started, clock, control, board, sinks, keyring, tap, draining: AtomicBool::new(false) }
+        let (pin, keyring) = (membership.pin, membership.keyring.clone());
+        Self { name, started, clock, pin, control, board, sinks, keyring, tap, draining: AtomicBool::new(false) }
     }
 
     pub fn tap_sender(&self) -> Tap {
@@ -123,6 +127,9 @@ impl NodeBackend {
 }
 
 impl Backend for NodeBackend {
+    fn pin(&self) -> Pin {
+        self.pin
+    }
     fn control(&self) -> &ControlPlane {
         &self.control
     }

@@ -2,17 +2,17 @@
 
 use super::NodeError;
 use crate::clock::Clock;
-use crate::cluster::{Command, ControlPlane, Level, NodeCommand, NodeSpec, Outcome, Role};
+use crate::cluster::{Command, ControlPlane, Level, NodeCommand, NodeSpec, Outcome};
 use crate::ids::{NodeEpoch, NodeId};
 
 /// An ordinary node's share.
-const WEIGHT: u32 = 100;
+pub(super) const WEIGHT: u32 = 100;
 
 /// Enrols the only voter, for whom nobody else does it. What its last process held is released by this.
 pub(super) async fn enrol(
     control: &ControlPlane,
     node: NodeId,
-    name: &str,
+    spec: NodeSpec,
     clock: &Clock,
 ) -> Result<NodeEpoch, NodeError> {
     let (level, known) = control.read(|state| (state.counters().level, state.member(node).is_some()));
@@ -22,8 +22,6 @@ pub(super) async fn enrol(
     }
     let at = clock.now();
     if !known {
-        let (name, none) = (name.to_owned(), String::new());
-        let spec = NodeSpec { name, peer: none.clone(), api: none, weight: WEIGHT, role: Role::Data };
         expect(control.propose(Command::Node(NodeCommand::Admit { spec, at })).await?, &Outcome::Node(node))?;
     }
     let knows = Level::NEWEST.number();

@@ -4,102 +4,97 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ring::digest;
+use zeroize::Zeroizing;
 
 use crate::admin::sealing::{SealError, Sealer};
+use crate::clock::{Clock, Timestamp};
+use crate::cluster::pki::{self, RawKey};
 use crate::cluster::{ControlPlane, Sealed, SecretKey, SecretRecord};
-use crate::ids::{ClusterId, NodeId};
+use crate::ids::ClusterId;
 use crate::secret::{SealedSecret, Secret, SecretError, SecretRef};
 use crate::vault::limits::SECRET_BYTES_MAX;
-use crate::vault::{self, Binding, Kek, KekId, Ring, VaultError};
+use crate::vault::{self, Binding, KekId, Ring, VaultError};
 
-/// Where the keys are, in the data directory.
-pub const KEY_FILE: &str = "kek";
-
+#[derive(Debug)]
 pub struct Keyring {
     cluster: ClusterId,
-    held: Result<Ring, Locked>,
+    clock: Clock,
+    /// None where the file is gone.
+    ring: Option<Ring>,
+    /// What the cluster has sealed and these keys don't open, as far as it was known at the start.
+    lacks: OnceLock<KekId>,
 }
 
 /// Why a node can't open what the cluster has sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Locked {
     #[error(
-        "this node holds no key-encryption key: copy the file `kek` of another node into the data directory and start \
-         again"
+        "this node holds no key-encryption key: copy the file `pki/kek` of another node into the data directory and \
+         start again"
     )]
     NoKey,
     #[error(
-        "secrets are sealed under key {needed}, which this node does not hold: copy the file `kek` of another node into \
-         the data directory and start again"
+        "secrets are sealed under key {needed}, which this node does not hold: copy the file `pki/kek` of another node \
+         into the data directory and start again"
     )]
     OtherKey { needed: KekId },
 }
 
-/// What a start does about its keys.
-#[derive(Debug, PartialEq, Eq)]
-enum Begin {
-    Use,
-    /// Only where nothing is sealed yet and nobody else could have made one.
-    Make,
-    Locked(Locked),
-}
-
-fn begin(found: Option<&BTreeSet<KekId>>, needed: &BTreeSet<KekId>, alone: bool) -> Begin {
-    match (found, needed.first()) {
-        (Some(found), _) => match needed.difference(found).next() {
-            Some(needed) => Begin::Locked(Locked::OtherKey { needed: *needed }),
-            None => Begin::Use,
-        },
-        (None, None) if alone => Begin::Make,
-        (None, Some(_) | None) => Begin::Locked(Locked::NoKey),
-    }
-}
-
 impl Keyring {
-    /// Reads the node's keys. A cluster of one that has sealed nothing gets its first one here.
-    pub fn open(data_dir: &Path, control: &ControlPlane, node: NodeId) -> Result<Arc<Self>, VaultError> {
-        let path = data_dir.join(KEY_FILE);
-        let ring = match Ring::load(&path) {
+    /// Reads the node's keys. That they are not there keeps no node from voting.
+    pub fn load(file: &Path, cluster: ClusterId, clock: Clock) -> Result<Self, VaultError> {
+        let ring = match Ring::load(file) {
             Err(VaultError::NoKeyFile { .. }) => None,
             read => Some(read?),
         };
+        Ok(Self { cluster, clock, ring, lacks: OnceLock::new() })
+    }
+
+    /// Finds out whether these are the keys that the cluster's secrets are sealed under.
+    pub fn compare(&self, control: &ControlPlane) {
         // Whatever is no envelope is found when it is opened.
         let sealed = |record: &SecretRecord| vault::sealed_under(record.sealed.as_bytes()).ok();
         let needed = control.read(|state| state.secrets().filter_map(|(_, record)| sealed(record)).collect());
-        let found = ring.as_ref().map(|ring| ring.ids().collect());
-        let alone = control.view().voters == [node];
-        let held = match (begin(found.as_ref(), &needed, alone), ring) {
-            (Begin::Use, Some(ring)) => Ok(ring),
-            (Begin::Make, _) => {
-                let kek = Kek::generate()?;
-                kek.save(&path)?;
-                tracing::info!(key = %kek.id(), file = %path.display(), "made the key-encryption key of a new cluster");
-                Ok(Ring::of(kek))
-            }
-            (Begin::Locked(locked), _) => Err(locked),
-            (Begin::Use, None) => Err(Locked::NoKey),
-        };
-        if let Err(locked) = &held {
+        self.compare_with(&needed);
+        if let Some(locked) = self.locked() {
             tracing::error!(cause = %locked, "the node is locked: it votes, owns nothing and opens no secret");
         }
-        Ok(Arc::new(Self { cluster: control.cluster(), held }))
+    }
+
+    fn compare_with(&self, needed: &BTreeSet<KekId>) {
+        let held: BTreeSet<KekId> = self.ring.iter().flat_map(Ring::ids).collect();
+        if let Some(lacking) = needed.difference(&held).next() {
+            self.lacks.get_or_init(|| *lacking);
+        }
     }
 
     /// Why nothing can be opened here; nothing where all is well.
     pub fn locked(&self) -> Option<Locked> {
-        self.held.as_ref().err().copied()
+        match (&self.ring, self.lacks.get()) {
+            (None, _) => Some(Locked::NoKey),
+            (Some(_), Some(needed)) => Some(Locked::OtherKey { needed: *needed }),
+            (Some(_), None) => None,
+        }
+    }
+
+    /// What the control plane may use to let others join; nothing where there are no keys to give.
+    pub fn lent(self: &Arc<Self>) -> Option<Arc<dyn pki::Keyring>> {
+        let lent: Arc<dyn pki::Keyring> = self.clone();
+        self.ring.is_some().then_some(lent)
     }
 
     fn ring(&self) -> Result<&Ring, SealError> {
-        self.held.as_ref().map_err(|locked| SealError { cause: locked.to_string() })
+        match (self.locked(), &self.ring) {
+            (None, Some(ring)) => Ok(ring),
+            (locked, _) => Err(SealError { cause: locked.unwrap_or(Locked::NoKey).to_string() }),
+        }
     }
 
     fn binding(&self, key: &SecretKey, generation: u64) -> Binding {
-        let (tenant, kind) = (key.tenant.clone(), key.kind.as_str());
-        Binding { cluster: self.cluster, tenant, kind, name: key.name.clone(), generation }
+        binding(self.cluster, key, generation)
     }
 
     /// What stands for a reference once it is sealed. It is opened each time it is read.
@@ -130,6 +125,26 @@ impl Keyring {
     }
 }
 
+/// Where a secret of the control state belongs.
+pub(super) fn binding(cluster: ClusterId, key: &SecretKey, generation: u64) -> Binding {
+    let SecretKey { kind, tenant, name } = key.clone();
+    Binding { cluster, tenant, kind: kind.as_str(), name, generation }
+}
+
+impl pki::Keyring for Keyring {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+    fn open(&self, cluster: ClusterId, key: &SecretKey, record: &SecretRecord) -> Result<Zeroizing<Vec<u8>>, String> {
+        let ring = self.ring().map_err(|error| error.cause)?;
+        let binding = binding(cluster, key, record.generation);
+        ring.open(&binding, record.sealed.as_bytes()).map_err(|error| error.to_string())
+    }
+    fn keys(&self) -> Vec<RawKey> {
+        self.ring.iter().flat_map(Ring::keys).map(|kek| Zeroizing::new(*kek.expose())).collect()
+    }
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "made to stand in map_err")]
 fn told(error: VaultError) -> SealError {
     SealError { cause: error.to_string() }
@@ -157,30 +172,35 @@ impl Sealer for Keyring {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::clock::Timestamp;
     use crate::cluster::SecretKind;
+    use crate::vault::Kek;
 
     /// A keyring of its own, for tests that need some.
-    pub(crate) fn keyring() -> Arc<Keyring> {
-        let held = Ok(Ring::of(Kek::generate().unwrap()));
-        Arc::new(Keyring { cluster: ClusterId([1; 16]), held })
+    fn keyring() -> Arc<Keyring> {
+        holding(Some(Ring::of(Kek::generate().unwrap())))
     }
-
-    fn ids<const N: usize>(ids: [u8; N]) -> BTreeSet<KekId> {
-        ids.into_iter().map(|id| KekId([id; 8])).collect()
+    fn holding(ring: Option<Ring>) -> Arc<Keyring> {
+        let (cluster, clock) = (ClusterId([1; 16]), Clock::System);
+        Arc::new(Keyring { cluster, clock, ring, lacks: OnceLock::new() })
     }
 
     #[test]
-    fn a_key_is_made_only_where_nothing_is_sealed_and_nobody_else_has_one() {
-        assert_eq!(begin(None, &ids([]), true), Begin::Make);
-        assert_eq!(begin(None, &ids([]), false), Begin::Locked(Locked::NoKey));
-        assert_eq!(begin(None, &ids([1]), true), Begin::Locked(Locked::NoKey));
-        assert_eq!(begin(Some(&ids([1])), &ids([]), false), Begin::Use);
-        assert_eq!(begin(Some(&ids([1, 2])), &ids([1]), true), Begin::Use);
-        let needed = KekId([2; 8]);
-        assert_eq!(begin(Some(&ids([1])), &ids([1, 2]), true), Begin::Locked(Locked::OtherKey { needed }));
+    fn a_node_is_locked_without_each_key_that_something_is_sealed_under() {
+        let nothing = holding(None);
+        nothing.compare_with(&BTreeSet::new());
+        assert_eq!(nothing.locked(), Some(Locked::NoKey));
+        assert!(nothing.lent().is_none(), "there are no keys to give to others");
+
+        let held = keyring();
+        let mine = held.ring().unwrap().newest().id();
+        held.compare_with(&BTreeSet::from([mine]));
+        assert_eq!(held.locked(), None);
+        let needed = KekId([0; 8]);
+        held.compare_with(&BTreeSet::from([mine, needed]));
+        assert_eq!(held.locked(), Some(Locked::OtherKey { needed }));
+        assert!(held.ring().is_err());
     }
 
     fn place() -> SecretKey {
@@ -213,13 +233,13 @@ pub(super) mod tests {
             generation: 1,
             updated_at: Timestamp::ZERO,
         };
-        let locked = Arc::new(Keyring { cluster: ClusterId([1; 16]), held: Err(Locked::NoKey) });
+        let locked = holding(None);
         let reference = "${env:NEVER_READ}".parse().unwrap();
         let opened = locked.sealed(&reference, &place(), Some(&record)).read().unwrap_err().to_string();
         let sealed = locked.seal(&place(), 1, &Secret::new("x".into())).unwrap_err().to_string();
         let compared = locked.stands(&place(), None, &Secret::new("x".into())).unwrap_err().to_string();
         for told in [opened, sealed, compared] {
-            assert!(told.contains("copy the file `kek` of another node"), "{told}");
+            assert!(told.contains("copy the file `pki/kek` of another node"), "{told}");
         }
     }
 }

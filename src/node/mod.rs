@@ -9,11 +9,14 @@ pub mod feeds;
 mod history;
 pub mod keyring;
 pub mod ledger;
+pub mod membership;
 pub mod reconcile;
+mod renewal;
 pub mod sinks;
 pub mod supervise;
 pub mod telemetry;
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,18 +27,16 @@ use tokio::task::JoinSet;
 
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::{ClusterError, ControlPlane, Outcome, Settings};
+use crate::cluster::{ClusterError, ControlPlane, NodeSpec, Outcome, Role};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
-use crate::ids::NodeId;
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
-use crate::vault::VaultError;
 use backend::NodeBackend;
 use board::Board;
 use credentials::Credentials;
-use keyring::Keyring;
 use ledger::CommitLedger;
+use membership::{Membership, MembershipError};
 use sinks::Sinks;
 use supervise::Supervisor;
 
@@ -44,14 +45,18 @@ use supervise::Supervisor;
 pub struct NodeSettings {
     pub name: String,
     pub data_dir: PathBuf,
+    /// Where members reach this node; a port of 0 takes any that is free.
+    pub peers: SocketAddr,
+    /// The address that members are told; where it listens, unless given.
+    pub advertise: Option<String>,
+    /// The address that tools are told.
+    pub api: String,
     pub extra_ca: Vec<PathBuf>,
     pub clock: Clock,
     /// Where to write what was committed, one JSON object a line, for a checker to read; nothing in normal life.
     pub history: Option<PathBuf>,
 }
 
-/// The only voter's id. With more voters, joining will grant others.
-const FIRST_NODE: NodeId = NodeId(1);
 /// How long the last commit and the control plane's end may take once all feeds have drained.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
@@ -59,12 +64,16 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 pub enum NodeError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    #[error(
+        "can't listen on {address} for the other members: {cause}; stop what listens there, or set `[listen] peers`"
+    )]
+    Listen { address: SocketAddr, cause: std::io::Error },
     #[error("the cluster does not let this node begin, it answered {answer:?}: look at its members")]
     NotEnrolled { answer: Outcome },
     #[error("can't prepare outgoing TLS: {cause}; check the files under `[tls]`")]
     Tls { cause: String },
-    #[error(transparent)]
-    Vault(#[from] VaultError),
     #[error("can't write the history file {}: {cause}", path.display())]
     History { path: PathBuf, cause: std::io::Error },
 }
@@ -79,6 +88,7 @@ pub struct Node {
     stop_ledger: watch::Sender<bool>,
     supervisor: JoinSet<()>,
     ledger: JoinSet<()>,
+    renewal: JoinSet<()>,
 }
 
 impl Node {
@@ -86,30 +96,37 @@ impl Node {
     pub async fn start(settings: NodeSettings) -> Result<Self, NodeError> {
         let clock = settings.clock.clone();
         let started = clock.now();
-        let control = ControlPlane::open(Settings::new(settings.data_dir.join("raft"), FIRST_NODE)).await?;
-        let node_epoch = enrol::enrol(&control, FIRST_NODE, &settings.name, &clock).await?;
-        let keyring = Keyring::open(&settings.data_dir, &control, FIRST_NODE)?;
+        let membership = Membership::open(&settings.data_dir, &clock)?;
+        let node = membership.name.node;
+        let (listener, peer) = listen(settings.peers, settings.advertise)?;
+        let control = ControlPlane::open(membership.settings(listener, &peer)?).await?;
+        let api = settings.api;
+        let spec = NodeSpec { name: settings.name.clone(), peer, api, weight: enrol::WEIGHT, role: Role::Data };
+        let node_epoch = enrol::enrol(&control, node, spec, &clock).await?;
+        membership.settle(&control).await?;
+        let keyring = membership.keyring.clone();
+        keyring.compare(&control);
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
         let history = history::History::open(settings.history.as_deref())?;
         let tokens = Tokens::new(client.clone(), clock.clone());
         let credentials = Credentials::new(tokens.clone(), clock.clone());
         let board = Arc::new(Board::new(clock.clone(), history, credentials));
-        let ledger = Arc::new(CommitLedger::new(FIRST_NODE, node_epoch, control.clone(), clock.clone(), board.clone()));
+        let ledger = Arc::new(CommitLedger::new(node, node_epoch, control.clone(), clock.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
         let backend = Arc::new(NodeBackend::new(
             settings.name,
             started,
             clock.clone(),
+            &membership,
             control.clone(),
             board.clone(),
             sinks.clone(),
-            keyring.clone(),
         ));
         let (stop, stopped) = watch::channel(false);
         let (stop_ledger, ledger_stopped) = watch::channel(false);
         let supervisor = Supervisor {
-            node: FIRST_NODE,
+            node,
             clock: clock.clone(),
             control: control.clone(),
             ledger: ledger.clone(),
@@ -125,8 +142,20 @@ impl Node {
         supervisor_task.spawn(supervisor.run(stopped));
         let mut ledger_task = JoinSet::new();
         ledger_task.spawn(async move { ledger.run(ledger_stopped).await });
+        let mut renewal_task = JoinSet::new();
+        renewal_task.spawn(renewal::run(membership, control.clone(), clock, stop.subscribe()));
         tracing::info!(data_dir = %settings.data_dir.display(), "node started");
-        Ok(Self { control, board, sinks, backend, stop, stop_ledger, supervisor: supervisor_task, ledger: ledger_task })
+        Ok(Self {
+            control,
+            board,
+            sinks,
+            backend,
+            stop,
+            stop_ledger,
+            supervisor: supervisor_task,
+            ledger: ledger_task,
+            renewal: renewal_task,
+        })
     }
 
     pub fn control(&self) -> &ControlPlane {
@@ -147,6 +176,7 @@ impl Node {
         let ended = tokio::select! {
             Some(ended) = self.supervisor.join_next() => ended,
             Some(ended) = self.ledger.join_next() => ended,
+            Some(ended) = self.renewal.join_next() => ended,
             else => return,
         };
         if let Err(error) = ended
@@ -161,6 +191,7 @@ impl Node {
         self.backend.draining();
         self.stop.send_replace(true);
         while self.supervisor.join_next().await.is_some() {}
+        while self.renewal.join_next().await.is_some() {}
         self.stop_ledger.send_replace(true);
         let ledger_ends = async { while self.ledger.join_next().await.is_some() {} };
         if tokio::time::timeout(SHUTDOWN_GRACE, ledger_ends).await.is_err() {
@@ -179,4 +210,12 @@ impl Node {
     pub fn started(&self) -> Timestamp {
         self.backend.started()
     }
+}
+
+/// Bound before anything else is opened, so that a taken port is known early.
+fn listen(address: SocketAddr, advertise: Option<String>) -> Result<(TcpListener, String), NodeError> {
+    let failed = |cause| NodeError::Listen { address, cause };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, advertise.unwrap_or_else(|| bound.to_string())))
 }

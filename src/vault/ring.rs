@@ -51,7 +51,7 @@ impl Ring {
     pub fn ids(&self) -> impl Iterator<Item = KekId> {
         self.keys.iter().map(Kek::id)
     }
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Kek> {
+    pub fn keys(&self) -> impl Iterator<Item = &Kek> {
         self.keys.iter()
     }
     fn key(&self, id: KekId) -> Option<&Kek> {

@@ -1,5 +1,6 @@
 //! One node in this process, between a simulated cloud and a receiver: what goes in comes out, once.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,9 @@ impl Stage {
         let settings = NodeSettings {
             name: "test".into(),
             data_dir: self.folder.path().join("data"),
+            peers: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            advertise: None,
+            api: String::new(),
             extra_ca: Vec::new(),
             clock: Clock::System,
             history: None,

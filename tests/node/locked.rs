@@ -76,7 +76,7 @@ async fn stays_locked(stage: &Stage, why: &str) {
     .await;
     assert!(!status.node.health.ready && status.node.health.reasons.iter().any(|it| it.contains(why)), "{status:#?}");
     let told = apply(&node, resources(stage)).await.unwrap_err();
-    assert!(told.contains("copy the file `kek` of another node"), "{told}");
+    assert!(told.contains("copy the file `pki/kek` of another node"), "{told}");
     // Once it has drained, whatever it was about to take it would have taken.
     let control = node.control().clone();
     node.drain().await.unwrap();
@@ -94,7 +94,7 @@ async fn a_node_without_the_key_votes_owns_nothing_and_says_so() {
     stage.committed(&node).await;
     node.drain().await.unwrap();
 
-    let (kek, aside) = (stage.folder.path().join("data/kek"), stage.folder.path().join("aside"));
+    let (kek, aside) = (stage.folder.path().join("data/pki/kek"), stage.folder.path().join("aside"));
     fs::rename(&kek, &aside).unwrap();
     stays_locked(&stage, "holds no key-encryption key").await;
     assert!(!kek.exists(), "a key that nothing is sealed under would only hide the loss");

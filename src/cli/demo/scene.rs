@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,6 +78,9 @@ impl Scene {
         let node = Node::start(NodeSettings {
             name: "demo".to_owned(),
             data_dir: folder.path.clone(),
+            peers: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            advertise: None,
+            api: String::new(),
             extra_ca: Vec::new(),
             clock: Clock::System,
             history: None,
