@@ -1,5 +1,5 @@
-//! Protobuf types and gRPC stubs, generated from `proto/`. Only the edges may name them: `admin`, `cli`, and the
-//! peer transport and codec of `cluster`.
+//! Protobuf types and gRPC stubs, generated from `proto/`. Only the edges may name them: `admin`, `cli`, the peer
+//! transport and codec of `cluster`, and the envelope of `vault`.
 //!
 //! A package is a module path: `siemgate.v1` is [`v1`], `siemgate.cluster.v1` is `cluster::v1`.
 
@@ -8,10 +8,24 @@ pub use generated::siemgate::*;
 /// The public API as encoded descriptors, for gRPC reflection.
 pub const PUBLIC_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/public.bin"));
 
-/// Shows what it is of, and nothing of its value.
+impl std::fmt::Debug for cluster::v1::JoinRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "JoinRequest({:?})", self.name)
+    }
+}
+impl std::fmt::Debug for cluster::v1::JoinAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "JoinAnswer({})", self.node)
+    }
+}
+impl std::fmt::Debug for v1::InviteResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "InviteResponse({:?})", self.address)
+    }
+}
 impl std::fmt::Debug for v1::SecretValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SecretValue").field("key", &self.key).field("field", &self.field).finish_non_exhaustive()
+        write!(f, "SecretValue({:?}, {})", self.key, self.field)
     }
 }
 

@@ -19,6 +19,8 @@ pub mod urgency;
 pub mod view;
 
 #[cfg(test)]
+mod apply_tests;
+#[cfg(test)]
 pub(crate) mod service_tests;
 
 use std::future::Future;

@@ -24,8 +24,8 @@ use super::server::Server;
 use super::view::{self, Status, TapEvent};
 use super::{Backend, limits};
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::pki::token::Pin;
-use crate::cluster::{Command, ControlPlane, Level, Outcome, ResourceKey, SecretKey, Settings};
+use crate::cluster::pki::token::{JoinToken, Pin};
+use crate::cluster::{Command, ControlPlane, Level, Outcome, Settings};
 use crate::ids::NodeId;
 use crate::secret::Secret;
 use crate::wire::{PUBLIC_DESCRIPTORS, v1};
@@ -42,7 +42,6 @@ impl StillBackend {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let control = ControlPlane::open(Settings::new(folder.path(), NodeId(1))).await.unwrap();
-        assert_eq!(control.propose(Command::RaiseLevel { level: Level::NEWEST }).await.unwrap(), Outcome::Done);
         Self { control, tap: broadcast::Sender::new(4), _folder: folder }
     }
 }
@@ -68,8 +67,8 @@ impl Backend for StillBackend {
     }
 }
 
-struct Served {
-    backend: Arc<StillBackend>,
+pub(super) struct Served {
+    pub(super) backend: Arc<StillBackend>,
     address: SocketAddr,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -79,7 +78,7 @@ fn token(role: Access) -> String {
     role.name().repeat(5)
 }
 
-async fn served() -> Served {
+pub(super) async fn served() -> Served {
     served_with(limits::FIRST_WORD_TIMEOUT).await
 }
 
@@ -96,9 +95,9 @@ async fn served_with(patience: Duration) -> Served {
     Served { backend, address, stop, tasks }
 }
 
-type Client = v1::admin_client::AdminClient<InterceptedService<Channel, Bearer>>;
+pub(super) type Client = v1::admin_client::AdminClient<InterceptedService<Channel, Bearer>>;
 #[derive(Clone)]
-struct Bearer(String);
+pub(super) struct Bearer(String);
 impl tonic::service::Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
         if !self.0.is_empty() {
@@ -115,27 +114,32 @@ impl Served {
         v1::admin_client::AdminClient::with_interceptor(channel, Bearer(bearer))
             .max_decoding_message_size(limits::ANSWER_BYTES_MAX)
     }
-    async fn admin(&self) -> Client {
+    /// Lets the control plane take all that this version knows to say.
+    pub(super) async fn raise(&self) {
+        let raise = Command::RaiseLevel { level: Level::NEWEST };
+        assert_eq!(self.backend.control.propose(raise).await.unwrap(), Outcome::Done);
+    }
+    pub(super) async fn admin(&self) -> Client {
         self.client(&token(Access::Administrator)).await
     }
 }
 
-fn key(kind: v1::ResourceKind, tenant: &str, name: &str) -> v1::ResourceKey {
+pub(super) fn key(kind: v1::ResourceKind, tenant: &str, name: &str) -> v1::ResourceKey {
     v1::ResourceKey { kind: kind.into(), tenant: tenant.into(), name: name.into() }
 }
-fn tenant(name: &str) -> v1::Resource {
+pub(super) fn tenant(name: &str) -> v1::Resource {
     let body = r#"{"directory":"11111111-2222-3333-4444-555555555555"}"#.into();
     v1::Resource { key: Some(key(v1::ResourceKind::Tenant, "", name)), body }
 }
-fn credential(tenant: &str, name: &str, secret: &str) -> v1::Resource {
+pub(super) fn credential(tenant: &str, name: &str, secret: &str) -> v1::Resource {
     let body = serde_json::json!({"grant": "connection-string", "connection_string": secret}).to_string();
     v1::Resource { key: Some(key(v1::ResourceKind::Credential, tenant, name)), body }
 }
-fn secret(tenant: &str, name: &str, value: &str) -> v1::SecretValue {
+pub(super) fn secret(tenant: &str, name: &str, value: &str) -> v1::SecretValue {
     let key = Some(key(v1::ResourceKind::Credential, tenant, name));
     v1::SecretValue { key, field: "connection_string".into(), value: value.into() }
 }
-fn apply(resources: Vec<v1::Resource>, secrets: Vec<v1::SecretValue>) -> v1::ApplyRequest {
+pub(super) fn apply(resources: Vec<v1::Resource>, secrets: Vec<v1::SecretValue>) -> v1::ApplyRequest {
     v1::ApplyRequest { resources, dry_run: false, secrets }
 }
 fn event(tenant: &str, size: usize) -> Arc<TapEvent> {
@@ -153,6 +157,7 @@ fn event(tenant: &str, size: usize) -> Arc<TapEvent> {
 #[tokio::test]
 async fn resources_are_applied_shown_and_deleted() {
     let served = served().await;
+    served.raise().await;
     let mut client = served.admin().await;
     let resources = vec![credential("contoso", "hub", "${env:HUB}"), tenant("contoso")];
 
@@ -179,57 +184,6 @@ async fn resources_are_applied_shown_and_deleted() {
     let both = v1::DeleteRequest { keys: vec![tenant_key, get.key.clone().unwrap()], dry_run: false };
     assert_eq!(client.delete(both).await.unwrap().into_inner().changes.len(), 2);
     assert_eq!(client.get(get).await.unwrap_err().code(), Code::NotFound);
-}
-
-#[tokio::test]
-async fn a_secret_is_sealed_before_its_credential_and_a_changed_one_updates_it() {
-    let served = served().await;
-    let mut client = served.admin().await;
-    let resources = vec![tenant("contoso"), credential("contoso", "hub", "${env:HUB}")];
-    let applied = |value: &str| apply(resources.clone(), vec![secret("contoso", "hub", value)]);
-    let actions = |answer: v1::ApplyResponse| answer.changes.iter().map(|it| it.action()).collect::<Vec<_>>();
-    client.apply(applied("canary-4711")).await.unwrap();
-    let sealed = || {
-        let credential = ResourceKey::credential(&"contoso".parse().unwrap(), "hub");
-        let place = SecretKey::of_credential(&credential, "connection_string").unwrap();
-        served.backend.control.read(|state| state.secret(&place).cloned())
-    };
-    assert_eq!(sealed().unwrap().sealed.as_bytes(), b"1174-yranac", "what stands there went through the sealer");
-
-    let again = client.apply(applied("canary-4711")).await.unwrap().into_inner();
-    assert_eq!(actions(again), [v1::ChangeAction::Unchanged; 2]);
-    let changed = client.apply(applied("canary-4712")).await.unwrap().into_inner();
-    assert_eq!(actions(changed), [v1::ChangeAction::Unchanged, v1::ChangeAction::Updated]);
-    assert_eq!(sealed().unwrap().generation, 2);
-
-    let keys = vec![key(v1::ResourceKind::Credential, "contoso", "hub")];
-    client.delete(v1::DeleteRequest { keys, dry_run: false }).await.unwrap();
-    assert_eq!(sealed(), None, "a secret goes with its credential");
-}
-
-#[tokio::test]
-async fn secrets_and_references_must_come_together() {
-    let served = served().await;
-    let mut client = served.admin().await;
-    let resources = vec![tenant("contoso"), credential("contoso", "hub", "${env:HUB}")];
-    let strange = v1::SecretValue { field: "secret".into(), ..secret("contoso", "hub", "canary-4711") };
-    let cases = [
-        (vec![], "what `connection_string` refers to did not come along"),
-        (vec![secret("contoso", "hub", "canary-4711"), strange], "it does not refer to"),
-        (
-            vec![secret("contoso", "hub", "canary-4711"), secret("contoso", "other", "canary-4711")],
-            "credential `contoso/other`: a secret came without its credential",
-        ),
-        (vec![secret("contoso", "hub", "no")], "the secrets of credential `contoso/hub` can't be sealed"),
-    ];
-    for (secrets, expected) in cases {
-        let wanted = apply(resources.clone(), secrets);
-        assert!(!format!("{wanted:?}").contains("canary-4711"), "{wanted:?}");
-        let refused = client.apply(wanted).await.unwrap_err();
-        assert!(refused.message().contains(expected), "{refused}");
-        assert!(!format!("{refused:?}").contains("canary-4711"), "{refused:?}");
-    }
-    assert_eq!(client.list(v1::ListRequest::default()).await.unwrap().into_inner().resources, []);
 }
 
 #[tokio::test]
@@ -314,6 +268,7 @@ async fn call(client: &mut Client, method: &str) -> Result<(), tonic::Status> {
         "List" => client.list(v1::ListRequest::default()).await.map(drop),
         "Delete" => client.delete(v1::DeleteRequest::default()).await.map(drop),
         "Tap" => client.tap(v1::TapRequest::default()).await.map(drop),
+        "Invite" => client.invite(v1::InviteRequest::default()).await.map(drop),
         other => panic!("no call for {other}: add it here"),
     }
 }
@@ -333,6 +288,32 @@ async fn every_method_is_denied_to_whoever_may_not() {
         }
     }
     assert!(METHODS.iter().any(|(_, permission)| *permission == Permission::ReadEvents));
+}
+
+#[tokio::test]
+async fn an_invitation_gives_a_token_of_which_the_cluster_knows_the_hash_alone() {
+    let served = served().await;
+    let (control, mut client) = (&served.backend.control, served.admin().await);
+    let invite = |seconds, role: v1::MemberRole| {
+        let life = Some(prost_types::Duration { seconds, nanos: 0 });
+        v1::InviteRequest { role: role.into(), life }
+    };
+    let early = client.invite(invite(600, v1::MemberRole::Witness)).await.unwrap_err();
+    assert_eq!(early.code(), Code::FailedPrecondition, "not every node knows invitations yet: {early}");
+    served.raise().await;
+    for wrong in
+        [invite(1_801, v1::MemberRole::Data), invite(0, v1::MemberRole::Data), invite(-5, v1::MemberRole::Data)]
+    {
+        client.invite(wrong).await.unwrap_err();
+    }
+    let nobody = client.invite(invite(600, v1::MemberRole::Unspecified)).await.unwrap_err();
+    assert_eq!(nobody.code(), Code::InvalidArgument);
+    assert_eq!(control.read(|state| state.open_invitations().count()), 0);
+
+    let answer = client.invite(invite(600, v1::MemberRole::Witness)).await.unwrap().into_inner();
+    let token = JoinToken::parse(&Secret::new(answer.token)).unwrap();
+    assert_eq!((token.pin, answer.pin), (served.backend.pin(), served.backend.pin().to_string()));
+    assert!(control.read(|state| state.knows_invitation(&token.hash())));
 }
 
 #[test]

@@ -69,8 +69,7 @@ impl Health {
     #[must_use]
     pub fn unless(mut self, reason: Option<String>) -> Self {
         self.reasons.extend(reason);
-        self.ready = self.reasons.is_empty();
-        self
+        Self { ready: self.reasons.is_empty(), ..self }
     }
 }
 

@@ -45,7 +45,6 @@ pub struct NodeBackend {
 impl NodeBackend {
     pub fn new(
         name: String,
-        started: Timestamp,
         clock: Clock,
         membership: &Membership,
         control: ControlPlane,
@@ -53,7 +52,7 @@ impl NodeBackend {
         sinks: Arc<Mutex<Sinks>>,
     ) -> Self {
         let tap = broadcast::Sender::new(TAP_EVENTS);
-        let (pin, keyring) = (membership.pin, membership.keyring.clone());
+        let (started, pin, keyring) = (clock.now(), membership.pin, membership.keyring.clone());
         Self { name, started, clock, pin, control, board, sinks, keyring, tap, draining: AtomicBool::new(false) }
     }
 

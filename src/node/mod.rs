@@ -95,7 +95,6 @@ impl Node {
     /// Opens the node's data and starts whatever its resources say.
     pub async fn start(settings: NodeSettings) -> Result<Self, NodeError> {
         let clock = settings.clock.clone();
-        let started = clock.now();
         let membership = Membership::open(&settings.data_dir, &clock)?;
         let node = membership.name.node;
         let (listener, peer) = listen(settings.peers, settings.advertise)?;
@@ -116,7 +115,6 @@ impl Node {
         let sinks = Arc::new(Mutex::new(Sinks::default()));
         let backend = Arc::new(NodeBackend::new(
             settings.name,
-            started,
             clock.clone(),
             &membership,
             control.clone(),
