@@ -64,6 +64,13 @@ impl Health {
         }
         Self { ready: reasons.is_empty(), reasons }
     }
+
+    /// Not ready for one reason more, if there is one.
+    #[must_use]
+    pub fn unless(mut self, reason: Option<String>) -> Self {
+        self.reasons.extend(reason);
+        Self { ready: self.reasons.is_empty(), ..self }
+    }
 }
 
 /// Entries that may be on their way from log to state; more means that the node lags behind what was agreed.

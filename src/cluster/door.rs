@@ -27,7 +27,7 @@ use super::proposer::{self, Proposal};
 use super::state::ControlState;
 use super::types::{Raft, SnapshotMeta, TypeConfig};
 use crate::clock::Clock;
-use crate::ids::NodeId;
+use crate::ids::{ClusterId, NodeId};
 
 /// Nodes that were members once, as far as this process saw them go.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +76,10 @@ pub(super) struct Inside {
 impl Door {
     pub(super) fn new(inside: Inside) -> Self {
         Self(Arc::new(inside))
+    }
+
+    pub(super) fn cluster(&self) -> ClusterId {
+        self.0.me.cluster
     }
 
     pub(super) fn admit(&self, envelope: &Envelope, certified: PeerName) -> Result<(), NotAdmitted> {

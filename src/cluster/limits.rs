@@ -46,6 +46,8 @@ pub const MOVED_LATELY: Duration = Duration::from_secs(300);
 pub const LAPSED_TOGETHER: Duration = Duration::from_secs(30);
 /// Largest sealed secret: a certificate chain with its key, or a refresh token several times over.
 pub const SEALED_BYTES_MAX: usize = 32 << 10;
+/// A secret's name: that of a credential, and the key of the credential that refers to it.
+pub const SECRET_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + 1 + 32;
 /// Secrets in the cluster: two for each credential that [`RESOURCES_MAX`] leaves room for in practice.
 pub const SECRETS_MAX: usize = 20_000;
 /// Bytes of all secrets together, which travel in every snapshot.

@@ -79,7 +79,7 @@ pub use settings::{Begin, Settings, Sizes};
 pub use state::{ControlState, Resource};
 pub use transport::Remote;
 
-use crate::ids::NodeId;
+use crate::ids::{ClusterId, NodeId};
 use disk::RealDisk;
 use engine::{Engine, Store};
 use limits::{BEAT_TIMEOUT, CHANGE_TIMEOUT, COMMAND_BYTES_MAX, PROPOSE_TIMEOUT, READ_TIMEOUT, READY_TIMEOUT};
@@ -267,6 +267,11 @@ impl ControlPlane {
     /// The way in for members that are reached otherwise than by TLS, such as in tests.
     pub fn door(&self) -> Door {
         self.engine.door.clone()
+    }
+
+    /// The cluster this node belongs to.
+    pub fn cluster(&self) -> ClusterId {
+        self.engine.door.cluster()
     }
 
     pub fn view(&self) -> View {

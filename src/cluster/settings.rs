@@ -44,7 +44,7 @@ pub enum Begin {
 }
 
 impl Begin {
-    pub(super) fn cluster(&self) -> Option<ClusterId> {
+    pub fn cluster(&self) -> Option<ClusterId> {
         match self {
             Self::Form { cluster, .. } => *cluster,
             Self::Join { cluster } => Some(*cluster),

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::deployment::Deployment;
+use super::keyring::Keyring;
 use crate::clock::Clock;
 use crate::cluster::level::Level;
 use crate::cluster::limits::LEASE_TTL;
@@ -32,6 +33,7 @@ pub struct Leading {
     pub node: NodeId,
     pub control: ControlPlane,
     pub clock: Clock,
+    pub keyring: Arc<Keyring>,
 }
 
 /// What was looked at last, and when.
@@ -108,7 +110,7 @@ impl Leading {
         let Plan { moves, recalls } = self.control.read(|state| {
             let revision = state.counters().revision;
             if looked.revision != Some(revision) {
-                looked.deployment = Arc::new(Deployment::of(state));
+                looked.deployment = Arc::new(Deployment::of(state, &self.keyring));
                 looked.revision = Some(revision);
             }
             let wishes: BTreeMap<FeedId, Wish> = looked.deployment.wishes(state);

@@ -35,13 +35,15 @@ pub struct Living {
     clock: Clock,
     lives: watch::Sender<Life>,
     figures: metrics::Life,
+    /// Whether this node can't open the cluster's secrets, so that each of its lives votes and owns nothing.
+    locked: bool,
 }
 
 impl Living {
     /// Begins a life. What the one before it held is released by this.
-    pub async fn begin(control: ControlPlane, node: NodeId, clock: Clock) -> Result<Self, NodeError> {
-        let life = begin(&control, node, &clock).await?;
-        Ok(Self { node, control, clock, lives: watch::Sender::new(life), figures: metrics::Life::default() })
+    pub async fn begin(control: ControlPlane, node: NodeId, clock: Clock, locked: bool) -> Result<Self, NodeError> {
+        let life = begin(&control, node, &clock, locked).await?;
+        Ok(Self { node, control, clock, lives: watch::Sender::new(life), figures: metrics::Life::default(), locked })
     }
 
     /// The present life, and each that follows it.
@@ -115,7 +117,7 @@ impl Living {
         };
         tracing::warn!(node = %self.node, %node_epoch, "the cluster took this node for dead: beginning a new life");
         loop {
-            match begin(&self.control, self.node, &self.clock).await {
+            match begin(&self.control, self.node, &self.clock, self.locked).await {
                 Ok(life) => {
                     self.lives.send_replace(life);
                     return None;
@@ -133,7 +135,7 @@ impl Living {
     }
 }
 
-async fn begin(control: &ControlPlane, node: NodeId, clock: &Clock) -> Result<Life, NodeError> {
+async fn begin(control: &ControlPlane, node: NodeId, clock: &Clock, locked: bool) -> Result<Life, NodeError> {
     let asked = clock.uptime();
     let start = Command::Node(NodeCommand::Start { node, knows: Level::NEWEST.number(), at: clock.now() });
     match control.propose(start).await? {
@@ -142,6 +144,10 @@ async fn begin(control: &ControlPlane, node: NodeId, clock: &Clock) -> Result<Li
             let lease = Lease::new(clock.clone());
             // Nobody ends a life that has just begun before a whole lease has passed.
             lease.renew(held_until(asked));
+            if locked {
+                let leave = NodeCommand::Leave { node, node_epoch, at: clock.now() };
+                control.propose(Command::Node(leave)).await?;
+            }
             Ok(Life { node_epoch, lease })
         }
         answer => Err(NodeError::NotEnrolled { answer }),

@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
-use crate::clock::{Clock, Timestamp};
+use super::keyring::{Keyring, binding};
+use crate::clock::Clock;
 use crate::cluster::pki::authority::{Authority, MEMBER_LIFE, PublicKey, node_key};
 use crate::cluster::pki::files::{Draft, Folder, Identity};
 use crate::cluster::pki::joining::{Applicant, Attempt};
 use crate::cluster::pki::token::{JoinToken, Pin};
-use crate::cluster::pki::{Keyring, PkiError, RawKey};
+use crate::cluster::pki::{Keyring as _, PkiError};
 use crate::cluster::{
     self, Begin, ClusterError, Command, ControlPlane, Credentials, Outcome, PeerName, Sealed, SecretCommand, SecretKey,
-    SecretRecord, Settings,
+    Settings,
 };
 use crate::ids::{ClusterId, NodeId};
-use crate::vault::{Binding, Kek, Ring, VaultError};
+use crate::vault::{Kek, Ring, VaultError};
 
 /// The id of the node that makes a cluster.
 const FOUNDER: NodeId = NodeId(1);
@@ -71,7 +71,7 @@ pub struct Membership {
     pub name: PeerName,
     pub pin: Pin,
     pub credentials: Credentials,
-    pub keyring: Arc<NodeKeyring>,
+    pub keyring: Arc<Keyring>,
     pub(super) folder: Folder,
     pub(super) identity: Arc<watch::Sender<Identity>>,
     raft_dir: PathBuf,
@@ -103,7 +103,7 @@ impl Membership {
             None if !fresh => return Err(MembershipError::Wiped { dir: data_dir.to_owned(), name }),
             _ => {}
         }
-        let keyring = Arc::new(NodeKeyring { ring: Ring::load(&folder.kek())?, clock: clock.clone() });
+        let keyring = Arc::new(Keyring::load(&folder.kek(), name.cluster, clock.clone())?);
         let (pin, identity) = (identity.pin()?, Arc::new(watch::Sender::new(identity)));
         Ok(Self { name, pin, credentials, keyring, folder, identity, raft_dir, fresh })
     }
@@ -118,7 +118,7 @@ impl Membership {
             Begin::Join { cluster }
         };
         let mut settings = Settings::member(&self.raft_dir, begin, listener, self.credentials.clone());
-        settings.keyring = Some(self.keyring.clone());
+        settings.keyring = self.keyring.lent();
         if self.fresh {
             cluster::prepare(&settings)?;
             self.folder.started()?;
@@ -211,36 +211,4 @@ pub async fn join(
     draft.write(&joined.identity, true, None)?;
     draft.commit()?;
     Ok(NewMember { name: joined.name, pin: joined.identity.pin()? })
-}
-
-/// The node's keys, as the control plane may use them.
-#[derive(Debug)]
-pub struct NodeKeyring {
-    ring: Ring,
-    clock: Clock,
-}
-
-impl NodeKeyring {
-    pub fn ring(&self) -> &Ring {
-        &self.ring
-    }
-}
-
-impl Keyring for NodeKeyring {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-    fn open(&self, cluster: ClusterId, key: &SecretKey, record: &SecretRecord) -> Result<Zeroizing<Vec<u8>>, String> {
-        let binding = binding(cluster, key, record.generation);
-        self.ring.open(&binding, record.sealed.as_bytes()).map_err(|error| error.to_string())
-    }
-    fn keys(&self) -> Vec<RawKey> {
-        self.ring.keys().map(|kek| Zeroizing::new(*kek.expose())).collect()
-    }
-}
-
-/// Where a secret of the control state belongs.
-fn binding(cluster: ClusterId, key: &SecretKey, generation: u64) -> Binding {
-    let SecretKey { kind, tenant, name } = key.clone();
-    Binding { cluster, tenant, kind: kind.as_str(), name, generation }
 }

@@ -8,6 +8,7 @@ mod discovery;
 mod enrol;
 pub mod feeds;
 mod history;
+pub mod keyring;
 mod lead;
 pub mod ledger;
 pub mod life;
@@ -39,6 +40,7 @@ use crate::sources::rest::Graph;
 use backend::{About, NodeBackend};
 use board::Board;
 use credentials::Credentials;
+use keyring::Keyring;
 use lead::Leading;
 use ledger::CommitLedger;
 use life::{Life, Living};
@@ -110,7 +112,7 @@ impl Node {
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
         let history = history::History::open(settings.history.as_deref())?;
-        let Laid { plane, membership, peer, entered } = settings.wires.lay(&settings.data_dir, &clock)?;
+        let Laid { plane, membership, keyring, peer, entered } = settings.wires.lay(&settings.data_dir, &clock)?;
         let node = plane.node_id;
         let control = ControlPlane::start(plane).await?;
         if let Some(entered) = entered {
@@ -122,8 +124,10 @@ impl Node {
         enrol::enrol(&control, spec, &clock).await?;
         if let Some(membership) = &membership {
             membership.settle(&control).await?;
+            keyring.compare(&control);
         }
-        let living = Living::begin(control.clone(), node, clock.clone()).await?;
+        let locked = keyring.locked().is_some();
+        let living = Living::begin(control.clone(), node, clock.clone(), locked).await?;
         let lives = living.lives();
         let tokens = Tokens::new(client.clone(), clock.clone());
         let credentials = Credentials::new(tokens.clone(), clock.clone());
@@ -133,6 +137,7 @@ impl Node {
         let backend = Arc::new(NodeBackend::new(
             About { name: settings.name, started, pin: membership.as_ref().map(|it| it.pin) },
             clock.clone(),
+            keyring.clone(),
             control.clone(),
             board.clone(),
             sinks.clone(),
@@ -150,10 +155,11 @@ impl Node {
             tap: backend.tap_sender(),
             quarantine: Quarantine::new(settings.data_dir.join("quarantine")),
             sinks: sinks.clone(),
+            keyring: keyring.clone(),
         };
         let mut supervisor_task = JoinSet::new();
         supervisor_task.spawn(supervisor.run(lives.clone(), stopped));
-        let keeping = keep(&control, &clock, ledger, living, membership, &keeping_stopped);
+        let keeping = keep(&control, &clock, keyring, ledger, living, membership, &keeping_stopped);
         tracing::info!(data_dir = %settings.data_dir.display(), %node, "node started");
         Ok(Self {
             control,
@@ -171,6 +177,11 @@ impl Node {
 
     pub fn control(&self) -> &ControlPlane {
         &self.control
+    }
+
+    /// Whether the node lacks the key that opens the cluster's secrets.
+    pub fn locked(&self) -> bool {
+        self.backend.locked()
     }
 
     pub fn backend(&self) -> Arc<impl Backend + use<>> {
@@ -254,6 +265,7 @@ async fn until_current(control: &ControlPlane) -> Result<(), NodeError> {
 fn keep(
     control: &ControlPlane,
     clock: &Clock,
+    keyring: Arc<Keyring>,
     ledger: Arc<CommitLedger<Board>>,
     living: Living,
     membership: Option<Membership>,
@@ -274,7 +286,7 @@ fn keep(
             None
         });
     }
-    let leading = Leading { node: control.view().node, control: control.clone(), clock: clock.clone() };
+    let leading = Leading { node: control.view().node, control: control.clone(), clock: clock.clone(), keyring };
     let (plane, stop) = (control.clone(), stopped.clone());
     keeping.spawn(async move { plane.undisturbed(leading.run(stop)).await.err().map(Into::into) });
     keeping

@@ -15,6 +15,7 @@ use super::board::{Board, OnBoard};
 use super::deployment::{Deployment, SourceKey};
 use super::discovery::{Discovery, Found, Listing};
 use super::feeds::{Builder, resume};
+use super::keyring::Keyring;
 use super::ledger::CommitLedger;
 use super::life::Life;
 use super::reconcile::{Running, Step, steps};
@@ -55,6 +56,7 @@ pub struct Supervisor {
     pub tap: Tap,
     pub quarantine: Quarantine,
     pub sinks: Arc<Mutex<Sinks>>,
+    pub keyring: Arc<Keyring>,
 }
 
 enum Action {
@@ -149,7 +151,8 @@ impl Loop {
         let (fresh, declared, current) = self.with.control.read(|state| {
             let revision = state.counters().revision;
             // Cursors change every second, resources hardly ever: they are read anew only when they did.
-            let fresh = (self.revision != Some(revision)).then(|| (revision, Arc::new(Deployment::of(state))));
+            let fresh = (self.revision != Some(revision))
+                .then(|| (revision, Arc::new(Deployment::of(state, &self.with.keyring))));
             let deployment = fresh.as_ref().map_or(&self.deployment, |(_, deployment)| deployment);
             let present = state.member(self.with.node).is_some_and(|member| member.node_epoch == self.life.node_epoch);
             let declared = deployment.declared(state);

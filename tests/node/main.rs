@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on says where")]
 
+mod canary;
 mod crash;
 mod flow;
 mod history;
+mod locked;
 mod seen;
 mod spans;
 mod stage;
