@@ -65,7 +65,7 @@ pub use feed::{FeedState, GapRecord, RecallTo};
 pub use level::Level;
 pub use member::{Member, NodeSpec, Role, Standing};
 pub use service::Listen;
-pub use settings::{Begin, Settings, Sizes};
+pub use settings::{Begin, Chronicle, Settings, Sizes};
 pub use state::{ControlState, Resource};
 pub use transport::Remote;
 

@@ -1,13 +1,16 @@
 //! What a control plane needs to start.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::certificate::Credentials;
+use super::command::{Command, Outcome};
 use super::fatal::OnFatal;
 use super::limits::{CHUNK_BYTES, LOG_KEPT_ENTRIES, SEGMENT_BYTES, SNAPSHOT_ENTRIES};
 use super::peers::{Alone, Judge, Peers};
 use super::service::Listen;
+use super::state::ControlState;
 use super::transport::Remote;
 use crate::ids::{ClusterId, NodeId};
 
@@ -27,7 +30,17 @@ pub struct Settings {
     pub listen: Option<Listen>,
     /// Who judges, where this node leads, whether nodes live.
     pub judge: Option<Arc<dyn Judge>>,
+    /// Who writes down what is applied here, for a checker to read; nobody in normal life.
+    pub chronicle: Option<Arc<dyn Chronicle>>,
     pub sizes: Sizes,
+}
+
+/// Hears what is applied here, in its order. After a start it may hear again what it was told before.
+pub trait Chronicle: fmt::Debug + Send + Sync {
+    /// The command at `place`, an entry's index in the log and a number within it, had this outcome and left this state.
+    fn applied(&self, place: (u64, u64), command: &Command, outcome: &Outcome, state: &ControlState);
+    /// With everything up to `index` applied, the state has this digest.
+    fn stands(&self, index: u64, digest: u128);
 }
 
 /// What becomes of an empty data directory. One that was begun stays what it was made for.
@@ -79,6 +92,7 @@ impl Settings {
             peers: Arc::new(Alone),
             listen: None,
             judge: None,
+            chronicle: None,
             sizes: Sizes::default(),
         }
     }

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::{ClusterError, ControlPlane, Outcome, Settings};
+use crate::cluster::{Chronicle, ClusterError, ControlPlane, Outcome, Settings};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
@@ -32,6 +32,7 @@ use crate::sources::rest::Graph;
 use backend::NodeBackend;
 use board::Board;
 use credentials::Credentials;
+use history::History;
 use ledger::CommitLedger;
 use sinks::Sinks;
 use supervise::Supervisor;
@@ -81,11 +82,15 @@ impl Node {
     pub async fn start(settings: NodeSettings) -> Result<Self, NodeError> {
         let clock = settings.clock.clone();
         let started = clock.now();
-        let control = ControlPlane::open(Settings::new(settings.data_dir.join("raft"), FIRST_NODE)).await?;
+        let history = Arc::new(History::open(settings.history.as_deref(), FIRST_NODE, clock.clone())?);
+        let control = ControlPlane::open(Settings {
+            chronicle: history.wanted().then(|| history.clone() as Arc<dyn Chronicle>),
+            ..Settings::new(settings.data_dir.join("raft"), FIRST_NODE)
+        })
+        .await?;
         let node_epoch = enrol::enrol(&control, FIRST_NODE, &settings.name, &clock).await?;
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
-        let history = history::History::open(settings.history.as_deref())?;
         let tokens = Tokens::new(client.clone(), clock.clone());
         let credentials = Credentials::new(tokens.clone(), clock.clone());
         let board = Arc::new(Board::new(clock.clone(), history, credentials));

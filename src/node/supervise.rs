@@ -228,7 +228,6 @@ impl Loop {
             let Some(Outcome::Assigned(outcomes)) = self.propose(command).await else { return };
             for (feed, outcome) in feeds.iter().zip(outcomes) {
                 if let MoveOutcome::Epoch(epoch) = outcome {
-                    self.with.board.history.epoch(feed, epoch, self.with.clock.now());
                     self.granted.insert(feed.clone(), epoch);
                 } else {
                     tracing::warn!(%feed, ?outcome, "the feed was not assigned, trying again soon");

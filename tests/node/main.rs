@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on says where")]
 
+mod checker;
 mod crash;
 mod flow;
+#[path = "../history/mod.rs"]
 mod history;
 mod seen;
 mod spans;

@@ -1,0 +1,71 @@
+//! How a world's nodes become a cluster, by the command line as an operator would do it.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::network::{PEERS, address};
+use super::{World, until};
+
+impl World {
+    /// A cluster of all nodes that reads everything there is and delivers it.
+    pub async fn works(&mut self) {
+        self.form().await;
+        self.apply().await;
+        let feeds = self.feeds().len();
+        self.until_all_are_owned(feeds).await;
+        self.cloud().resume();
+        self.receives_of(&self.streams(), 50).await;
+    }
+
+    /// The first node makes the cluster, the others join it and become voters.
+    pub async fn form(&mut self) {
+        self.node(1).start();
+        until("node 1 answers", async || self.says(1).await).await;
+        for node in 2..=self.plan.nodes {
+            self.joins(node).await;
+        }
+        let voters = usize::try_from(self.plan.nodes).expect("few nodes");
+        let what = format!("there are {voters} voters");
+        until(&what, async || self.status().await.filter(|status| status.node.voters.len() == voters)).await;
+    }
+
+    /// A node without data joins the cluster through a node that is in it, and runs.
+    pub async fn joins(&mut self, node: u64) {
+        let through = *self.awake().first().expect("somebody is there to join");
+        let invited = self.run(through, &["cluster", "invite", "--output", "json"], "");
+        let invited: serde_json::Value = serde_json::from_str(&invited).expect("the invitation is JSON");
+        let token = invited["token"].as_str().expect("the invitation holds a token").to_owned();
+        let at = format!("{}:{PEERS}", address(through));
+        self.run(node, &["join", &at, "--token", "-"], &token);
+        self.node(node).start();
+    }
+
+    /// Makes tenants, sources and sinks.
+    pub async fn apply(&mut self) {
+        let through = *self.awake().first().expect("somebody is there to be told");
+        let resources = self.path("resources.toml").display().to_string();
+        self.run(through, &["apply", &resources], "");
+    }
+
+    /// Runs a command of the command line where the node is, which must succeed, and answers what it printed.
+    pub fn run(&self, node: u64, arguments: &[&str], input: &str) -> String {
+        let (succeeded, out, error) = self.tried(node, arguments, input);
+        assert!(succeeded, "siemgate {} at node {node}: {error}", arguments.join(" "));
+        out
+    }
+
+    /// The same, whether it succeeds or not: whether it did, what it printed, and what it complained of.
+    pub fn tried(&self, node: u64, arguments: &[&str], input: &str) -> (bool, String, String) {
+        let mut command: Command = self.network.command(node, env!("CARGO_BIN_EXE_siemgate"));
+        command.args(arguments).arg("--config").arg(self.config(node));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // A command that reads no input may be gone already.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    }
+}
