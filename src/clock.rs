@@ -1,4 +1,5 @@
-//! Time: a moment that reads and prints Microsoft's spelling of it, and the only place that asks the machine for it.
+//! Time: a moment that reads and prints Microsoft's spelling of it, how long the machine has run, and the only place
+//! that asks the machine for either.
 
 use std::fmt;
 use std::sync::Arc;
@@ -142,6 +143,28 @@ impl fmt::Debug for Timestamp {
     }
 }
 
+/// How long the machine has run, with the time it was suspended: what leases are counted in. Nobody sets it, and it
+/// never goes back; it means nothing on another machine or after a restart of this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uptime(u64);
+
+impl Uptime {
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+    pub const fn nanos(self) -> u64 {
+        self.0
+    }
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+    }
+    /// How long after `earlier` this is; zero when it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
 /// Where the time comes from: the machine, or a test's hand.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
@@ -164,6 +187,17 @@ impl Clock {
                 Timestamp(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
             }
             Self::Manual(nanos) => Timestamp(nanos.load(Ordering::Acquire)),
+        }
+    }
+
+    pub fn uptime(&self) -> Uptime {
+        match self {
+            Self::System => {
+                let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+                let whole = u64::try_from(time.tv_sec).unwrap_or(0).saturating_mul(NANOS_PER_SECOND.unsigned_abs());
+                Uptime(whole.saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0)))
+            }
+            Self::Manual(nanos) => Uptime(u64::try_from(nanos.load(Ordering::Acquire)).unwrap_or(0)),
         }
     }
 
@@ -195,6 +229,17 @@ mod tests {
         for bad in ["", "2030-13-01T00:00:00Z", "2023-02-29T00:00:00Z", "2030-01-01", "2030-01-01T25:00:00Z", "x"] {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_uptime_goes_on_and_a_manual_one_moves_by_hand() {
+        let before = Clock::System.uptime();
+        assert!(before > Uptime::default() && Clock::System.uptime() >= before);
+        let clock = Clock::manual(Timestamp::from_millis(5));
+        let before = clock.uptime();
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(clock.uptime().since(before), Duration::from_secs(2));
+        assert_eq!(before.since(clock.uptime()), Duration::ZERO);
     }
 
     #[test]

@@ -217,6 +217,17 @@ impl fmt::Display for NodeEpoch {
     }
 }
 
+/// One node's time as the leader, numbered over the whole life of the cluster: what only a leader may say names it, so
+/// that it counts for nothing once another leads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Leadership(pub u64);
+
+impl fmt::Display for Leadership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 /// One cluster, drawn at random when it was made. Written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterId(pub [u8; 16]);

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod event;
 pub mod ids;
+pub mod lease;
 pub mod secret;
 pub mod units;
 

@@ -9,13 +9,14 @@ const FUNCTION_LINES_MAX: usize = 70;
 const FOLDER_DEPTH_MAX: usize = 4;
 
 /// Modules that anyone may name.
-const WORDS: &[&str] = &["ids", "units", "clock", "secret"];
+const WORDS: &[&str] = &["ids", "units", "clock", "lease", "secret"];
 
 /// Folder or file → the modules it may name with `crate::`, beside the words and itself.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("units", &[]),
     ("clock", &[]),
+    ("lease", &[]),
     ("secret", &[]),
     ("event", &[]),
     ("identity", &["event", "metrics", "tls"]),
@@ -110,9 +111,11 @@ const PURE: &[&str] = &[
     "src/cluster/command.rs",
     "src/cluster/feed.rs",
     "src/cluster/incoming.rs",
+    "src/cluster/lease.rs",
     "src/cluster/level.rs",
     "src/cluster/member.rs",
     "src/cluster/membership",
+    "src/cluster/placement",
     "src/cluster/resource.rs",
     "src/cluster/state",
     "src/node/reconcile.rs",

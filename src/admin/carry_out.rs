@@ -56,6 +56,7 @@ async fn propose(control: ControlPlane, change: Change) -> (ResourceKey, Action,
             | Outcome::Items(_)
             | Outcome::Node(_)
             | Outcome::Life(_)
+            | Outcome::Leadership(_)
             | Outcome::Assigned(_),
         ) => Ok(()),
         Err(error) => Err(error.into()),

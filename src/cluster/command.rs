@@ -2,8 +2,9 @@
 //!
 //! A command carries every value its application needs: times are informational and travel inside it, secrets are
 //! sealed before they get here. A command whose fate is unknown (a timeout, a change of leader) may be proposed again
-//! as it is: applying it twice leaves the same state as applying it once. [`NodeCommand::Start`] and the old
-//! [`Command::Assign`] are the exceptions that stay safe: each grants one epoch more, and only the newest counts.
+//! as it is: applying it twice leaves the same state as applying it once. [`NodeCommand::Start`],
+//! [`NodeCommand::Lead`] and the old [`Command::Assign`] are the exceptions that stay safe: each grants one number more,
+//! and only the newest counts.
 
 use std::fmt;
 
@@ -13,7 +14,9 @@ use super::level::Level;
 use super::member::{NodeSpec, Standing};
 use crate::clock::Timestamp;
 use crate::event::batch::{Gap, Position, Seen};
-use crate::ids::{Epoch, FeedId, FeedPart, Generation, Incarnation, NodeEpoch, NodeId, SinkId, SourceId, TenantId};
+use crate::ids::{
+    Epoch, FeedId, FeedPart, Generation, Incarnation, Leadership, NodeEpoch, NodeId, SinkId, SourceId, TenantId,
+};
 
 /// One change of the control state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +80,12 @@ impl Command {
             | Self::OpenGeneration { .. }
             | Self::RecordGap { .. } => Level::FIRST,
             Self::CommitCursors { node_epoch, .. } if *node_epoch == NodeEpoch::default() => Level::FIRST,
+            Self::Node(NodeCommand::Lead { .. } | NodeCommand::Leave { .. } | NodeCommand::End { .. }) => {
+                Level::LEADERS
+            }
+            Self::Node(NodeCommand::Expire { leadership, .. }) if *leadership != Leadership::default() => {
+                Level::LEADERS
+            }
             Self::CommitCursors { .. }
             | Self::Node(_)
             | Self::AssignFeeds { .. }
@@ -95,9 +104,15 @@ pub enum NodeCommand {
     /// Begins the next life of a node, whose process started or had lost its lease. What the life before held is
     /// released first. `knows` is the number of the highest level that the process knows; others may not.
     Start { node: NodeId, knows: u32, at: Timestamp },
-    /// Ends a life of a node, and releases what it held. Under another than the present node epoch it changes nothing.
-    /// Only a leader that waited out the lease may propose it, and only during that leadership.
-    Expire { node: NodeId, node_epoch: NodeEpoch, at: Timestamp },
+    /// Ends a life of a node whose lease the leader waited out, and releases what it held. Under another than the present
+    /// node epoch, or after another leadership began, it changes nothing.
+    Expire { node: NodeId, node_epoch: NodeEpoch, leadership: Leadership, at: Timestamp },
+    /// Begins a leadership. What was said in the one before counts no more.
+    Lead { node: NodeId, at: Timestamp },
+    /// Says that a life is about to end: its feeds are to pass on, and it gets no more.
+    Leave { node: NodeId, node_epoch: NodeEpoch, at: Timestamp },
+    /// Ends one's own life, in order: whatever it still held is released. Only the node itself may propose it.
+    End { node: NodeId, node_epoch: NodeEpoch, at: Timestamp },
     /// Says whether a node is to be emptied. It stays so across restarts, until it is said otherwise.
     Drain { node: NodeId, on: bool, at: Timestamp },
     /// Forgets a node for good. Its id is never granted again.
@@ -144,6 +159,8 @@ pub enum Outcome {
     Node(NodeId),
     /// The life a node has begun.
     Life(NodeEpoch),
+    /// The leadership that has begun.
+    Leadership(Leadership),
     /// One answer for each move of an assignment, in its order.
     Assigned(Vec<MoveOutcome>),
     /// Nothing changed.
@@ -195,6 +212,8 @@ pub enum Refusal {
     Unfit { node: NodeId, standing: Standing },
     #[error("node {node} is in its life {current} now: the command was meant for another")]
     StaleNode { node: NodeId, current: NodeEpoch },
+    #[error("leadership {current} has begun: what was judged in an earlier one counts no more")]
+    StaleLeader { current: Leadership },
     #[error("a member is named `{name}` already: remove it first, or choose another name")]
     NameTaken { name: String },
     #[error("node {node} still reads {feeds} feeds: drain it first")]

@@ -17,13 +17,15 @@ use super::codec::{CodecError, command_bytes, decode_snapshot};
 use super::command::{Command, Outcome};
 use super::fatal::OnFatal;
 use super::incoming::{Incoming, Taken};
+use super::lease::Leases;
 use super::limits::{ELECTION_MAX, PROPOSE_TIMEOUT};
 use super::machine::Shared;
 use super::member::Standing;
 use super::members::Members;
-use super::peers::{Answer, Ask, Beat, Chunk, ChunkTaken, Judge, PeerStatus, Reply, Request, Verdict};
+use super::peers::{Answer, Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Request, Verdict};
 use super::proposer::Proposal;
 use super::types::{Raft, SnapshotMeta, TypeConfig};
+use crate::clock::Clock;
 use crate::ids::NodeId;
 
 /// Nodes that were members once, as far as this process saw them go.
@@ -47,6 +49,13 @@ impl Removed {
     }
 }
 
+/// The leases this node grants while it leads.
+#[derive(Debug, Default)]
+pub(super) struct Judging {
+    pub leases: Guarded<Leases>,
+    pub clock: Clock,
+}
+
 /// The way into a node. Clones lead to the same one; it is kept open by nobody who holds it.
 #[derive(Clone)]
 pub struct Door(Arc<Inside>);
@@ -58,7 +67,7 @@ pub(super) struct Inside {
     pub proposals: mpsc::WeakSender<Proposal>,
     pub members: Arc<Members>,
     pub removed: Removed,
-    pub judge: Option<Arc<dyn Judge>>,
+    pub judging: Arc<Judging>,
     pub on_fatal: OnFatal,
     pub incoming: Mutex<Incoming>,
 }
@@ -183,7 +192,9 @@ impl Inside {
         if !self.members.majority_within(ELECTION_MAX) {
             return Err(ClusterError::NoQuorum { why: "the leader lately heard too few voters".into() });
         }
-        Ok(self.judge.as_ref().map_or(Verdict::NotReady, |judge| judge.heard(from, beat)))
+        let state = self.shared.state.read();
+        let (term, now) = (self.raft.metrics().borrow().current_term, self.judging.clock.uptime());
+        Ok(self.judging.leases.lock().heard(from, beat.node_epoch, state.member(from), term, now))
     }
 
     fn status(&self) -> PeerStatus {

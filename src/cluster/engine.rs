@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, RwLock, mpsc, oneshot, watch};
 
 use super::admission::PeerName;
 use super::disk::Disk;
-use super::door::{Door, Inside, Removed};
+use super::door::{Door, Inside, Judging, Removed};
 use super::limits::{ELECTION_MAX, ELECTION_MIN, HEARTBEAT, PROPOSALS_QUEUED_MAX};
 use super::log_store::LogStore;
 use super::machine::{Machine, Shared};
@@ -44,6 +44,7 @@ pub(super) struct Engine {
     pub shared: Arc<Shared>,
     pub reads: Reads,
     pub door: Door,
+    pub judging: Arc<Judging>,
     /// Ends the engine when it turns true.
     pub stop: watch::Sender<bool>,
     /// Closes when the engine has ended.
@@ -103,6 +104,7 @@ async fn run(
     let Opened { raft, shared, contact, cluster } = opened;
     let (proposals, queue) = mpsc::channel(PROPOSALS_QUEUED_MAX);
     let removed = Removed::default();
+    let judging = Arc::new(Judging { clock: settings.clock.clone(), ..Judging::default() });
     let gate = Arc::new(RwLock::default());
     let (node, peers) = (settings.node_id, settings.peers.clone());
     let members = Arc::new(Members {
@@ -121,13 +123,14 @@ async fn run(
         proposals: proposals.downgrade(),
         members: members.clone(),
         removed: removed.clone(),
-        judge: settings.judge.clone(),
+        judging: judging.clone(),
         on_fatal: settings.on_fatal.clone(),
         incoming: Mutex::default(),
     });
     let reads = Reads { node, raft: raft.clone(), peers: peers.clone(), shared: shared.clone() };
     let runtime = Handle::current();
-    let engine = Engine { proposals, raft: raft.clone(), shared, reads, door: door.clone(), stop, ended, runtime };
+    let engine =
+        Engine { proposals, raft: raft.clone(), shared, reads, door: door.clone(), judging, stop, ended, runtime };
     if ready.send(Ok(engine)).is_err() {
         let _ = raft.shutdown().await;
         return;

@@ -19,8 +19,10 @@ impl Level {
     pub const FIRST: Self = Self(1);
     /// Members: nodes with lives and leases, planned moves, incarnations.
     pub const MEMBERS: Self = Self(2);
+    /// Leaderships with numbers, and lives that end in order.
+    pub const LEADERS: Self = Self(3);
     /// The highest level this version knows.
-    pub const NEWEST: Self = Self::MEMBERS;
+    pub const NEWEST: Self = Self::LEADERS;
 
     pub fn number(self) -> u32 {
         self.0

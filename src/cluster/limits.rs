@@ -32,6 +32,19 @@ pub const ADDRESS_BYTES_MAX: usize = 260;
 /// Moves of one assignment: a node's whole share of ten thousand feeds at once, and still one command.
 pub const ASSIGN_MOVES_MAX: usize = 4_096;
 
+/// Recalls under way at once: feeds that stand still for a moment at the same time.
+pub const RECALLS_MAX: usize = 32;
+/// How much more than another a node may have, for its weight, before anything moves for balance: what is less than
+/// that is not worth an interruption.
+pub const IMBALANCE_PERCENT_MAX: u32 = 10;
+/// How long a node gets nothing by recall after it lapsed, so that a node that comes and goes moves a feed at most
+/// three times in ten minutes.
+pub const REST_AFTER_LAPSE: Duration = Duration::from_secs(600);
+/// How long a feed that was assigned is not recalled for balance.
+pub const MOVED_LATELY: Duration = Duration::from_secs(300);
+/// Nodes whose lives ended within this time of each other lapsed for one cause, such as a power cut.
+pub const LAPSED_TOGETHER: Duration = Duration::from_secs(30);
+
 /// Largest encoded command: `CommitCursors` aims at 64 KiB, and the largest resource must fit with its references.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// Proposals that may wait; a proposer beyond it is told that the control plane is busy.
@@ -87,8 +100,15 @@ pub const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one election of a transfer may take before the next one begins.
 pub const ELECT_PAUSE: Duration = Duration::from_millis(200);
-/// How long a node waits for the answer to its own heartbeat.
+/// How often a node says that it lives, and how long it waits for an answer.
+pub const BEAT: Duration = Duration::from_millis(500);
 pub const BEAT_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// How long a life goes on without being heard. Long enough to outlast an election, so that a change of leaders pauses
+/// nobody, and short enough that an orphaned feed is read again within four seconds; see DESIGN 5.
+pub const LEASE_TTL: Duration = Duration::from_millis(3_000);
+/// By how much a lease ends earlier at the one who holds it: for clocks that differ in pace by far less than this says,
+/// and for a write that began just before.
+pub const LEASE_MARGIN: Duration = Duration::from_millis(200);
 /// A member that answered within this time counts as alive for a change of members.
 pub const ALIVE: Duration = Duration::from_secs(2);
 /// A learner this near to the end of the log has caught up: the rest takes one call.
@@ -142,6 +162,8 @@ pub const PEER_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 const _: () = assert!(HEARTBEAT.as_millis() * 4 < ELECTION_MIN.as_millis());
 const _: () = assert!(RECONNECT_MAX.as_millis() <= ELECTION_MIN.as_millis() / 2);
 const _: () = assert!(ELECTION_MAX.as_millis() * 2 + ELECTION_MIN.as_millis() < SILENCE.as_millis());
+const _: () =
+    assert!(BEAT.as_millis() * 2 + BEAT_TIMEOUT.as_millis() + LEASE_MARGIN.as_millis() < LEASE_TTL.as_millis());
 const _: () = assert!(DELIVER_TIMEOUT.as_millis() < PROPOSE_TIMEOUT.as_millis());
 const _: () = assert!(TRANSFER_TIMEOUT.as_millis() * 2 < CHANGE_TIMEOUT.as_millis());
 const _: () = assert!(PEER_CALLS_MAX < PEER_STREAMS_MAX as usize);

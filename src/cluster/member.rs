@@ -9,7 +9,7 @@ use super::level::Level;
 use super::limits::{ADDRESS_BYTES_MAX, ASSIGN_MOVES_MAX, MEMBERS_MAX, NODE_WEIGHT_MAX};
 use super::state::{ControlState, Part, Touched};
 use crate::clock::Timestamp;
-use crate::ids::{Epoch, FeedId, NAME_BYTES_MAX, NodeEpoch, NodeId};
+use crate::ids::{Epoch, FeedId, Leadership, NAME_BYTES_MAX, NodeEpoch, NodeId};
 
 /// What a node is when it is admitted. Nothing of it changes afterwards: a node with another address is another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,9 @@ pub struct Member {
     pub alive: bool,
     /// Whether an operator wants it emptied.
     pub draining: bool,
-    /// When `alive` or `draining` changed last; informational.
+    /// Whether the present life is about to end, so that it is emptied first.
+    pub leaving: bool,
+    /// When `alive`, `draining` or `leaving` changed last; informational.
     pub since: Timestamp,
     /// When a life ended last that still held feeds. Placement lets a node rest that came back from that.
     pub lapsed_at: Option<Timestamp>,
@@ -77,7 +79,7 @@ impl fmt::Display for Standing {
 
 impl Member {
     pub fn standing(&self) -> Standing {
-        match (self.alive, self.draining) {
+        match (self.alive, self.draining || self.leaving) {
             (false, _) => Standing::Expired,
             (true, true) => Standing::Draining,
             (true, false) => Standing::Live,
@@ -111,7 +113,14 @@ impl ControlState {
         match command {
             NodeCommand::Admit { spec, at } => self.admit_node(spec, at, touched),
             NodeCommand::Start { node, knows, at } => self.start_node(node, knows, at, touched),
-            NodeCommand::Expire { node, node_epoch, at } => self.expire_node(node, node_epoch, at, touched),
+            NodeCommand::Expire { leadership, .. } if leadership != self.counters.leadership => {
+                Err(Refusal::StaleLeader { current: self.counters.leadership })
+            }
+            NodeCommand::Expire { node, node_epoch, leadership: _, at } | NodeCommand::End { node, node_epoch, at } => {
+                self.end_if_present(node, node_epoch, at, touched)
+            }
+            NodeCommand::Lead { node, at: _ } => self.lead(node, touched),
+            NodeCommand::Leave { node, node_epoch, at } => self.leave(node, node_epoch, at, touched),
             NodeCommand::Drain { node, on, at } => self.drain_node(node, on, at, touched),
             NodeCommand::Remove { node } => self.remove_node(node, touched),
         }
@@ -142,6 +151,7 @@ impl ControlState {
             knows: 0,
             alive: false,
             draining: false,
+            leaving: false,
             since: at,
             lapsed_at: None,
         };
@@ -167,7 +177,36 @@ impl ControlState {
         Ok(Outcome::Life(member.node_epoch))
     }
 
-    fn expire_node(
+    /// Each leadership has a number of its own, also when the same node leads again.
+    fn lead(&mut self, node: NodeId, touched: &mut Touched) -> Result<Outcome, Refusal> {
+        if !self.members.contains_key(&node) {
+            return Err(missing(node));
+        }
+        self.counters.leadership = Leadership(self.counters.leadership.0 + 1);
+        touched.insert(Part::Counters);
+        Ok(Outcome::Leadership(self.counters.leadership))
+    }
+
+    fn leave(
+        &mut self,
+        node: NodeId,
+        node_epoch: NodeEpoch,
+        at: Timestamp,
+        touched: &mut Touched,
+    ) -> Result<Outcome, Refusal> {
+        let member = self.member_mut(node, touched)?;
+        if member.node_epoch != node_epoch {
+            return Err(Refusal::StaleNode { node, current: member.node_epoch });
+        }
+        if member.alive && !member.leaving {
+            member.leaving = true;
+            member.since = at;
+            self.forget_recalls_to(node, touched);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn end_if_present(
         &mut self,
         node: NodeId,
         node_epoch: NodeEpoch,
@@ -189,6 +228,7 @@ impl ControlState {
         self.forget_recalls_to(node, touched);
         let member = self.member_mut(node, touched)?;
         member.alive = false;
+        member.leaving = false;
         member.since = at;
         if held > 0 {
             member.lapsed_at = Some(at);

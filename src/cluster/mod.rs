@@ -4,10 +4,12 @@
 pub mod command;
 mod error;
 mod feed;
+pub mod lease;
 pub mod level;
 pub mod limits;
 pub mod member;
 pub mod membership;
+pub mod placement;
 mod resource;
 mod settings;
 pub mod state;
@@ -25,6 +27,7 @@ mod snapshot;
 
 // How it is agreed on: Raft around both.
 mod engine;
+mod leadership;
 mod log_store;
 mod machine;
 mod members;

@@ -166,11 +166,6 @@ pub enum Verdict {
     NotReady,
 }
 
-/// Judges, where this node leads, whether nodes live. Called on Raft's own threads: it must answer at once.
-pub trait Judge: fmt::Debug + Send + Sync + 'static {
-    fn heard(&self, node: NodeId, beat: &Beat) -> Verdict;
-}
-
 /// Where a member says it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerStatus {

@@ -8,10 +8,11 @@ use super::certificate::Credentials;
 use super::command::{Command, Outcome};
 use super::fatal::OnFatal;
 use super::limits::{CHUNK_BYTES, LOG_KEPT_ENTRIES, SEGMENT_BYTES, SNAPSHOT_ENTRIES};
-use super::peers::{Alone, Judge, Peers};
+use super::peers::{Alone, Peers};
 use super::service::Listen;
 use super::state::ControlState;
 use super::transport::Remote;
+use crate::clock::Clock;
 use crate::ids::{ClusterId, NodeId};
 
 /// What a control plane needs to start.
@@ -28,8 +29,8 @@ pub struct Settings {
     pub peers: Arc<dyn Peers>,
     /// Where the other members reach this node, if by TLS.
     pub listen: Option<Listen>,
-    /// Who judges, where this node leads, whether nodes live.
-    pub judge: Option<Arc<dyn Judge>>,
+    /// What leases are counted on.
+    pub clock: Clock,
     /// Who writes down what is applied here, for a checker to read; nobody in normal life.
     pub chronicle: Option<Arc<dyn Chronicle>>,
     pub sizes: Sizes,
@@ -91,7 +92,7 @@ impl Settings {
             begin: Begin::Form { cluster: None, address: String::new() },
             peers: Arc::new(Alone),
             listen: None,
-            judge: None,
+            clock: Clock::System,
             chronicle: None,
             sizes: Sizes::default(),
         }

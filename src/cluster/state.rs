@@ -10,7 +10,7 @@ use super::limits::{FEEDS_MAX, PARTS_MAX, TOMBSTONES_MAX};
 use super::member::Member;
 use crate::clock::Timestamp;
 use crate::event::batch::Seen;
-use crate::ids::{Epoch, FeedId, FeedPart, Incarnation, NodeEpoch, NodeId, SinkId, SourceId, TenantId};
+use crate::ids::{Epoch, FeedId, FeedPart, Incarnation, Leadership, NodeEpoch, NodeId, SinkId, SourceId, TenantId};
 
 /// The replicated state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Counters {
     pub incarnation: Incarnation,
     /// Ids granted to nodes so far: those up to here that are no members were removed.
     pub nodes_granted: u64,
+    /// The present leadership.
+    pub leadership: Leadership,
 }
 
 /// Something an operator declared.

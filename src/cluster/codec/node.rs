@@ -4,7 +4,7 @@ use super::CodecError;
 use crate::clock::Timestamp;
 use crate::cluster::command::NodeCommand;
 use crate::cluster::member::{Member, NodeSpec, Role};
-use crate::ids::{NodeEpoch, NodeId};
+use crate::ids::{Leadership, NodeEpoch, NodeId};
 use crate::wire::cluster::v1 as pb;
 use pb::node_command::Kind;
 
@@ -16,9 +16,15 @@ pub(super) fn node_to_wire(command: &NodeCommand) -> pb::NodeCommand {
         NodeCommand::Start { node, knows, at } => {
             Kind::Start(pb::StartNode { node: node.0, knows: *knows, at_nanos: at.nanos() })
         }
-        NodeCommand::Expire { node, node_epoch, at } => {
-            Kind::Expire(pb::ExpireNode { node: node.0, node_epoch: node_epoch.0, at_nanos: at.nanos() })
-        }
+        NodeCommand::Expire { node, node_epoch, leadership, at } => Kind::Expire(pb::ExpireNode {
+            node: node.0,
+            node_epoch: node_epoch.0,
+            at_nanos: at.nanos(),
+            leadership: leadership.0,
+        }),
+        NodeCommand::Lead { node, at } => Kind::Lead(pb::LeadNode { node: node.0, at_nanos: at.nanos() }),
+        NodeCommand::Leave { node, node_epoch, at } => Kind::Leave(end_to_wire(*node, *node_epoch, *at)),
+        NodeCommand::End { node, node_epoch, at } => Kind::End(end_to_wire(*node, *node_epoch, *at)),
         NodeCommand::Drain { node, on, at } => {
             Kind::Drain(pb::DrainNode { node: node.0, on: *on, at_nanos: at.nanos() })
         }
@@ -40,13 +46,31 @@ pub(super) fn node_from_wire(wire: pb::NodeCommand) -> Result<NodeCommand, Codec
         Kind::Expire(expire) => NodeCommand::Expire {
             node: NodeId(expire.node),
             node_epoch: NodeEpoch(expire.node_epoch),
+            leadership: Leadership(expire.leadership),
             at: Timestamp::from_nanos(expire.at_nanos),
         },
+        Kind::Lead(lead) => NodeCommand::Lead { node: NodeId(lead.node), at: Timestamp::from_nanos(lead.at_nanos) },
+        Kind::Leave(leave) => {
+            let (node, node_epoch, at) = end_from_wire(leave);
+            NodeCommand::Leave { node, node_epoch, at }
+        }
+        Kind::End(end) => {
+            let (node, node_epoch, at) = end_from_wire(end);
+            NodeCommand::End { node, node_epoch, at }
+        }
         Kind::Drain(drain) => {
             NodeCommand::Drain { node: NodeId(drain.node), on: drain.on, at: Timestamp::from_nanos(drain.at_nanos) }
         }
         Kind::Remove(remove) => NodeCommand::Remove { node: NodeId(remove.node) },
     })
+}
+
+fn end_to_wire(node: NodeId, node_epoch: NodeEpoch, at: Timestamp) -> pb::EndNode {
+    pb::EndNode { node: node.0, node_epoch: node_epoch.0, at_nanos: at.nanos() }
+}
+
+fn end_from_wire(wire: pb::EndNode) -> (NodeId, NodeEpoch, Timestamp) {
+    (NodeId(wire.node), NodeEpoch(wire.node_epoch), Timestamp::from_nanos(wire.at_nanos))
 }
 
 pub(super) fn member_to_wire(member: &Member) -> pb::NodeRecord {
@@ -58,6 +82,7 @@ pub(super) fn member_to_wire(member: &Member) -> pb::NodeRecord {
         draining: member.draining,
         since_nanos: member.since.nanos(),
         lapsed_nanos: member.lapsed_at.map(Timestamp::nanos),
+        leaving: member.leaving,
     }
 }
 
@@ -69,6 +94,7 @@ pub(super) fn member_from_wire(wire: pb::NodeRecord) -> Result<Member, CodecErro
         alive: wire.alive,
         draining: wire.draining,
         since: Timestamp::from_nanos(wire.since_nanos),
+        leaving: wire.leaving,
         lapsed_at: wire.lapsed_nanos.map(Timestamp::from_nanos),
     })
 }

@@ -4,7 +4,7 @@ use super::command::{key_from_wire, key_to_wire};
 use super::{CodecError, parse};
 use crate::cluster::command::{ItemOutcome, MoveOutcome, Outcome, Refusal};
 use crate::cluster::member::Standing;
-use crate::ids::{Epoch, Generation, NodeEpoch, NodeId};
+use crate::ids::{Epoch, Generation, Leadership, NodeEpoch, NodeId};
 use crate::wire::cluster::v1 as pb;
 
 pub(super) fn outcome_to_wire(outcome: &Outcome) -> pb::Outcome {
@@ -15,6 +15,7 @@ pub(super) fn outcome_to_wire(outcome: &Outcome) -> pb::Outcome {
         Outcome::Items(items) => Kind::Items(pb::ItemOutcomes { items: items.iter().map(item_to_wire).collect() }),
         Outcome::Node(node) => Kind::Node(node.0),
         Outcome::Life(life) => Kind::Life(life.0),
+        Outcome::Leadership(leadership) => Kind::Leadership(leadership.0),
         Outcome::Assigned(moves) => {
             Kind::Assigned(pb::MoveOutcomes { moves: moves.iter().map(move_to_wire).collect() })
         }
@@ -31,6 +32,7 @@ pub(super) fn outcome_from_wire(wire: pb::Outcome) -> Result<Outcome, CodecError
         Kind::Items(items) => Outcome::Items(items.items.into_iter().map(item_from_wire).collect::<Result<_, _>>()?),
         Kind::Node(node) => Outcome::Node(NodeId(node)),
         Kind::Life(life) => Outcome::Life(NodeEpoch(life)),
+        Kind::Leadership(leadership) => Outcome::Leadership(Leadership(leadership)),
         Kind::Assigned(moves) => {
             Outcome::Assigned(moves.moves.into_iter().map(move_from_wire).collect::<Result<_, _>>()?)
         }
@@ -96,6 +98,7 @@ fn refusal_to_wire(refusal: &Refusal) -> pb::Refusal {
             Kind::Unfit(pb::UnfitNode { node: node.0, standing: standing_to_wire(*standing).into() })
         }
         Refusal::StaleNode { node, current } => Kind::StaleNode(pb::StaleNode { node: node.0, current: current.0 }),
+        Refusal::StaleLeader { current } => Kind::StaleLeader(current.0),
         Refusal::NameTaken { name } => Kind::NameTaken(name.clone()),
         Refusal::HoldsFeeds { node, feeds } => Kind::HoldsFeeds(pb::HoldsFeeds { node: node.0, feeds: *feeds }),
         Refusal::OlderNode { node, knows } => Kind::OlderNode(pb::OlderNode { node: node.0, knows: *knows }),
@@ -121,6 +124,7 @@ fn refusal_from_wire(wire: pb::Refusal) -> Result<Refusal, CodecError> {
         Kind::StaleNode(pb::StaleNode { node, current }) => {
             Refusal::StaleNode { node: NodeId(node), current: NodeEpoch(current) }
         }
+        Kind::StaleLeader(current) => Refusal::StaleLeader { current: Leadership(current) },
         Kind::NameTaken(name) => Refusal::NameTaken { name },
         Kind::HoldsFeeds(pb::HoldsFeeds { node, feeds }) => Refusal::HoldsFeeds { node: NodeId(node), feeds },
         Kind::OlderNode(pb::OlderNode { node, knows }) => Refusal::OlderNode { node: NodeId(node), knows },

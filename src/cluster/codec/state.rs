@@ -17,7 +17,7 @@ use crate::cluster::feed::{FeedState, GapRecord, RecallTo};
 use crate::cluster::level::Level;
 use crate::cluster::state::{ControlState, Counters, Part, Resource};
 use crate::cluster::types::{LogId, StoredMembership};
-use crate::ids::{Epoch, Generation, Incarnation, NodeId};
+use crate::ids::{Epoch, Generation, Incarnation, Leadership, NodeId};
 use crate::wire::cluster::v1 as pb;
 use pb::part_key::Kind;
 
@@ -218,9 +218,10 @@ fn applied_from_wire(wire: pb::AppliedTo) -> Result<AppliedTo, CodecError> {
 
 /// Of what level 1 did not know nothing is written there, so that all versions compute the same digest.
 fn counters_to_wire(counters: &Counters) -> pb::Counters {
-    let Counters { revision, epoch_floor, level, incarnation, nodes_granted } = *counters;
+    let Counters { revision, epoch_floor, level, incarnation, nodes_granted, leadership } = *counters;
     let level = if level == Level::FIRST { 0 } else { level.number() };
-    pb::Counters { revision, epoch_floor: epoch_floor.0, level, incarnation: incarnation.0, nodes_granted }
+    let (epoch_floor, incarnation, leadership) = (epoch_floor.0, incarnation.0, leadership.0);
+    pb::Counters { revision, epoch_floor, level, incarnation, nodes_granted, leadership }
 }
 
 fn counters_from_wire(wire: &pb::Counters) -> Result<Counters, CodecError> {
@@ -230,6 +231,7 @@ fn counters_from_wire(wire: &pb::Counters) -> Result<Counters, CodecError> {
         level: level(wire.level)?,
         incarnation: Incarnation(wire.incarnation),
         nodes_granted: wire.nodes_granted,
+        leadership: Leadership(wire.leadership),
     })
 }
 

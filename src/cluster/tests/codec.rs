@@ -12,9 +12,9 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::commands::{
-    admit, any_command, any_history, assign_feeds, at, commit, credential_key, declare, delete, drain, expire, feed,
-    gap, log_position, members, objects_position, part, recall, remove, seen, sink_key, source_id, spec, tenant_id,
-    world,
+    admit, any_command, any_history, assign_feeds, at, commit, credential_key, declare, delete, drain, end, expire,
+    expire_in, feed, gap, lead, leave, log_position, members, objects_position, part, recall, remove, seen, sink_key,
+    source_id, spec, start, tenant_id, world,
 };
 use super::sim_disk::SimDisk;
 use crate::cluster::codec::{
@@ -82,6 +82,10 @@ fn commands_of_members() -> Vec<Command> {
     ]);
     all
 }
+/// Every command that level 3 added.
+fn commands_of_leaders() -> Vec<Command> {
+    vec![lead(2), expire_in(1, 3, 1), leave(1, 3), end(2, 2)]
+}
 fn state_after(commands: Vec<Command>) -> ControlState {
     let mut state = ControlState::default();
     for command in commands {
@@ -94,6 +98,12 @@ fn state() -> ControlState {
 }
 fn state_of_members() -> ControlState {
     state_after(commands().into_iter().chain(commands_of_members()).collect())
+}
+fn state_of_leaders() -> ControlState {
+    let knowing = [1, 2, 3].map(start);
+    let raised = [Command::RaiseLevel { level: Level::LEADERS }];
+    let before = commands().into_iter().chain(commands_of_members()).chain(knowing).chain(raised);
+    state_after(before.chain(commands_of_leaders()).chain([leave(1, 4)]).collect())
 }
 fn frames() -> Vec<(&'static str, FrameBody)> {
     let entry = |index, payload| Entry { log_id: log_id(2, index), payload };
@@ -173,6 +183,14 @@ fn bytes_of_version_two_read_as_they_always_did_and_are_still_written() {
 }
 
 #[test]
+fn bytes_of_version_three_read_as_they_always_did_and_are_still_written() {
+    let entry = Entry { log_id: log_id(2, 3), payload: EntryPayload::Normal(Batch(commands_of_leaders())) };
+    check_frame("frame-commands.v3", FrameBody::Entries(vec![entry]));
+    check_snapshot("v3", snapshot_of(state_of_leaders()));
+    assert!(state_of_leaders().member(NodeId(1)).unwrap().leaving);
+}
+
+#[test]
 fn an_entry_has_the_level_of_its_commands_and_a_state_the_level_of_its_cluster() {
     let version = |commands: &[Command]| {
         let entry = Entry { log_id: log_id(1, 1), payload: EntryPayload::Normal(Batch(commands.to_vec())) };
@@ -186,11 +204,14 @@ fn an_entry_has_the_level_of_its_commands_and_a_state_the_level_of_its_cluster()
     for command in commands_of_members() {
         assert_eq!(version(&[declare(0..1), command.clone()]), 2, "{command:?}");
     }
+    for command in commands_of_leaders() {
+        assert_eq!(version(&[drain(3, true), command.clone()]), 3, "{command:?}");
+    }
     let version = |state| {
         let (head, state) = snapshot_of(state);
         pb::SnapshotHeader::decode_length_delimited(encode_snapshot(&head, &state).as_slice()).unwrap().version
     };
-    assert_eq!((version(state()), version(state_of_members())), (1, 2));
+    assert_eq!((version(state()), version(state_of_members()), version(state_of_leaders())), (1, 2, 3));
 }
 
 #[tokio::test]
@@ -317,7 +338,7 @@ fn a_node_that_meets_what_it_does_not_know_stops_and_says_so() {
     open_with(&entry_of(vec![known.clone()], newest)).unwrap();
 
     let newer = open_with(&entry_of(vec![known.clone()], newest + 1)).unwrap_err();
-    assert!(matches!(&newer, ClusterError::Newer { what } if what.contains("version 3")), "{newer}");
+    assert!(matches!(&newer, ClusterError::Newer { what } if what.contains("version 4")), "{newer}");
 
     // The command number 500, as a newer version would write it: this one sees a command without a kind.
     let unknown = pb::Command::decode([0xA2, 0x1F, 0x01, 0x00].as_slice()).unwrap();

@@ -7,7 +7,9 @@ use crate::cluster::command::{Command, CursorItem, NodeCommand, ResourceKey, Res
 use crate::cluster::level::Level;
 use crate::cluster::member::{NodeSpec, Role};
 use crate::event::batch::{Gap, GapReason, LogPosition, ObjectsPosition, Position, Seen};
-use crate::ids::{Epoch, FeedId, FeedPart, Generation, Incarnation, NodeEpoch, NodeId, SinkId, SourceId, TenantId};
+use crate::ids::{
+    Epoch, FeedId, FeedPart, Generation, Incarnation, Leadership, NodeEpoch, NodeId, SinkId, SourceId, TenantId,
+};
 
 pub(super) fn tenant_id() -> TenantId {
     "contoso".parse().unwrap()
@@ -95,10 +97,26 @@ pub(super) fn admit(name: &str) -> Command {
     Command::Node(NodeCommand::Admit { spec: spec(name, Role::Data), at: at(1) })
 }
 pub(super) fn start(node: u64) -> Command {
-    Command::Node(NodeCommand::Start { node: NodeId(node), knows: Level::NEWEST.number(), at: at(2) })
+    start_knowing(node, Level::NEWEST)
+}
+fn start_knowing(node: u64, level: Level) -> Command {
+    Command::Node(NodeCommand::Start { node: NodeId(node), knows: level.number(), at: at(2) })
 }
 pub(super) fn expire(node: u64, node_epoch: u64) -> Command {
-    Command::Node(NodeCommand::Expire { node: NodeId(node), node_epoch: NodeEpoch(node_epoch), at: at(3) })
+    expire_in(0, node, node_epoch)
+}
+pub(super) fn expire_in(leadership: u64, node: u64, node_epoch: u64) -> Command {
+    let (node, node_epoch, leadership) = (NodeId(node), NodeEpoch(node_epoch), Leadership(leadership));
+    Command::Node(NodeCommand::Expire { node, node_epoch, leadership, at: at(3) })
+}
+pub(super) fn lead(node: u64) -> Command {
+    Command::Node(NodeCommand::Lead { node: NodeId(node), at: at(3) })
+}
+pub(super) fn leave(node: u64, node_epoch: u64) -> Command {
+    Command::Node(NodeCommand::Leave { node: NodeId(node), node_epoch: NodeEpoch(node_epoch), at: at(3) })
+}
+pub(super) fn end(node: u64, node_epoch: u64) -> Command {
+    Command::Node(NodeCommand::End { node: NodeId(node), node_epoch: NodeEpoch(node_epoch), at: at(3) })
 }
 pub(super) fn drain(node: u64, on: bool) -> Command {
     Command::Node(NodeCommand::Drain { node: NodeId(node), on, at: at(4) })
@@ -121,7 +139,7 @@ pub(super) fn release(n: u8, epoch: u64) -> Command {
 pub(super) fn members() -> Vec<Command> {
     let mut commands = vec![Command::RaiseLevel { level: Level::MEMBERS }];
     commands.extend(["a", "b", "c"].map(admit));
-    commands.extend([1, 2, 3].map(start));
+    commands.extend([1, 2, 3].map(|node| start_knowing(node, Level::MEMBERS)));
     commands
 }
 
@@ -176,12 +194,15 @@ fn any_command_of_members() -> impl Strategy<Value = Command> {
     prop_oneof![
         1 => "[a-e]".prop_map(|name| admit(&name)),
         3 => node().prop_map(start),
-        2 => (node(), 1..4_u64).prop_map(|(node, life)| expire(node, life)),
+        2 => (node(), 1..4_u64, 0..3_u64).prop_map(|(node, life, leadership)| expire_in(leadership, node, life)),
+        1 => node().prop_map(lead),
+        1 => (node(), 1..4_u64).prop_map(|(node, life)| leave(node, life)),
+        1 => (node(), 1..4_u64).prop_map(|(node, life)| end(node, life)),
         1 => (node(), any::<bool>()).prop_map(|(node, on)| drain(node, on)),
         1 => node().prop_map(remove),
         8 => prop::collection::vec((0..3_u8, node()), 0..4).prop_map(|moves| assign_feeds(&moves)),
         8 => (0..2_u8, 1..3_u64, 1..4_u64).prop_map(|(n, epoch, to)| recall(n, epoch, to)),
-        1 => Just(Command::RaiseLevel { level: Level::MEMBERS }),
+        1 => prop_oneof![Just(Level::MEMBERS), Just(Level::LEADERS)].prop_map(|level| Command::RaiseLevel { level }),
         1 => (0..3_u64).prop_map(|n| Command::BeginIncarnation { incarnation: Incarnation(n) }),
     ]
 }

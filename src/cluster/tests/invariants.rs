@@ -202,8 +202,9 @@ proptest! {
         let mut state = ControlState::default();
         for command in history {
             state.apply(command.clone());
-            if matches!(command, Command::Assign { .. } | Command::Node(NodeCommand::Start { .. })) {
-                continue; // It grants one epoch more, which fences the first.
+            let grants = |node: &NodeCommand| matches!(node, NodeCommand::Start { .. } | NodeCommand::Lead { .. });
+            if matches!(&command, Command::Assign { .. }) || matches!(&command, Command::Node(node) if grants(node)) {
+                continue; // It grants one number more, which fences the first.
             }
             let once = state.clone();
             state.apply(command.clone());

@@ -1,15 +1,15 @@
 //! The rules of nodes, their lives, and who may hold what.
 
 use super::commands::{
-    admit, assign_feeds, at, commit, declare, drain, expire, feed, log_position, members, recall, release, remove,
-    spec, start, world,
+    admit, assign_feeds, at, commit, declare, drain, end, expire, expire_in, feed, lead, leave, log_position, members,
+    recall, release, remove, spec, start, world,
 };
 use crate::cluster::command::{Command, ItemOutcome, MoveOutcome, NodeCommand, Outcome, Refusal};
 use crate::cluster::level::Level;
 use crate::cluster::limits::{ADDRESS_BYTES_MAX, ASSIGN_MOVES_MAX, MEMBERS_MAX, NODE_WEIGHT_MAX};
 use crate::cluster::member::{NodeSpec, Role, Standing};
 use crate::cluster::state::ControlState;
-use crate::ids::{Epoch, Incarnation, NodeEpoch, NodeId};
+use crate::ids::{Epoch, Incarnation, Leadership, NodeEpoch, NodeId};
 
 /// Three live nodes, of which 1 owns feed 0 and 2 owns feed 1, each under its first epoch.
 fn settled() -> ControlState {
@@ -108,6 +108,40 @@ fn an_expiry_is_for_the_life_that_was_judged_and_leaves_its_feeds_without_owner(
     assert_eq!(state.standing(NodeId(2)), Some(Standing::Expired));
     assert_eq!(state.member(NodeId(2)).unwrap().lapsed_at, Some(at(3)));
     assert_eq!(state.apply(assign_feeds(&[(1, 2)])), Outcome::Assigned(vec![MoveOutcome::Unfit { node: NodeId(2) }]));
+}
+
+#[test]
+fn what_an_earlier_leadership_judged_ends_nobody() {
+    let mut state = settled();
+    state.apply(start(1));
+    assert_eq!(state.apply(lead(1)), Outcome::Leadership(Leadership(1)));
+    assert_eq!(state.apply(lead(1)), Outcome::Leadership(Leadership(2)), "the same node leads again");
+    for earlier in [0, 1] {
+        let stale = Refusal::StaleLeader { current: Leadership(2) };
+        assert_eq!(refusal(state.apply(expire_in(earlier, 2, 1))), stale);
+    }
+    assert_eq!(state.standing(NodeId(2)), Some(Standing::Live));
+    assert_eq!(state.apply(expire_in(2, 2, 1)), Outcome::Done);
+    assert!(matches!(refusal(state.apply(lead(9))), Refusal::Missing { .. }));
+}
+
+#[test]
+fn a_life_that_leaves_gets_nothing_more_and_ends_in_order() {
+    let mut state = settled();
+    state.apply(recall(0, 1, 2));
+    assert!(matches!(refusal(state.apply(leave(2, 9))), Refusal::StaleNode { .. }));
+    assert_eq!(state.apply(leave(2, 1)), Outcome::Done);
+    assert_eq!(state.standing(NodeId(2)), Some(Standing::Draining));
+    assert_eq!(state.feed(&feed(0)).unwrap().recall, None, "nothing is to pass on to it any more");
+    assert_eq!(owner(&state, 1), (Some(2), 1), "it keeps what it has until it gives it up");
+    assert_eq!(state.apply(assign_feeds(&[(0, 2)])), Outcome::Assigned(vec![MoveOutcome::Unfit { node: NodeId(2) }]));
+    state.apply(release(1, 1));
+    assert_eq!(state.apply(end(2, 1)), Outcome::Done);
+    assert_eq!(state.apply(end(2, 1)), Outcome::Done, "ending twice is one end");
+    assert_eq!(state.standing(NodeId(2)), Some(Standing::Expired));
+    assert_eq!(state.member(NodeId(2)).unwrap().lapsed_at, None, "it had handed over");
+    state.apply(start(2));
+    assert_eq!(state.standing(NodeId(2)), Some(Standing::Live), "the next life stays");
 }
 
 #[test]
