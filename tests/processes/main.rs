@@ -6,10 +6,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on says where")]
 #![allow(clippy::print_stdout, reason = "a failure is read beside what was printed before it")]
 
+mod comings;
+mod cuts;
+mod disks;
 #[path = "../history/mod.rs"]
 #[expect(dead_code, reason = "the checker's own tests need more of it")]
 mod history;
 mod judge;
 mod one_node;
+mod owners;
 mod world;
 mod world_itself;

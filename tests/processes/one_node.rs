@@ -15,6 +15,7 @@ fn a_node_that_is_killed_again_and_again_goes_on_from_its_cursors() {
             world.receives(500).await;
             world.node(1).kill();
             world.node(1).start();
+            world.until_ready(1).await;
         }
         world.keeps_its_promises().await;
     });

@@ -3,13 +3,23 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use super::World;
 use super::network::{PEERS, address};
-use super::{World, until};
 
 impl World {
     /// A cluster of all nodes that reads everything there is and delivers it.
     pub async fn works(&mut self) {
-        self.form().await;
+        self.works_with(self.plan.nodes).await;
+    }
+
+    /// A cluster of so many of the nodes that reads everything there is and delivers it.
+    pub async fn works_with(&mut self, nodes: u64) {
+        self.node(1).start();
+        self.until_ready(1).await;
+        for node in 2..=nodes {
+            self.joins(node).await;
+        }
+        self.until_voters_are(nodes).await;
         self.apply().await;
         let feeds = self.feeds().len();
         self.until_all_are_owned(feeds).await;
@@ -17,27 +27,22 @@ impl World {
         self.receives_of(&self.streams(), 50).await;
     }
 
-    /// The first node makes the cluster, the others join it and become voters.
-    pub async fn form(&mut self) {
-        self.node(1).start();
-        until("node 1 answers", async || self.says(1).await).await;
-        for node in 2..=self.plan.nodes {
-            self.joins(node).await;
-        }
-        let voters = usize::try_from(self.plan.nodes).expect("few nodes");
-        let what = format!("there are {voters} voters");
-        until(&what, async || self.status().await.filter(|status| status.node.voters.len() == voters)).await;
-    }
-
     /// A node without data joins the cluster through a node that is in it, and runs.
     pub async fn joins(&mut self, node: u64) {
-        let through = *self.awake().first().expect("somebody is there to join");
+        let through = *self.awake().first().expect("somebody is there to be joined");
         let invited = self.run(through, &["cluster", "invite", "--output", "json"], "");
         let invited: serde_json::Value = serde_json::from_str(&invited).expect("the invitation is JSON");
         let token = invited["token"].as_str().expect("the invitation holds a token").to_owned();
         let at = format!("{}:{PEERS}", address(through));
         self.run(node, &["join", &at, "--token", "-"], &token);
         self.node(node).start();
+        self.until_ready(node).await;
+    }
+
+    /// Takes the member of this id out of the cluster for good.
+    pub async fn remove(&mut self, id: u64) {
+        let through = self.leader().await;
+        self.run(through, &["cluster", "remove", &id.to_string()], "");
     }
 
     /// Makes tenants, sources and sinks.

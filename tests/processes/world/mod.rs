@@ -2,12 +2,14 @@
 //! each in a network namespace of its own.
 
 mod ask;
+mod at;
 pub mod cluster;
 mod disk;
 pub mod network;
 mod plan;
 mod process;
 pub mod stage;
+mod view;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,13 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use siemgate::admin::view::Status;
 use siemgate::clock::Clock;
 use siemgate::simulator::Running;
 use siemgate::simulator::receiver::{Receiver, Tally};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+pub use at::At;
 use disk::SmallDisk;
 use network::Network;
 pub use plan::Plan;
@@ -58,17 +60,13 @@ pub struct World {
 
 /// One node's machine, with or without a running process.
 struct Node {
+    /// The id under which the cluster knows it, since it first answered.
+    id: Option<u64>,
     process: Option<Process>,
     frozen: bool,
     lives: u32,
     raft: Option<SmallDisk>,
     quarantine: Option<SmallDisk>,
-}
-
-/// One node, to do something to it.
-pub struct At<'a> {
-    world: &'a mut World,
-    number: u64,
 }
 
 impl World {
@@ -124,51 +122,6 @@ impl World {
         &self.cloud
     }
 
-    /// What one node says; nothing, when it doesn't answer.
-    pub async fn says(&self, node: u64) -> Option<Status> {
-        let token = self.path(&format!("node-{node}/data/admin.token"));
-        ask::status(&format!("{}:{}", network::address(node), network::API), &token).await
-    }
-
-    /// What the node says that knows most.
-    pub async fn status(&self) -> Option<Status> {
-        let mut newest: Option<Status> = None;
-        for node in self.awake() {
-            let Some(status) = self.says(node).await else { continue };
-            let knows = |status: &Status| (status.node.term, status.node.applied);
-            if newest.as_ref().is_none_or(|newest| knows(newest) < knows(&status)) {
-                newest = Some(status);
-            }
-        }
-        newest
-    }
-
-    pub async fn leader(&self) -> u64 {
-        until("somebody leads", async || Some(self.status().await?.node.leader?.0)).await
-    }
-
-    /// By feed, as far as they have one.
-    pub async fn owners(&self) -> BTreeMap<String, u64> {
-        let status = until("a node answers", async || self.status().await).await;
-        let owned = status.feeds.iter().filter_map(|feed| Some((feed.feed.to_string(), feed.owner?.0)));
-        owned.collect()
-    }
-
-    pub async fn owner_of(&self, feed: &str) -> u64 {
-        until(&format!("{feed} has an owner"), async || self.owners().await.get(feed).copied()).await
-    }
-
-    /// Waits until another node owns the feed, and says which.
-    pub async fn until_owner_is_not(&self, feed: &str, node: u64) -> u64 {
-        let what = format!("{feed} has another owner than node {node}");
-        until(&what, async || self.owners().await.get(feed).copied().filter(|owner| *owner != node)).await
-    }
-
-    /// Waits until somebody owns each of so many feeds.
-    pub async fn until_all_are_owned(&self, feeds: usize) {
-        until(&format!("{feeds} feeds have owners"), async || (self.owners().await.len() >= feeds).then_some(())).await;
-    }
-
     /// Waits until so many records more have arrived, each counted once.
     pub async fn receives(&self, more: u64) {
         let wanted = self.tally().total.distinct + more;
@@ -216,132 +169,6 @@ impl Drop for World {
         }
         // Processes end before the disks under them go.
         self.nodes.values_mut().for_each(|node| node.process = None);
-    }
-}
-
-impl At<'_> {
-    fn node(&mut self) -> &mut Node {
-        self.world.nodes.get_mut(&self.number).expect("looked at when it was named")
-    }
-
-    fn process(&mut self) -> &mut Process {
-        let number = self.number;
-        self.node().process.as_mut().unwrap_or_else(|| panic!("node {number} does not run"))
-    }
-
-    /// Starts the node's process on whatever its folder holds.
-    pub fn start(&mut self) {
-        let (world, number) = (&mut *self.world, self.number);
-        let node = world.nodes.get_mut(&number).expect("looked at when it was named");
-        assert!(node.process.is_none(), "node {number} runs already");
-        node.lives += 1;
-        let lives = node.lives;
-        let log = fs::File::create(world.log(number, lives)).unwrap();
-        let mut command = world.network.command(number, env!("CARGO_BIN_EXE_siemgate"));
-        command.args(["run", "--config"]).arg(world.config(number));
-        command.arg("--history").arg(world.path(&format!("node-{number}-{lives:03}.jsonl")));
-        let process = Process::start(command, log);
-        let node = world.nodes.get_mut(&number).expect("looked at when it was named");
-        (node.process, node.frozen) = (Some(process), false);
-    }
-
-    /// Ends the process as a power cut would, but for what the system has in its caches.
-    pub fn kill(&mut self) {
-        self.world.tell("kill", self.number);
-        self.process().kill();
-        self.node().process = None;
-    }
-
-    /// Stops the process where it stands; it does not notice.
-    pub fn freeze(&mut self) {
-        self.world.tell("freeze", self.number);
-        self.process().signal(rustix::process::Signal::STOP);
-        self.node().frozen = true;
-    }
-
-    pub fn wake(&mut self) {
-        self.world.tell("wake", self.number);
-        self.process().signal(rustix::process::Signal::CONT);
-        self.node().frozen = false;
-    }
-
-    /// Tells the node to stop, and waits until it has done so in order.
-    pub async fn stop(&mut self) {
-        self.world.tell("stop", self.number);
-        self.process().signal(rustix::process::Signal::TERM);
-        let ended = self.process().end().await;
-        assert!(ended.success(), "node {} is told to stop and ends in order, not with {ended}", self.number);
-        self.node().process = None;
-    }
-
-    /// A planned restart.
-    pub async fn restart(&mut self) {
-        self.stop().await;
-        self.start();
-    }
-
-    /// Waits until the process has ended by itself, and says with which code.
-    pub async fn ends_by_itself(&mut self) -> Option<i32> {
-        let ended = self.process().end().await;
-        self.node().process = None;
-        ended.code()
-    }
-
-    /// The id of its process.
-    pub fn id(&mut self) -> u32 {
-        self.process().id()
-    }
-
-    pub fn has_ended(&mut self) -> bool {
-        self.process().ended().is_some()
-    }
-
-    /// Loses every packet to another node, from now on. Its answers still come.
-    pub fn cut_to(&mut self, other: u64) {
-        self.world.tell("cut", self.number);
-        self.world.network.cut(self.number, other);
-    }
-
-    /// Loses every packet between the node and the others. Source and sink stay in reach.
-    pub fn cut_from_raft(&mut self) {
-        self.world.tell("cut", self.number);
-        for other in self.world.others(self.number) {
-            self.world.network.cut(self.number, other);
-            self.world.network.cut(other, self.number);
-        }
-    }
-
-    /// Loses every packet between the node and everything else.
-    pub fn cut_from_everything(&mut self) {
-        self.cut_from_raft();
-        self.world.network.cut_from_world(self.number);
-    }
-
-    pub fn fill_raft_disk(&mut self) {
-        self.world.tell("full-disk", self.number);
-        self.node().raft.as_ref().expect("the plan gave it a small disk").fill();
-    }
-    pub fn free_raft_disk(&mut self) {
-        self.node().raft.as_ref().expect("the plan gave it a small disk").free();
-    }
-    pub fn fill_quarantine(&mut self) {
-        self.world.tell("full-quarantine", self.number);
-        self.node().quarantine.as_ref().expect("the plan gave it a small disk").fill();
-    }
-    pub fn free_quarantine(&mut self) {
-        self.node().quarantine.as_ref().expect("the plan gave it a small disk").free();
-    }
-
-    /// Takes everything the node had on its disk.
-    pub fn wipe(&mut self) {
-        assert!(self.node().process.is_none(), "a running node is not wiped");
-        self.world.tell("wipe", self.number);
-        fs::remove_dir_all(self.world.path(&format!("node-{}/data", self.number))).unwrap();
-    }
-
-    pub fn log(&mut self) -> String {
-        let life = self.node().lives;
-        fs::read_to_string(self.world.log(self.number, life)).unwrap_or_default()
     }
 }
 

@@ -123,11 +123,6 @@ impl Network {
         self.iptables(&node_name(to), &["-A", "INPUT", "-s", &address(from), "-j", "DROP"]);
     }
 
-    /// Loses every packet from a node to cloud and receiver, and back.
-    pub fn cut_from_world(&self, node: u64) {
-        self.iptables(&node_name(node), &["-A", "INPUT", "-s", WORLD_ADDRESS, "-j", "DROP"]);
-    }
-
     /// Undoes every cut at this node.
     pub fn heal(&self, node: u64) {
         self.iptables(&node_name(node), &["-F", "INPUT"]);

@@ -48,7 +48,7 @@ impl World {
         let disk = |name: &str, kib: Option<u64>| kib.map(|kib| SmallDisk::mount(&data.join(name), kib));
         let raft = disk("raft", self.plan.raft_kib);
         let quarantine = disk("quarantine", self.plan.quarantine_kib);
-        self.nodes.insert(number, Node { process: None, frozen: false, lives: 0, raft, quarantine });
+        self.nodes.insert(number, Node { id: None, process: None, frozen: false, lives: 0, raft, quarantine });
         fs::write(self.config(number), self.configuration(number, &data)).unwrap();
     }
 
