@@ -62,15 +62,19 @@ async fn serve(config: &Config, declared: Vec<Declared>, history: Option<PathBuf
     let tokens = token_file::open(&config.admin_token(), &config.monitor_token())?;
     let api = admin::server::Server::bind(config.listen.api).await?;
     let pages = web::Server::bind(config.listen.web).await?;
-    let mut node = Node::start(NodeSettings {
+    let starting = Node::start(NodeSettings {
         name: config.node.name.clone(),
         data_dir: config.node.data_dir.clone(),
         extra_ca: config.tls.extra_ca.clone(),
         clock: clock.clone(),
         history,
-    })
-    .await
-    .context("start the node")?;
+        plane: NodeSettings::alone(&config.node.data_dir),
+        entered: None,
+    });
+    let mut node = tokio::select! {
+        node = starting => node.context("start the node")?,
+        () = signal::stop() => return Ok(()),
+    };
     apply(node.control(), declared, &clock).await.context("apply the resources named in the configuration")?;
 
     let backend = node.backend();
@@ -109,7 +113,10 @@ async fn until_told_to_stop(node: &mut Node, faces: &mut JoinSet<()>) -> anyhow:
         tokio::select! {
             () = &mut stop => return Ok(()),
             _ = watchdog.tick() => tell(&[NotifyState::Watchdog]),
-            () = node.failed() => return Err(anyhow!("the node has ended by itself; the log says why")),
+            failure = node.failed() => {
+                let unknown = || anyhow!("the node has ended by itself; the log says why");
+                return Err(failure.map_or_else(unknown, Into::into));
+            }
             Some(_) = faces.join_next() => return Err(anyhow!("a listener has ended by itself; the log says why")),
         }
     }

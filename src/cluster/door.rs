@@ -81,6 +81,10 @@ impl Door {
         admit(self.0.me, envelope, certified)
     }
 
+    pub(super) fn me(&self) -> PeerName {
+        self.0.me
+    }
+
     pub(super) fn members(&self) -> &Arc<Members> {
         &self.0.members
     }

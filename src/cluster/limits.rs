@@ -109,6 +109,8 @@ pub const LEASE_TTL: Duration = Duration::from_millis(3_000);
 /// By how much a lease ends earlier at the one who holds it: for clocks that differ in pace by far less than this says,
 /// and for a write that began just before.
 pub const LEASE_MARGIN: Duration = Duration::from_millis(200);
+/// How long a member may take to say where it stands, before it is shown as silent.
+pub const STATUS_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// A member that answered within this time counts as alive for a change of members.
 pub const ALIVE: Duration = Duration::from_secs(2);
 /// A learner this near to the end of the log has caught up: the rest takes one call.

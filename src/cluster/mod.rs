@@ -28,6 +28,7 @@ mod snapshot;
 // How it is agreed on: Raft around both.
 mod engine;
 mod leadership;
+mod overview;
 mod log_store;
 mod machine;
 mod members;
@@ -66,6 +67,7 @@ pub use error::ClusterError;
 pub use fatal::{EXIT_STORAGE, OnFatal};
 pub use feed::{FeedState, GapRecord, RecallTo};
 pub use level::Level;
+pub use overview::{MemberView, Overview};
 pub use member::{Member, NodeSpec, Role, Standing};
 pub use service::Listen;
 pub use settings::{Begin, Chronicle, Settings, Sizes};

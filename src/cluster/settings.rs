@@ -98,6 +98,14 @@ impl Settings {
         }
     }
 
+    /// The address that others were given of this node, if it makes the cluster; otherwise they know it already.
+    pub fn address(&self) -> &str {
+        match &self.begin {
+            Begin::Form { address, .. } => address,
+            Begin::Join { .. } => "",
+        }
+    }
+
     /// A member that speaks to the others by mutual TLS. Who it is, its certificate says.
     pub fn member(
         data_dir: impl Into<PathBuf>,

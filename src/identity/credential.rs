@@ -52,6 +52,16 @@ pub enum Config {
 }
 
 impl Config {
+    /// The app registration it stands for, where there is one.
+    pub fn client(&self) -> Option<&str> {
+        match self {
+            Self::ClientCertificate { client_id, .. } | Self::ClientSecret { client_id, .. } => {
+                Some(client_id.as_str())
+            }
+            Self::ConnectionString { .. } => None,
+        }
+    }
+
     /// As an operator writes it.
     pub fn grant(&self) -> &'static str {
         match self {

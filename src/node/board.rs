@@ -15,6 +15,7 @@ use crate::admin::view::Problem;
 use crate::clock::Clock;
 use crate::cluster::{CursorItem, ResourceKey};
 use crate::ids::{Epoch, FeedId};
+use crate::pipeline::feed::Halt;
 use crate::pipeline::status::FeedStatus;
 
 pub struct Board {
@@ -31,7 +32,7 @@ pub struct Board {
 pub struct OnBoard {
     pub epoch: Epoch,
     pub status: Arc<FeedStatus>,
-    pub stop: watch::Sender<bool>,
+    pub stop: watch::Sender<Halt>,
 }
 
 impl Board {
@@ -62,6 +63,11 @@ impl Board {
         before.is_none_or(|before| before.error != error)
     }
 
+    /// Forgets feeds that are none of this node's business any more.
+    pub fn keep(&self, ours: impl Fn(&FeedId) -> bool) {
+        self.feeds.lock().retain(|feed, _| ours(feed));
+    }
+
     /// Forgets the feeds once they have ended, and with them their hold on the sinks.
     pub fn clear(&self) {
         self.feeds.lock().clear();
@@ -77,7 +83,7 @@ impl Commits for Board {
 
     fn stale(&self, feed: &FeedId, epoch: Epoch) {
         if let Some(running) = self.feeds.lock().get(feed).filter(|running| running.epoch == epoch) {
-            running.stop.send_replace(true);
+            running.stop.send_replace(Halt::Now);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::reconcile::Declared;
+use crate::cluster::placement::Wish;
 use crate::cluster::{ControlState, Resource, ResourceKey, ResourceKind};
 use crate::identity;
 use crate::ids::{CredentialId, FeedId, SinkId, SourceId, TenantId};
@@ -92,6 +93,7 @@ impl Deployment {
             let now = Declared {
                 owner: held.owner,
                 epoch: held.epoch,
+                recalled: held.recall.is_some(),
                 fingerprint: digest(&(source.fingerprint, &sinks)),
                 wanted: !sinks.is_empty(),
             };
@@ -99,7 +101,38 @@ impl Deployment {
         }
         declared
     }
+
+    /// The feeds that are to be read, for placement.
+    pub fn wishes(&self, state: &ControlState) -> BTreeMap<FeedId, Wish> {
+        let mut of_source: BTreeMap<&SourceKey, Option<Wish>> = BTreeMap::new();
+        for (key, source) in &self.sources {
+            let wanted = self.sinks_of(key).next().is_some();
+            of_source.insert(key, wanted.then(|| self.wish(key, &source.spec)));
+        }
+        let wish = |feed: &FeedId| of_source.get(&(feed.tenant.clone(), feed.source.clone()))?.clone();
+        state.feeds().filter_map(|(feed, _)| Some((feed.clone(), wish(feed)?))).collect()
+    }
+
+    fn wish(&self, key: &SourceKey, spec: &sources::Config) -> Wish {
+        let collection = |credential: &CredentialId| {
+            let client = self.credentials.get(&(key.0.clone(), credential.clone())).and_then(identity::Config::client);
+            let directory = self.tenants.get(&key.0).map(|tenant| tenant.directory.as_str());
+            // Two credentials of one app registration share its quota, and so may two of our tenants.
+            let domain = client.zip(directory).map(|(client, directory)| format!("graph/{directory}/{client}"));
+            Wish { domain, weight: COLLECTION_WEIGHT }
+        };
+        match spec {
+            sources::Config::GraphIncidents(config) | sources::Config::GraphAlerts(config) => {
+                collection(&config.credential)
+            }
+            sources::Config::EventHub(_) => Wish { domain: None, weight: PARTITION_WEIGHT },
+        }
+    }
 }
+
+/// What reading costs, roughly: a partition carries telemetry, a collection some findings a minute.
+const PARTITION_WEIGHT: u32 = 4;
+const COLLECTION_WEIGHT: u32 = 1;
 
 fn from_json<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, String> {
     serde_json::from_str(body).map_err(|error| error.to_string())

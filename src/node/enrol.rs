@@ -1,39 +1,36 @@
-//! How a process becomes a node that may hold feeds: the cluster learns what it knows, admits it, and begins its life.
+//! How the first node becomes a member of the cluster it made.
 
 use super::NodeError;
 use crate::clock::Clock;
-use crate::cluster::{Command, ControlPlane, Level, NodeCommand, NodeSpec, Outcome, Role};
-use crate::ids::{NodeEpoch, NodeId};
+use crate::cluster::{Command, ControlPlane, Level, NodeCommand, NodeSpec, Outcome, Refusal, Role};
 
 /// An ordinary node's share.
 const WEIGHT: u32 = 100;
 
-/// Enrols the only voter, for whom nobody else does it. What its last process held is released by this.
-pub(super) async fn enrol(
-    control: &ControlPlane,
-    node: NodeId,
-    name: &str,
-    clock: &Clock,
-) -> Result<NodeEpoch, NodeError> {
+/// Admits the node that made the cluster, for whom nobody else does it. Every other was admitted when it joined.
+pub(super) async fn enrol(control: &ControlPlane, spec: NodeSpec, clock: &Clock) -> Result<(), NodeError> {
+    let view = control.view();
+    let (node, alone) = (view.node, view.voters == [view.node]);
     let (level, known) = control.read(|state| (state.counters().level, state.member(node).is_some()));
+    if known {
+        return Ok(());
+    }
+    if !alone {
+        return Err(NodeError::NotEnrolled {
+            answer: Outcome::Refused(Refusal::Missing { what: format!("node {node}") }),
+        });
+    }
     if level < Level::NEWEST {
         expect(control.propose(Command::RaiseLevel { level: Level::NEWEST }).await?, &Outcome::Done)?;
         tracing::info!(from = %level, to = %Level::NEWEST, "the cluster's level rose; older versions can't read it now");
     }
-    let at = clock.now();
-    if !known {
-        let (name, none) = (name.to_owned(), String::new());
-        let spec = NodeSpec { name, peer: none.clone(), api: none, weight: WEIGHT, role: Role::Data };
-        expect(control.propose(Command::Node(NodeCommand::Admit { spec, at })).await?, &Outcome::Node(node))?;
-    }
-    let knows = Level::NEWEST.number();
-    match control.propose(Command::Node(NodeCommand::Start { node, knows, at })).await? {
-        Outcome::Life(node_epoch) => {
-            tracing::info!(%node, %node_epoch, "the node's life began");
-            Ok(node_epoch)
-        }
-        answer => Err(NodeError::NotEnrolled { answer }),
-    }
+    let admit = Command::Node(NodeCommand::Admit { spec, at: clock.now() });
+    expect(control.propose(admit).await?, &Outcome::Node(node))
+}
+
+/// What the node that makes a cluster is to the others.
+pub(super) fn spec(name: String, peer: String) -> NodeSpec {
+    NodeSpec { name, peer, api: String::new(), weight: WEIGHT, role: Role::Data }
 }
 
 fn expect(answer: Outcome, wanted: &Outcome) -> Result<(), NodeError> {

@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::life::Life;
 use crate::clock::Clock;
 use crate::cluster::{ClusterError, Command, ControlPlane, CursorItem, ItemOutcome, Outcome, Refusal};
 use crate::event::batch::Gap;
-use crate::ids::{Epoch, FeedId, Generation, NodeEpoch, NodeId, SinkId};
+use crate::ids::{Epoch, FeedId, Generation, NodeId, SinkId};
 use crate::pipeline::ledger::{FeedProgress, Ledger, LedgerError};
 use crate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL, COMMIT_ITEMS_MAX, COMMIT_SEEN_MAX, COMMIT_TRACES_MAX};
 use crate::pipeline::spans::Committing;
@@ -26,7 +27,7 @@ pub trait Commits: Send + Sync {
 
 pub struct CommitLedger<C> {
     node: NodeId,
-    node_epoch: NodeEpoch,
+    lives: watch::Receiver<Life>,
     control: ControlPlane,
     clock: Clock,
     pending: Mutex<BTreeMap<FeedId, CursorItem>>,
@@ -37,10 +38,16 @@ pub struct CommitLedger<C> {
 }
 
 impl<C: Commits> CommitLedger<C> {
-    pub fn new(node: NodeId, node_epoch: NodeEpoch, control: ControlPlane, clock: Clock, commits: Arc<C>) -> Self {
+    pub fn new(
+        node: NodeId,
+        lives: watch::Receiver<Life>,
+        control: ControlPlane,
+        clock: Clock,
+        commits: Arc<C>,
+    ) -> Self {
         let pending = Mutex::new(BTreeMap::new());
         let (traces, events, wake) = (Mutex::default(), AtomicU64::new(0), Notify::new());
-        Self { node, node_epoch, control, clock, pending, traces, events, wake, commits }
+        Self { node, lives, control, clock, pending, traces, events, wake, commits }
     }
 
     /// Commits once a second, or sooner when many events were acknowledged, until `stop` turns true; then once more.
@@ -66,7 +73,9 @@ impl<C: Commits> CommitLedger<C> {
         // Their traces end with this attempt: whether it succeeds is told by the cursors, not by them.
         let _ending = std::mem::take(&mut *self.traces.lock());
         while let Some(items) = self.take_some() {
-            let command = Command::CommitCursors { node: self.node, node_epoch: self.node_epoch, items: items.clone() };
+            // What was read in an earlier life counts no more: its feeds have other epochs by now.
+            let node_epoch = self.lives.borrow().node_epoch;
+            let command = Command::CommitCursors { node: self.node, node_epoch, items: items.clone() };
             match self.control.propose(command).await {
                 Ok(Outcome::Items(outcomes)) => self.settle(&items, &outcomes),
                 Ok(other) => {

@@ -4,16 +4,19 @@ mod backend;
 pub mod board;
 pub mod credentials;
 pub mod deployment;
+mod discovery;
 mod enrol;
 pub mod feeds;
 mod history;
+mod lead;
 pub mod ledger;
+pub mod life;
 pub mod reconcile;
 pub mod sinks;
 pub mod supervise;
 pub mod telemetry;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::{Chronicle, ClusterError, ControlPlane, Outcome, Settings};
+use crate::cluster::{Chronicle, ClusterError, ControlPlane, Door, Outcome, Settings};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
@@ -33,12 +36,14 @@ use backend::NodeBackend;
 use board::Board;
 use credentials::Credentials;
 use history::History;
+use lead::Leading;
 use ledger::CommitLedger;
+use life::{Life, Living};
 use sinks::Sinks;
 use supervise::Supervisor;
 
 /// What a node needs to know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NodeSettings {
     pub name: String,
     pub data_dir: PathBuf,
@@ -46,10 +51,26 @@ pub struct NodeSettings {
     pub clock: Clock,
     /// Where to write what was committed, one JSON object a line, for a checker to read; nothing in normal life.
     pub history: Option<PathBuf>,
+    /// Which node of which cluster this is, and how it reaches the others.
+    pub plane: Settings,
+    /// Hears of the way into this node as soon as there is one, where members don't meet over TLS, such as in tests.
+    pub entered: Option<Entered>,
 }
 
-/// The only voter's id. With more voters, joining will grant others.
+/// Is shown the way into a node.
+pub type Entered = Arc<dyn Fn(Door) + Send + Sync>;
+
+impl NodeSettings {
+    /// The plane of a node that is a cluster by itself, with its data beside the node's other data.
+    pub fn alone(data_dir: &Path) -> Settings {
+        Settings::new(data_dir.join("raft"), FIRST_NODE)
+    }
+}
+
+/// The id of the node that makes a cluster; joining grants the others.
 const FIRST_NODE: NodeId = NodeId(1);
+/// How long a start waits for the others before it says again that it does.
+const CURRENT_WITHIN: Duration = Duration::from_secs(60);
 /// How long the last commit and the control plane's end may take once all feeds have drained.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
@@ -59,6 +80,8 @@ pub enum NodeError {
     Cluster(#[from] ClusterError),
     #[error("the cluster does not let this node begin, it answered {answer:?}: look at its members")]
     NotEnrolled { answer: Outcome },
+    #[error("node {node} was removed from the cluster: empty its data directory and let it join anew")]
+    Removed { node: NodeId },
     #[error("can't prepare outgoing TLS: {cause}; check the files under `[tls]`")]
     Tls { cause: String },
     #[error("can't write the history file {}: {cause}", path.display())]
@@ -72,29 +95,41 @@ pub struct Node {
     sinks: Arc<Mutex<Sinks>>,
     backend: Arc<NodeBackend>,
     stop: watch::Sender<bool>,
-    stop_ledger: watch::Sender<bool>,
+    stop_keeping: watch::Sender<bool>,
     supervisor: JoinSet<()>,
-    ledger: JoinSet<()>,
+    /// What goes on until all feeds have been handed over: commits, heartbeats, and leading.
+    keeping: JoinSet<Option<NodeError>>,
+    lives: watch::Receiver<Life>,
+    clock: Clock,
 }
 
 impl Node {
-    /// Opens the node's data and starts whatever its resources say.
+    /// Opens the node's data, waits until it knows what the cluster agreed on, and runs what is its own of that.
     pub async fn start(settings: NodeSettings) -> Result<Self, NodeError> {
         let clock = settings.clock.clone();
         let started = clock.now();
-        let history = Arc::new(History::open(settings.history.as_deref(), FIRST_NODE, clock.clone())?);
-        let control = ControlPlane::open(Settings {
-            chronicle: history.wanted().then(|| history.clone() as Arc<dyn Chronicle>),
-            ..Settings::new(settings.data_dir.join("raft"), FIRST_NODE)
-        })
-        .await?;
-        let node_epoch = enrol::enrol(&control, FIRST_NODE, &settings.name, &clock).await?;
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
+        let (node, peer) = (settings.plane.node_id, settings.plane.address().to_owned());
+        let history = Arc::new(History::open(settings.history.as_deref(), node, clock.clone())?);
+        let chronicle = history.wanted().then(|| history.clone() as Arc<dyn Chronicle>);
+        let control = ControlPlane::start(Settings { chronicle, ..settings.plane }).await?;
+        if let Some(entered) = &settings.entered {
+            entered(control.door());
+        }
+        while let Err(error) = control.current_within(CURRENT_WITHIN).await {
+            if !matches!(error, ClusterError::NoQuorum { .. } | ClusterError::NotLeader { .. }) {
+                return Err(error.into());
+            }
+            tracing::warn!(%error, "still waiting for the other members");
+        }
+        enrol::enrol(&control, enrol::spec(settings.name.clone(), peer), &clock).await?;
+        let living = Living::begin(control.clone(), node, clock.clone()).await?;
+        let lives = living.lives();
         let tokens = Tokens::new(client.clone(), clock.clone());
         let credentials = Credentials::new(tokens.clone(), clock.clone());
         let board = Arc::new(Board::new(clock.clone(), history, credentials));
-        let ledger = Arc::new(CommitLedger::new(FIRST_NODE, node_epoch, control.clone(), clock.clone(), board.clone()));
+        let ledger = Arc::new(CommitLedger::new(node, lives.clone(), control.clone(), clock.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
         let backend = Arc::new(NodeBackend::new(
             settings.name,
@@ -105,9 +140,9 @@ impl Node {
             sinks.clone(),
         ));
         let (stop, stopped) = watch::channel(false);
-        let (stop_ledger, ledger_stopped) = watch::channel(false);
+        let (stop_keeping, keeping_stopped) = watch::channel(false);
         let supervisor = Supervisor {
-            node: FIRST_NODE,
+            node,
             clock: clock.clone(),
             control: control.clone(),
             ledger: ledger.clone(),
@@ -119,11 +154,21 @@ impl Node {
             sinks: sinks.clone(),
         };
         let mut supervisor_task = JoinSet::new();
-        supervisor_task.spawn(supervisor.run(stopped));
-        let mut ledger_task = JoinSet::new();
-        ledger_task.spawn(async move { ledger.run(ledger_stopped).await });
-        tracing::info!(data_dir = %settings.data_dir.display(), "node started");
-        Ok(Self { control, board, sinks, backend, stop, stop_ledger, supervisor: supervisor_task, ledger: ledger_task })
+        supervisor_task.spawn(supervisor.run(lives.clone(), stopped));
+        let keeping = keep(&control, &clock, ledger, living, &keeping_stopped);
+        tracing::info!(data_dir = %settings.data_dir.display(), %node, "node started");
+        Ok(Self {
+            control,
+            board,
+            sinks,
+            backend,
+            stop,
+            stop_keeping,
+            supervisor: supervisor_task,
+            keeping,
+            lives,
+            clock,
+        })
     }
 
     pub fn control(&self) -> &ControlPlane {
@@ -134,31 +179,38 @@ impl Node {
         self.backend.clone()
     }
 
-    /// Waits for a task that should not end. It ends only by a panic of ours, which is passed on.
-    pub async fn failed(&mut self) {
+    /// Waits for a task that should not end. It ends by a panic of ours, which is passed on, or because the cluster will
+    /// not have this node any more.
+    pub async fn failed(&mut self) -> Option<NodeError> {
         let ended = tokio::select! {
-            Some(ended) = self.supervisor.join_next() => ended,
-            Some(ended) = self.ledger.join_next() => ended,
-            else => return,
+            Some(ended) = self.supervisor.join_next() => ended.map(|()| None),
+            Some(ended) = self.keeping.join_next() => ended,
+            else => return None,
         };
-        if let Err(error) = ended
-            && error.is_panic()
-        {
-            std::panic::resume_unwind(error.into_panic());
+        match ended {
+            Ok(failure) => failure,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => None,
         }
     }
 
-    /// Stops reading, lets sinks acknowledge what is in flight, commits, and closes the data.
+    /// Stops reading, lets sinks acknowledge what is in flight, commits, hands everything over, and closes the data.
     pub async fn drain(mut self) -> Result<(), NodeError> {
         self.backend.draining();
         self.stop.send_replace(true);
         while self.supervisor.join_next().await.is_some() {}
-        self.stop_ledger.send_replace(true);
-        let ledger_ends = async { while self.ledger.join_next().await.is_some() {} };
-        if tokio::time::timeout(SHUTDOWN_GRACE, ledger_ends).await.is_err() {
+        self.hand_over_leadership().await;
+        self.stop_keeping.send_replace(true);
+        let keeping_ends = async { while self.keeping.join_next().await.is_some() {} };
+        if tokio::time::timeout(SHUTDOWN_GRACE, keeping_ends).await.is_err() {
             tracing::warn!(
                 "the last cursors could not be committed in time: the next start repeats what came after them"
             );
+        }
+        let (node, node_epoch) = (self.control.view().node, self.lives.borrow().node_epoch);
+        let ended = life::end(&self.control, node, node_epoch, &self.clock);
+        if !matches!(tokio::time::timeout(SHUTDOWN_GRACE, ended).await, Ok(Ok(()))) {
+            tracing::warn!("the cluster could not be told that this life ended: it waits for its lease to end");
         }
         let mut sinks = std::mem::take(&mut *self.sinks.lock());
         sinks.shut_down().await;
@@ -168,7 +220,45 @@ impl Node {
         Ok(())
     }
 
+    /// Lets another voter lead, so that nobody waits for an election. Any that has caught up will do.
+    async fn hand_over_leadership(&self) {
+        let view = self.control.view();
+        for to in view.voters.iter().filter(|voter| **voter != view.node) {
+            if !self.control.leads() {
+                return;
+            }
+            match tokio::time::timeout(SHUTDOWN_GRACE, self.control.transfer_leader(*to)).await {
+                Ok(Ok(())) => tracing::info!(%to, "the leadership was handed over"),
+                Ok(Err(error)) => tracing::info!(%to, %error, "the leadership was not handed over"),
+                Err(_) => tracing::info!(%to, "the leadership was not handed over in time"),
+            }
+        }
+    }
+
     pub fn started(&self) -> Timestamp {
         self.backend.started()
     }
+}
+
+/// Starts what goes on until everything was handed over. Heartbeats and leases are kept on Raft's threads, so that no
+/// load of records makes this node look dead or blind.
+fn keep(
+    control: &ControlPlane,
+    clock: &Clock,
+    ledger: Arc<CommitLedger<Board>>,
+    living: Living,
+    stopped: &watch::Receiver<bool>,
+) -> JoinSet<Option<NodeError>> {
+    let mut keeping = JoinSet::new();
+    let stop = stopped.clone();
+    keeping.spawn(async move {
+        ledger.run(stop).await;
+        None
+    });
+    let (plane, stop) = (control.clone(), stopped.clone());
+    keeping.spawn(async move { plane.undisturbed(living.run(stop)).await.unwrap_or_else(|error| Some(error.into())) });
+    let leading = Leading { node: control.view().node, control: control.clone(), clock: clock.clone() };
+    let (plane, stop) = (control.clone(), stopped.clone());
+    keeping.spawn(async move { plane.undisturbed(leading.run(stop)).await.err().map(Into::into) });
+    keeping
 }

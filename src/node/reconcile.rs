@@ -10,6 +10,8 @@ use crate::ids::{Epoch, FeedId, NodeId};
 pub struct Declared {
     pub owner: Option<NodeId>,
     pub epoch: Epoch,
+    /// Whether another node is to have it next.
+    pub recalled: bool,
     /// Changes whenever the feed must be built anew: its source, its credential or its sinks changed.
     pub fingerprint: u64,
     /// Whether anything would take its events. A feed without a sink isn't read, because what it read would be lost.
@@ -26,37 +28,41 @@ pub struct Running {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Ask the cluster for the feed under a new epoch.
-    Assign(FeedId),
-    /// Start the task under an epoch that was granted to this process.
+    /// Start the task under the epoch the feed was given to this node with.
     Start(FeedId, Epoch),
     /// Tell the task to drain and end.
     Stop(FeedId),
+    /// Give the feed up: nothing runs under this epoch any more.
+    Release(FeedId, Epoch),
 }
 
-/// The steps that bring what runs closer to what is declared. `granted` holds the epochs this process was given; an
-/// epoch of an earlier process on the same node is not in it, because that process may have left batches in flight.
+/// The steps that bring what runs closer to what is declared. `spent` holds the epochs whose task has ended: it may have
+/// left batches in flight, so that whoever reads the feed next does so under another. A node that is `leaving` gives
+/// up everything.
 pub fn steps(
     node: NodeId,
+    leaving: bool,
     declared: &BTreeMap<FeedId, Declared>,
     running: &BTreeMap<FeedId, Running>,
-    granted: &BTreeMap<FeedId, Epoch>,
+    spent: &BTreeMap<FeedId, Epoch>,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
+    let stays = |now: &Declared| now.owner == Some(node) && now.wanted && !now.recalled && !leaving;
     for (feed, run) in running {
-        let keeps = declared.get(feed).is_some_and(|now| {
-            now.wanted && now.owner == Some(node) && now.epoch == run.epoch && now.fingerprint == run.fingerprint
-        });
+        let keeps = declared
+            .get(feed)
+            .is_some_and(|now| stays(now) && now.epoch == run.epoch && now.fingerprint == run.fingerprint);
         if !keeps && !run.stopping {
             steps.push(Step::Stop(feed.clone()));
         }
     }
     for (feed, now) in declared {
-        if running.contains_key(feed) || !now.wanted {
+        if running.contains_key(feed) || now.owner != Some(node) {
             continue;
         }
-        let ours = now.owner == Some(node) && granted.get(feed) == Some(&now.epoch);
-        steps.push(if ours { Step::Start(feed.clone(), now.epoch) } else { Step::Assign(feed.clone()) });
+        let fresh = spent.get(feed) != Some(&now.epoch);
+        let step = if stays(now) && fresh { Step::Start } else { Step::Release };
+        steps.push(step(feed.clone(), now.epoch));
     }
     steps
 }
@@ -72,7 +78,8 @@ mod tests {
     }
 
     fn declared(owner: Option<u64>, epoch: u64, fingerprint: u64) -> BTreeMap<FeedId, Declared> {
-        let now = Declared { owner: owner.map(NodeId), epoch: Epoch(epoch), fingerprint, wanted: true };
+        let owner = owner.map(NodeId);
+        let now = Declared { owner, epoch: Epoch(epoch), recalled: false, fingerprint, wanted: true };
         BTreeMap::from([(feed(), now)])
     }
 
@@ -80,32 +87,58 @@ mod tests {
         BTreeMap::from([(feed(), Running { epoch: Epoch(epoch), fingerprint, stopping: false })])
     }
 
+    fn stays(declared: &BTreeMap<FeedId, Declared>, running: &BTreeMap<FeedId, Running>) -> Vec<Step> {
+        steps(HERE, false, declared, running, &BTreeMap::new())
+    }
+
     #[test]
-    fn an_epoch_of_an_earlier_process_is_not_started_again() {
-        let nobody = BTreeMap::new();
-        assert_eq!(steps(HERE, &declared(Some(1), 4, 0), &BTreeMap::new(), &nobody), [Step::Assign(feed())]);
-        let granted = BTreeMap::from([(feed(), Epoch(5))]);
-        assert_eq!(steps(HERE, &declared(Some(1), 5, 0), &BTreeMap::new(), &granted), [Step::Start(feed(), Epoch(5))]);
+    fn a_feed_starts_once_under_each_epoch_it_is_given_with() {
+        let nothing = BTreeMap::new();
+        let start = [Step::Start(feed(), Epoch(5))];
+        assert_eq!(stays(&declared(Some(1), 5, 0), &nothing), start);
+        let spent = BTreeMap::from([(feed(), Epoch(5))]);
+        let release = [Step::Release(feed(), Epoch(5))];
+        assert_eq!(steps(HERE, false, &declared(Some(1), 5, 0), &nothing, &spent), release);
+        let start = [Step::Start(feed(), Epoch(6))];
+        assert_eq!(steps(HERE, false, &declared(Some(1), 6, 0), &nothing, &spent), start);
+    }
+
+    #[test]
+    fn what_belongs_to_others_or_nobody_is_left_to_them() {
+        for owner in [None, Some(2)] {
+            assert_eq!(stays(&declared(owner, 5, 0), &BTreeMap::new()), [], "{owner:?}");
+        }
     }
 
     #[test]
     fn a_feed_that_fits_is_left_alone() {
-        let granted = BTreeMap::from([(feed(), Epoch(5))]);
-        assert_eq!(steps(HERE, &declared(Some(1), 5, 7), &running(5, 7), &granted), []);
+        assert_eq!(stays(&declared(Some(1), 5, 7), &running(5, 7)), []);
     }
 
     #[test]
-    fn a_feed_stops_when_it_changed_or_passed_on_or_is_unwanted() {
-        let granted = BTreeMap::from([(feed(), Epoch(5))]);
+    fn a_feed_stops_when_it_changed_or_passed_on_or_is_unwanted_or_recalled() {
         let stop = [Step::Stop(feed())];
-        assert_eq!(steps(HERE, &declared(Some(1), 5, 8), &running(5, 7), &granted), stop);
-        assert_eq!(steps(HERE, &declared(Some(2), 6, 7), &running(5, 7), &granted), stop);
-        assert_eq!(steps(HERE, &BTreeMap::new(), &running(5, 7), &granted), stop);
+        assert_eq!(stays(&declared(Some(1), 5, 8), &running(5, 7)), stop);
+        assert_eq!(stays(&declared(Some(2), 6, 7), &running(5, 7)), stop);
+        assert_eq!(stays(&declared(Some(1), 6, 7), &running(5, 7)), stop);
+        assert_eq!(stays(&BTreeMap::new(), &running(5, 7)), stop);
         let mut unwanted = declared(Some(1), 5, 7);
         unwanted.values_mut().for_each(|now| now.wanted = false);
-        assert_eq!(steps(HERE, &unwanted, &running(5, 7), &granted), stop);
-        let mut stopping = running(5, 7);
-        stopping.values_mut().for_each(|run| run.stopping = true);
-        assert_eq!(steps(HERE, &unwanted, &stopping, &granted), [], "it was told already");
+        let mut recalled = declared(Some(1), 5, 7);
+        recalled.values_mut().for_each(|now| now.recalled = true);
+        for given_up in [unwanted, recalled] {
+            assert_eq!(stays(&given_up, &running(5, 7)), stop);
+            let mut stopping = running(5, 7);
+            stopping.values_mut().for_each(|run| run.stopping = true);
+            assert_eq!(stays(&given_up, &stopping), [], "it was told already");
+            assert_eq!(stays(&given_up, &BTreeMap::new()), [Step::Release(feed(), Epoch(5))]);
+        }
+    }
+
+    #[test]
+    fn a_node_that_leaves_stops_and_gives_up_everything() {
+        let (owned, none) = (declared(Some(1), 5, 7), BTreeMap::new());
+        assert_eq!(steps(HERE, true, &owned, &running(5, 7), &none), [Step::Stop(feed())]);
+        assert_eq!(steps(HERE, true, &owned, &BTreeMap::new(), &none), [Step::Release(feed(), Epoch(5))]);
     }
 }

@@ -5,34 +5,39 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::board::{Board, OnBoard};
 use super::deployment::{Deployment, SourceKey};
+use super::discovery::{Discovery, Found, Listing};
 use super::feeds::{Builder, resume};
 use super::ledger::CommitLedger;
+use super::life::Life;
 use super::reconcile::{Running, Step, steps};
 use super::sinks::Sinks;
 use crate::clock::Clock;
-use crate::cluster::limits::ASSIGN_MOVES_MAX;
-use crate::cluster::{Command, ControlPlane, MoveOutcome, Outcome};
+use crate::cluster::{Command, ControlPlane, NodeCommand, Outcome};
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, FeedPart, Generation, NodeId};
-use crate::pipeline::feed::{Feed, FeedEnd};
-use crate::pipeline::limits::{OPERATOR_PROBE, RETRY_LONGEST};
+use crate::pipeline::feed::{Feed, FeedEnd, Halt};
+use crate::pipeline::limits::{DRAIN_GRACE, OPERATOR_PROBE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
 use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::status::{FeedState, FeedStatus, Problem};
 use crate::pipeline::tap::Tap;
-use crate::sources::event_hubs::DISCOVERY_INTERVAL;
 use crate::sources::rest::Graph;
 use crate::sources::{Remedy, SourceError};
 
 /// How often everything is compared although nothing seems to have changed.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
+/// How many feeds are released at once: enough to share a log entry, and a bound on what waits.
+const RELEASES_AT_ONCE: usize = 64;
+/// How long a node that leaves goes on trying to hand over what its sinks have drained.
+const HAND_OVER: Duration = Duration::from_secs(5);
 /// The first wait before a feed that was taken by another reader is asked for again; it doubles each time.
 const DISPLACED_WAIT: Duration = Duration::from_secs(5);
 
@@ -55,83 +60,100 @@ pub struct Supervisor {
 enum Action {
     Compare,
     Ended(Result<(FeedId, FeedEnd), JoinError>),
-    Discovered(Result<(SourceKey, Result<Vec<FeedPart>, SourceError>), JoinError>),
+    Discovered(Result<Found, JoinError>),
+    Life,
     Stop,
 }
 
 struct Loop {
     with: Supervisor,
+    life: Life,
+    lives: watch::Receiver<Life>,
+    /// Whether everything is to be given up, because the node stops.
+    leaving: bool,
     deployment: Arc<Deployment>,
     /// The revision of the resources that the deployment was read from.
     revision: Option<u64>,
     running: BTreeMap<FeedId, Running>,
-    granted: BTreeMap<FeedId, Epoch>,
+    /// Epochs whose task has ended; see [`steps`].
+    spent: BTreeMap<FeedId, Epoch>,
     displaced: BTreeMap<FeedId, (Instant, Duration)>,
     /// Feeds that could not be built of what had this fingerprint, and when to try again.
     unbuilt: BTreeMap<FeedId, (Instant, u64)>,
     tasks: JoinSet<(FeedId, FeedEnd)>,
-    discoveries: JoinSet<(SourceKey, Result<Vec<FeedPart>, SourceError>)>,
-    discover_at: BTreeMap<SourceKey, (Instant, u64)>,
+    discovery: Discovery,
     changes: watch::Receiver<u64>,
     stop: watch::Receiver<bool>,
 }
 
 impl Supervisor {
-    /// Runs until `stop` turns true; then every feed drains, commits and ends.
-    pub async fn run(self, stop: watch::Receiver<bool>) {
+    /// Runs until `stop` turns true; then every feed drains, commits, passes on and ends.
+    pub async fn run(self, mut lives: watch::Receiver<Life>, stop: watch::Receiver<bool>) {
         let changes = self.control.changes();
+        let life = lives.borrow_and_update().clone();
         let mut work = Loop {
             with: self,
+            life,
+            lives,
+            leaving: false,
             deployment: Arc::default(),
             revision: None,
             running: BTreeMap::new(),
-            granted: BTreeMap::new(),
+            spent: BTreeMap::new(),
             displaced: BTreeMap::new(),
             unbuilt: BTreeMap::new(),
             tasks: JoinSet::new(),
-            discoveries: JoinSet::new(),
-            discover_at: BTreeMap::new(),
+            discovery: Discovery::default(),
             changes,
             stop,
         };
         work.compare().await;
         loop {
-            match work.select().await {
-                Action::Compare => work.compare().await,
-                Action::Ended(ended) => work.ended(ended),
-                Action::Discovered(found) => work.discovered(found).await,
-                Action::Stop => return work.drain().await,
+            let action = work.select().await;
+            if matches!(action, Action::Stop) {
+                return work.leave().await;
             }
+            work.apply(action).await;
         }
     }
 }
 
 impl Loop {
     async fn select(&mut self) -> Action {
-        let next = self.discover_at.values().map(|(at, _)| *at).min();
-        let look = next.unwrap_or_else(|| Instant::now() + RECONCILE_INTERVAL).min(Instant::now() + RECONCILE_INTERVAL);
+        let look = Instant::now() + RECONCILE_INTERVAL;
+        let look = self.discovery.next_due().unwrap_or(look).min(look);
+        let leaving = self.leaving;
         tokio::select! {
             biased;
-            _ = self.stop.wait_for(|stopped| *stopped) => Action::Stop,
+            _ = self.stop.wait_for(|stopped| *stopped), if !leaving => Action::Stop,
+            changed = self.lives.changed() => if changed.is_ok() { Action::Life } else { Action::Stop },
             Some(ended) = self.tasks.join_next() => Action::Ended(ended),
-            Some(found) = self.discoveries.join_next() => Action::Discovered(found),
-            changed = self.changes.changed() => match changed {
-                Ok(()) => Action::Compare,
-                Err(_) => Action::Stop,
-            },
+            Some(found) = self.discovery.next() => Action::Discovered(found),
+            changed = self.changes.changed() => if changed.is_ok() { Action::Compare } else { Action::Stop },
             () = sleep_until(look) => Action::Compare,
         }
     }
 
+    async fn apply(&mut self, action: Action) {
+        match action {
+            Action::Compare | Action::Stop => {}
+            Action::Ended(ended) => self.ended(ended),
+            Action::Discovered(found) => self.discovered(found).await,
+            Action::Life => self.live_anew(),
+        }
+        self.compare().await;
+    }
+
     /// Level-triggered: everything is derived anew from the control state.
     async fn compare(&mut self) {
-        let (fresh, declared) = self.with.control.read(|state| {
+        let (fresh, declared, current) = self.with.control.read(|state| {
             let revision = state.counters().revision;
             // Cursors change every second, resources hardly ever: they are read anew only when they did.
             let fresh = (self.revision != Some(revision)).then(|| (revision, Arc::new(Deployment::of(state))));
-            let current = fresh.as_ref().map_or(&self.deployment, |(_, deployment)| deployment);
-            let declared = current.declared(state);
-            (fresh, declared)
+            let deployment = fresh.as_ref().map_or(&self.deployment, |(_, deployment)| deployment);
+            let present = state.member(self.with.node).is_some_and(|member| member.node_epoch == self.life.node_epoch);
+            let declared = deployment.declared(state);
+            (fresh, declared, present && !self.life.lease.is_over())
         });
         if let Some((revision, deployment)) = fresh {
             self.with.board.deployed(&deployment);
@@ -140,42 +162,34 @@ impl Loop {
             self.deployment = deployment;
         }
         self.with.board.credentials.look(&self.deployment);
-        self.start_discoveries();
-        let mut unowned = Vec::new();
-        for step in steps(self.with.node, &declared, &self.running, &self.granted) {
+        self.discover();
+        let mut releases = Vec::new();
+        for step in steps(self.with.node, self.leaving, &declared, &self.running, &self.spent) {
             match step {
-                Step::Stop(feed) => self.stop_feed(&feed),
-                Step::Assign(feed) => unowned.push(feed),
+                Step::Stop(feed) => self.stop_feed(&feed, Halt::Drain),
+                // Between two lives, the state speaks of one of them and the lease at hand is the other's.
+                Step::Start(..) | Step::Release(..) if !current => {}
+                Step::Release(feed, epoch) => releases.push((feed, epoch)),
                 Step::Start(feed, epoch) => {
                     let fingerprint = declared.get(&feed).map_or(0, |now| now.fingerprint);
                     self.start(feed, epoch, fingerprint);
                 }
             }
         }
-        self.assign(unowned).await;
+        let ours = |feed: &FeedId| declared.get(feed).is_some_and(|now| now.owner == Some(self.with.node));
+        self.with.board.keep(|feed| ours(feed) || self.running.contains_key(feed));
+        self.release(releases).await;
     }
 
-    fn start_discoveries(&mut self) {
-        let now = Instant::now();
-        let deployment = self.deployment.clone();
-        self.discover_at.retain(|key, _| deployment.sources.contains_key(key));
-        for (key, source) in &deployment.sources {
-            let due = self.discover_at.get(key).is_none_or(|(at, seen)| *at <= now || *seen != source.fingerprint);
-            if !due {
-                continue;
-            }
-            self.discover_at.insert(key.clone(), (now + DISCOVERY_INTERVAL, source.fingerprint));
-            let (deployment, key) = (deployment.clone(), key.clone());
-            let (tokens, graph, clock) = (self.with.tokens.clone(), self.with.graph.clone(), self.with.clock.clone());
-            self.discoveries.spawn(async move {
-                let builder = Builder { deployment: &deployment, tokens: &tokens, graph: &graph, clock: &clock };
-                let found = builder.discover(&key).await;
-                (key, found)
-            });
+    fn discover(&mut self) {
+        if !self.with.control.leads() {
+            return self.discovery.forget();
         }
+        let Supervisor { tokens, graph, clock, .. } = &self.with;
+        self.discovery.begin(&Listing { deployment: &self.deployment, tokens, graph, clock });
     }
 
-    async fn discovered(&mut self, found: Result<(SourceKey, Result<Vec<FeedPart>, SourceError>), JoinError>) {
+    async fn discovered(&mut self, found: Result<Found, JoinError>) {
         let (key, found) = found.unwrap_or_else(resume_panic);
         match found {
             Ok(parts) => {
@@ -188,9 +202,7 @@ impl Loop {
                 if self.with.board.not_listed(&key, &error, remedy) {
                     tracing::warn!(tenant = %key.0, source = %key.1, error, remedy, "can't list what to read, trying on");
                 }
-                if let Some((at, _)) = self.discover_at.get_mut(&key) {
-                    *at = (*at).min(Instant::now() + Duration::from_secs(3));
-                }
+                self.discovery.failed(&key);
             }
         }
     }
@@ -207,33 +219,18 @@ impl Loop {
         self.propose(Command::DeclareFeeds { tenant, source, parts }).await;
     }
 
-    /// Takes feeds under an epoch of their own each. What an ended task of ours still owns it gives back first.
-    async fn assign(&mut self, mut feeds: Vec<FeedId>) {
-        feeds.retain(|feed| self.displaced.get(feed).is_none_or(|(until, _)| *until <= Instant::now()));
-        let ours = self.with.control.read(|state| {
-            let ours = feeds.iter().filter_map(|feed| Some((feed.clone(), state.feed(feed)?)));
-            let ours = ours.filter(|(_, held)| held.owner == Some(self.with.node));
-            ours.map(|(feed, held)| Command::Release { feed, epoch: held.epoch }).collect::<Vec<_>>()
-        });
-        if !ours.is_empty() {
-            // What the ended tasks got acknowledged still counts under the epochs they had.
-            self.with.ledger.commit().await;
+    /// Gives feeds up. What their tasks got acknowledged is committed first, so that whoever is next goes on from there.
+    async fn release(&mut self, mut feeds: Vec<(FeedId, Epoch)>) {
+        let waits = |feed: &FeedId| self.displaced.get(feed).is_some_and(|(until, _)| *until > Instant::now());
+        feeds.retain(|(feed, _)| self.leaving || !waits(feed));
+        if feeds.is_empty() {
+            return;
         }
-        for release in ours {
-            self.propose(release).await;
-        }
-        for feeds in feeds.chunks(ASSIGN_MOVES_MAX) {
-            let moves = feeds.iter().map(|feed| (feed.clone(), self.with.node)).collect();
-            let command = Command::AssignFeeds { moves, at: self.with.clock.now() };
-            let Some(Outcome::Assigned(outcomes)) = self.propose(command).await else { return };
-            for (feed, outcome) in feeds.iter().zip(outcomes) {
-                if let MoveOutcome::Epoch(epoch) = outcome {
-                    self.granted.insert(feed.clone(), epoch);
-                } else {
-                    tracing::warn!(%feed, ?outcome, "the feed was not assigned, trying again soon");
-                }
-            }
-        }
+        self.with.ledger.commit().await;
+        let releases = feeds.into_iter().map(|(feed, epoch)| Command::Release { feed, epoch });
+        let mut released =
+            stream::iter(releases.map(|release| self.propose(release))).buffer_unordered(RELEASES_AT_ONCE);
+        while released.next().await.is_some() {}
     }
 
     async fn propose(&self, command: Command) -> Option<Outcome> {
@@ -271,7 +268,7 @@ impl Loop {
         };
         self.unbuilt.remove(&feed);
         let status = Arc::new(FeedStatus::default());
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Halt::No);
         let task = Feed {
             feed: feed.clone(),
             epoch,
@@ -282,6 +279,7 @@ impl Loop {
             preparer: Preparer::new(feed.clone(), self.with.clock.clone(), self.with.tap.clone()),
             status: status.clone(),
             clock: self.with.clock.clone(),
+            lease: self.life.lease.clone(),
         };
         tracing::info!(%feed, %epoch, "feed started");
         self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop });
@@ -293,7 +291,7 @@ impl Loop {
         let (error, remedy) = (error.to_string(), error.remedy());
         let remedy = in_words(&remedy);
         tracing::error!(%feed, error, remedy, "feed can't be built");
-        let on_board = OnBoard { epoch, status: Arc::default(), stop: watch::Sender::new(true) };
+        let on_board = OnBoard { epoch, status: Arc::default(), stop: watch::Sender::new(Halt::Now) };
         on_board.status.troubled(FeedState::Held, self.problem(&error, remedy));
         self.with.board.feeds.lock().insert(feed.clone(), on_board);
         self.unbuilt.insert(feed, (Instant::now() + OPERATOR_PROBE, fingerprint));
@@ -303,20 +301,20 @@ impl Loop {
         Problem { at: self.with.clock.now(), error: error.to_owned(), remedy: remedy.to_owned() }
     }
 
-    fn stop_feed(&mut self, feed: &FeedId) {
+    fn stop_feed(&mut self, feed: &FeedId, halt: Halt) {
         if let Some(run) = self.running.get_mut(feed) {
             run.stopping = true;
         }
         if let Some(running) = self.with.board.feeds.lock().get(feed) {
-            running.stop.send_replace(true);
+            running.stop.send_replace(halt);
         }
     }
 
     fn ended(&mut self, ended: Result<(FeedId, FeedEnd), JoinError>) {
         let (feed, end) = ended.unwrap_or_else(resume_panic);
-        self.running.remove(&feed);
-        // Whoever starts it again does so under a new epoch: this one may have left something in flight.
-        self.granted.remove(&feed);
+        if let Some(run) = self.running.remove(&feed) {
+            self.spent.insert(feed.clone(), run.epoch);
+        }
         match end {
             FeedEnd::Stopped { drained } => {
                 tracing::info!(%feed, drained, "feed stopped");
@@ -333,13 +331,43 @@ impl Loop {
         }
     }
 
-    async fn drain(&mut self) {
+    /// Another life has begun: whatever ran in the one before belongs to others.
+    fn live_anew(&mut self) {
+        self.life = self.lives.borrow_and_update().clone();
         let feeds: Vec<_> = self.running.keys().cloned().collect();
-        feeds.iter().for_each(|feed| self.stop_feed(feed));
-        while let Some(ended) = self.tasks.join_next().await {
-            self.ended(ended);
+        feeds.iter().for_each(|feed| self.stop_feed(feed, Halt::Now));
+        self.displaced.clear();
+        self.unbuilt.clear();
+    }
+
+    /// Hands everything over: tells the cluster that this life ends soon, drains every feed and gives it up. Ends when
+    /// nothing is left, or time is up.
+    async fn leave(mut self) {
+        let deadline = Instant::now() + DRAIN_GRACE + HAND_OVER;
+        self.leaving = true;
+        let (node, node_epoch, at) = (self.with.node, self.life.node_epoch, self.with.clock.now());
+        let leave = Command::Node(NodeCommand::Leave { node, node_epoch, at });
+        let left = timeout_at(Instant::now() + HAND_OVER, self.propose(leave)).await;
+        if left.ok().flatten().is_none() {
+            tracing::warn!("the cluster could not be told that this node stops: others wait for its lease to end");
+        }
+        let handed_over = async {
+            self.compare().await;
+            while !self.running.is_empty() || self.owns_any() {
+                match self.select().await {
+                    Action::Stop => break, // The control plane has ended.
+                    action => self.apply(action).await,
+                }
+            }
+        };
+        if timeout_at(deadline, handed_over).await.is_err() {
+            tracing::warn!("not everything could be handed over in time: others wait for this node's lease to end");
         }
         self.with.ledger.commit().await;
+    }
+
+    fn owns_any(&self) -> bool {
+        self.with.control.read(|state| state.feeds().any(|(_, feed)| feed.owner == Some(self.with.node)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::backoff::Backoff;
 use super::ledger::{FeedProgress, Ledger, LedgerError};
@@ -20,6 +20,7 @@ use super::status::{FeedState, FeedStatus, Problem};
 use crate::clock::Clock;
 use crate::event::batch::{Batch, Content, Entry, Gap};
 use crate::ids::{Epoch, FeedId, Generation};
+use crate::lease::Lease;
 use crate::sinks::{Ack, Parcel, Receipt};
 use crate::sources::{Remedy, Source, SourceError};
 
@@ -34,6 +35,19 @@ pub struct Feed<L> {
     pub preparer: Preparer,
     pub status: Arc<FeedStatus>,
     pub clock: Clock,
+    /// The right to read and to send, which the node has for as long as it lives in the cluster.
+    pub lease: Lease,
+}
+
+/// How a feed's task is told to end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Halt {
+    #[default]
+    No,
+    /// Stop reading, and let the sinks acknowledge what is in flight.
+    Drain,
+    /// Whatever is in flight belongs to another owner by now.
+    Now,
 }
 
 /// Why a feed's task ended.
@@ -68,13 +82,13 @@ struct Run<L, S> {
     backoff: Backoff,
     failed_at: Option<Instant>,
     not_before: Option<Instant>,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Halt>,
 }
 
 impl<L: Ledger> Feed<L> {
-    /// Runs until `stop` turns true or ownership is lost. Dropping it loses nothing: what is unacknowledged is read
+    /// Runs until it is told to end or ownership is lost. Dropping it loses nothing: what is unacknowledged is read
     /// again by the next owner.
-    pub async fn run<S: Source>(self, source: S, stop: watch::Receiver<bool>) -> FeedEnd {
+    pub async fn run<S: Source>(self, source: S, stop: watch::Receiver<Halt>) -> FeedEnd {
         let floors = self.lanes.iter().map(|lane| lane.committed.clone()).collect();
         let (ack_sender, acks) = mpsc::channel(IN_FLIGHT_BATCHES_MAX * self.lanes.len().max(1));
         let progress = Progress::new(floors);
@@ -115,12 +129,19 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let room = self.progress.in_flight() < IN_FLIGHT_BATCHES_MAX;
         let pause = self.not_before;
         self.feed.status.paced(!room);
+        let (lease, source) = (&self.feed.lease, &mut self.source);
+        let read = async {
+            if lease.held().await.is_err() {
+                std::future::pending::<()>().await; // Whoever ended the lease will say so here too.
+            }
+            source.next_batch().await
+        };
         tokio::select! {
             biased;
-            _ = self.stop.wait_for(|stopped| *stopped) => Action::Stop,
+            _ = self.stop.wait_for(|halt| *halt != Halt::No) => Action::Stop,
             Some(ack) = self.acks.recv() => Action::Ack(ack),
             () = sleep_until(pause.unwrap_or_else(Instant::now)), if pause.is_some() => Action::TryAgain,
-            read = self.source.next_batch(), if room && pause.is_none() => Action::Read(read),
+            read = read, if room && pause.is_none() => Action::Read(read),
         }
     }
 
@@ -190,7 +211,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         while self.progress.in_flight() > 0 {
             let ack = tokio::select! {
                 ack = self.acks.recv() => ack,
-                _ = self.stop.wait_for(|stopped| *stopped) => None,
+                () = out_of_time(&mut self.stop) => None,
             };
             let Some(ack) = ack else { return Err(FeedEnd::Stopped { drained: false }) };
             self.acknowledged(ack);
@@ -234,7 +255,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.trouble(FeedState::Retrying, error, "nothing is lost; reading goes on once this passes");
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),
-            _ = self.stop.wait_for(|stopped| *stopped) => Err(FeedEnd::Stopped { drained: false }),
+            _ = self.stop.wait_for(|halt| *halt != Halt::No) => Err(FeedEnd::Stopped { drained: false }),
         }
     }
 
@@ -259,16 +280,18 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 continue;
             }
             self.traces.delivering(number, index, &lane.sink, frames.events, frames.bytes.len());
-            let receipt = Receipt::new(index, number, frames.events, self.ack_sender.clone());
+            let receipt = Some(Receipt::new(index, number, frames.events, self.ack_sender.clone()));
+            let lease = self.feed.lease.clone();
             let sent = async {
                 let permit = lane.window_for(frames.bytes.len()).await;
-                let parcel = Parcel { frames: frames.bytes, events: frames.events, permit, receipt };
+                let parcel = Parcel { frames: frames.bytes, events: frames.events, permit, receipt, lease };
                 lane.parcels.send(parcel).await
             };
             self.feed.status.paced(true);
             let delivered = tokio::select! {
                 sent = sent => sent.is_ok(),
-                _ = self.stop.wait_for(|stopped| *stopped) => false,
+                // A batch that only some of the sinks have would come to those a second time.
+                () = out_of_time(&mut self.stop) => false,
             };
             self.feed.status.paced(false);
             if !delivered {
@@ -315,14 +338,28 @@ impl<L: Ledger, S: Source> Run<L, S> {
     /// Stops reading and waits for what is in flight. Returns whether all of it was acknowledged in time.
     async fn drain(&mut self) -> bool {
         let deadline = Instant::now() + DRAIN_GRACE;
+        for lane in &self.feed.lanes {
+            let asked = lane.parcels.send(Parcel::asking(self.feed.lease.clone()));
+            let _ = timeout_at(deadline, asked).await; // A sink that can't hear it drains at its own pace.
+        }
         while self.progress.in_flight() > 0 {
-            match timeout_at(deadline, self.acks.recv()).await {
+            let ack = tokio::select! {
+                ack = timeout_at(deadline, self.acks.recv()) => ack,
+                _ = self.stop.wait_for(|halt| *halt == Halt::Now) => return false,
+            };
+            match ack {
                 Ok(Some(ack)) => self.acknowledged(ack),
                 Ok(None) | Err(_) => return false,
             }
         }
         true
     }
+}
+
+/// Waits until there is no time left: a while after being told to drain, or until told to end at once.
+async fn out_of_time(stop: &mut watch::Receiver<Halt>) {
+    let _ = stop.wait_for(|halt| *halt != Halt::No).await;
+    let _ = timeout(DRAIN_GRACE, stop.wait_for(|halt| *halt == Halt::Now)).await;
 }
 
 fn gaps(entries: &[Entry]) -> Vec<Gap> {

@@ -62,6 +62,12 @@ async fn write_all(
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), SinkError> {
     let mut open = Open::at(target).await?;
+    let again = std::mem::take(waiting);
+    for parcel in again {
+        if parcel.may_be_written(stop).await {
+            waiting.push(parcel);
+        }
+    }
     for parcel in waiting.iter() {
         open.write(parcel).await?;
         status.wrote(parcel.events);
@@ -78,10 +84,12 @@ async fn write_all(
         let mut bytes = 0;
         let mut next = Some(parcel);
         while let Some(parcel) = next {
-            bytes += parcel.frames.len() as u64;
-            status.wrote(parcel.events);
-            waiting.push(parcel);
-            open.write(&waiting[waiting.len() - 1]).await?;
+            if parcel.may_be_written(stop).await {
+                bytes += parcel.frames.len() as u64;
+                status.wrote(parcel.events);
+                waiting.push(parcel);
+                open.write(&waiting[waiting.len() - 1]).await?;
+            }
             next = (bytes < FILE_SYNC_BYTES).then(|| parcels.try_recv().ok()).flatten();
         }
         settle(&mut open, waiting, status).await?;
@@ -96,7 +104,7 @@ async fn settle(open: &mut Open, waiting: &mut Vec<Parcel>, status: &SinkStatus)
     open.sync().await?;
     for parcel in waiting.drain(..) {
         status.acknowledged(parcel.events);
-        parcel.receipt.acknowledged();
+        parcel.acknowledged();
     }
     Ok(())
 }
@@ -163,6 +171,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::lease::Lease;
     use crate::sinks::Receipt;
 
     #[tokio::test]
@@ -175,8 +184,9 @@ mod tests {
         let (_stop, stopped) = watch::channel(false);
         let status = Arc::new(SinkStatus::default());
         for batch in 0..2 {
-            let receipt = Receipt::new(0, batch, 1, acks.clone());
-            let parcel = Parcel { frames: Bytes::from_static(b"line\n"), events: 1, permit: None, receipt };
+            let receipt = Some(Receipt::new(0, batch, 1, acks.clone()));
+            let (frames, lease) = (Bytes::from_static(b"line\n"), Lease::unlimited());
+            let parcel = Parcel { frames, events: 1, permit: None, receipt, lease };
             parcels.send(parcel).await.unwrap();
         }
         drop(parcels);

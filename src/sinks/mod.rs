@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use crate::clock::Timestamp;
 use crate::event::Label;
 use crate::ids::{Epoch, FeedId};
+use crate::lease::Lease;
 use status::SinkStatus;
 use syslog::barrier::Assurance;
 
@@ -26,7 +27,32 @@ pub struct Parcel {
     pub events: u32,
     /// Holds the sink's window open; dropped when the parcel is acknowledged.
     pub permit: Option<OwnedSemaphorePermit>,
-    pub receipt: Receipt,
+    /// Without one, the parcel is empty and asks that what went before it be acknowledged soon: its feed is to move.
+    pub receipt: Option<Receipt>,
+    /// Nothing of it is written unless this holds: otherwise its feed may belong to another node.
+    pub lease: Lease,
+}
+
+impl Parcel {
+    pub fn asking(lease: Lease) -> Self {
+        Self { frames: Bytes::new(), events: 0, permit: None, receipt: None, lease }
+    }
+
+    /// Says that it is acknowledged.
+    fn acknowledged(self) {
+        if let Some(receipt) = self.receipt {
+            receipt.acknowledged();
+        }
+    }
+
+    /// Waits until it may be written. Not any more once its feed's owner has ended, or the sink is to stop.
+    async fn may_be_written(&self, stop: &mut watch::Receiver<bool>) -> bool {
+        self.lease.holds()
+            || tokio::select! {
+                held = self.lease.held() => held.is_ok(),
+                _ = stop.wait_for(|stopped| *stopped) => false,
+            }
+    }
 }
 
 /// How a sink says that a parcel is acknowledged. Dropped unsaid, the parcel stays unresolved and is read again.

@@ -5,6 +5,8 @@
 
 mod agreement;
 mod catching_up;
+mod gateway;
+mod handover;
 mod harness;
 mod members;
 mod tls;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use siemgate::clock::Timestamp;
+use siemgate::clock::{Clock, Timestamp};
 use siemgate::ids::{Epoch, FeedId};
+use siemgate::lease::Lease;
 use siemgate::simulator::receiver::{Behaviour, Options, Receiver};
+use siemgate::sinks::limits::BARRIER_IDLE;
 use siemgate::sinks::status::{SinkStatus, State};
 use siemgate::sinks::{self, Ack, Config, Parcel, Receipt, Stamp};
 use tokio::io::AsyncReadExt;
@@ -28,6 +30,7 @@ struct Sink {
     config: Config,
     tasks: JoinSet<()>,
     sent: u64,
+    lease: Lease,
 }
 
 impl Sink {
@@ -40,7 +43,7 @@ impl Sink {
         let status = Arc::new(SinkStatus::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(sinks::run(config.clone(), queue, status.clone(), stopped));
-        Self { parcels, acks, ack_sender, status, stop, config, tasks, sent: 0 }
+        Self { parcels, acks, ack_sender, status, stop, config, tasks, sent: 0, lease: Lease::unlimited() }
     }
 
     /// Sends one parcel of ten frames.
@@ -63,9 +66,10 @@ impl Sink {
             };
             self.config.framing().frame(&stamp, b"CEF:0|Microsoft|Defender XDR|1.0|a|b|1|msg=x\\ny", &mut frames);
         }
-        let receipt = Receipt::new(0, self.sent, 10, self.ack_sender.clone());
+        let receipt = Some(Receipt::new(0, self.sent, 10, self.ack_sender.clone()));
         self.sent += 1;
-        let parcel = Parcel { frames: Bytes::from(frames), events: 10, permit: None, receipt };
+        let lease = self.lease.clone();
+        let parcel = Parcel { frames: Bytes::from(frames), events: 10, permit: None, receipt, lease };
         timeout(BOUND, self.parcels.send(parcel)).await.expect("the sink takes parcels").unwrap();
     }
 
@@ -102,6 +106,49 @@ async fn every_event_is_one_record_and_is_acknowledged_in_order() {
     assert_eq!((tally.total.distinct, tally.total.duplicates, tally.malformed), (500, 0, 0));
     assert_eq!(sink.status.assurance(), "A2");
     assert_eq!(sink.status.in_flight.load(Relaxed), 0);
+    sink.end().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_is_acknowledged_without_waiting_for_a_barrier_to_come_due() {
+    let receiver = Receiver::start(Options::default()).await.unwrap();
+    let mut sink = Sink::to(receiver.address());
+    sink.send().await;
+    assert_eq!(sink.acknowledged().await.batch, 0, "the sink has settled its level");
+    let asked = Instant::now();
+    for batch in 1..4 {
+        sink.send().await;
+        sink.parcels.send(Parcel::asking(sink.lease.clone())).await.unwrap();
+        assert_eq!(sink.acknowledged().await.batch, batch);
+    }
+    assert!(asked.elapsed() < BARRIER_IDLE, "an idle connection is confirmed only after {BARRIER_IDLE:?}");
+    sink.end().await;
+}
+
+#[tokio::test]
+async fn nothing_is_written_under_a_lease_that_does_not_hold_and_never_under_one_that_is_over() {
+    let clock = Clock::manual(Timestamp::from_millis(1_000));
+    let receiver = Receiver::start(Options::default()).await.unwrap();
+    let mut sink = Sink::to(receiver.address());
+    let (ended, paused) = (Lease::new(clock.clone()), Lease::new(clock.clone()));
+    ended.end();
+    sink.lease = ended;
+    sink.send().await;
+    sink.lease = paused.clone();
+    sink.send().await;
+    let (pausing, mut acks) = (paused.clone(), std::mem::replace(&mut sink.acks, mpsc::channel(1).1));
+    let renewed = async {
+        while sink.parcels.capacity() < sink.parcels.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+        let before = receiver.tally().total.received;
+        pausing.renew(clock.uptime().plus(Duration::from_secs(60)));
+        before
+    };
+    let (before, ack) = tokio::join!(timeout(BOUND, renewed), timeout(BOUND, acks.recv()));
+    assert_eq!(before.unwrap(), 0, "it was paused");
+    assert_eq!(ack.unwrap().unwrap().batch, 1, "what was handed over under the ended lease is dropped");
+    assert_eq!(receiver.tally().total.distinct, 10);
     sink.end().await;
 }
 

@@ -46,6 +46,8 @@ impl Stage {
             extra_ca: Vec::new(),
             clock: Clock::System,
             history: None,
+            plane: NodeSettings::alone(&self.folder.path().join("data")),
+            entered: None,
         };
         Node::start(settings).await.unwrap()
     }

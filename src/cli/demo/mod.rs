@@ -96,7 +96,7 @@ async fn tail(scene: &mut Scene, end: Option<Instant>) -> bool {
             biased;
             () = &mut stop => return true,
             () = tokio::time::sleep_until(end.unwrap_or(far)) => return false,
-            () = scene.node.failed() => return false,
+            _ = scene.node.failed() => return false,
             _ = second.tick() => left = TAIL_LINES_PER_SECOND,
             line = lines.recv(), if left > 0 => if let Ok(line) = line {
                 left -= 1;

@@ -80,6 +80,8 @@ impl Scene {
             extra_ca: Vec::new(),
             clock: Clock::System,
             history: None,
+            plane: NodeSettings::alone(&folder.path),
+            entered: None,
         })
         .await?;
         let scene = Self { cloud, receiver, node, folder };

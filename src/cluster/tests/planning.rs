@@ -10,7 +10,7 @@ use crate::cluster::level::Level;
 use crate::cluster::member::{NodeSpec, Role};
 use crate::cluster::placement::{Plan, Policy, Wish, plan};
 use crate::cluster::state::ControlState;
-use crate::ids::{FeedId, NodeEpoch, NodeId};
+use crate::ids::{FeedId, Leadership, NodeEpoch, NodeId};
 
 pub(in crate::cluster) struct World {
     pub(in crate::cluster) state: ControlState,
@@ -97,7 +97,7 @@ impl World {
     }
     pub(in crate::cluster) fn expires(&mut self, node: NodeId) {
         let node_epoch: NodeEpoch = self.state.member(node).unwrap().node_epoch;
-        self.tell(NodeCommand::Expire { node, node_epoch, at: self.now });
+        self.tell(NodeCommand::Expire { node, node_epoch, leadership: Leadership(0), at: self.now });
     }
     pub(in crate::cluster) fn drains(&mut self, node: NodeId, on: bool) {
         self.tell(NodeCommand::Drain { node, on, at: self.now });

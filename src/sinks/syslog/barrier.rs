@@ -33,11 +33,17 @@ pub struct Barrier {
     written: VecDeque<Written>,
     bytes: u64,
     last_write: u64,
+    asked: bool,
 }
 
 impl Barrier {
     pub fn new(assurance: Assurance) -> Self {
-        Self { assurance, written: VecDeque::new(), bytes: 0, last_write: 0 }
+        Self { assurance, written: VecDeque::new(), bytes: 0, last_write: 0, asked: false }
+    }
+
+    /// Somebody waits for what was written so far: it is due at once.
+    pub fn ask(&mut self) {
+        self.asked = !self.written.is_empty();
     }
 
     pub fn wrote(&mut self, bytes: u64, now: u64) {
@@ -50,7 +56,8 @@ impl Barrier {
     pub fn due(&self, now: u64) -> bool {
         let Some(oldest) = self.written.front() else { return false };
         self.assurance == Assurance::A2
-            && (self.bytes >= BARRIER_BYTES
+            && (self.asked
+                || self.bytes >= BARRIER_BYTES
                 || now.saturating_sub(oldest.at) >= millis(BARRIER_AGE)
                 || now.saturating_sub(self.last_write) >= millis(BARRIER_IDLE))
     }
@@ -97,6 +104,7 @@ impl Barrier {
         let parcels = self.written.len();
         self.written.clear();
         self.bytes = 0;
+        self.asked = false;
         parcels
     }
 

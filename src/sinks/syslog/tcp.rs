@@ -66,6 +66,9 @@ pub async fn run(
                 _ = stop.wait_for(|stopped| *stopped) => None,
             };
             let Some(parcel) = next else { return };
+            if parcel.receipt.is_none() {
+                continue; // All that went before it is acknowledged.
+            }
             sender.outbox.parcels.push_back(parcel);
         }
         match sender.one_connection(&mut parcels, &mut stop).await {
@@ -176,6 +179,10 @@ impl Sender {
         let mut ending = false;
         loop {
             while self.outbox.written < self.outbox.parcels.len() {
+                if !self.outbox.parcels[self.outbox.written].may_be_written(stop).await {
+                    self.outbox.parcels.remove(self.outbox.written);
+                    continue;
+                }
                 self.write_next(&mut stream, peer).await?;
                 self.acknowledge_aged();
                 if self.barrier.due(self.now()) {
@@ -188,6 +195,7 @@ impl Sender {
             let look = self.barrier.next_look(self.now()).map(|at| self.started + Duration::from_millis(at));
             tokio::select! {
                 parcel = parcels.recv() => match parcel {
+                    Some(parcel) if parcel.receipt.is_none() => self.barrier.ask(),
                     Some(parcel) => self.outbox.parcels.push_back(parcel),
                     None => ending = true,
                 },
@@ -259,7 +267,7 @@ impl Sender {
     fn acknowledge(&mut self, parcels: usize) {
         for parcel in self.outbox.parcels.drain(..parcels) {
             self.status.acknowledged(parcel.events);
-            parcel.receipt.acknowledged();
+            parcel.acknowledged();
         }
         self.outbox.written -= parcels;
     }
