@@ -26,6 +26,7 @@ pub mod pipeline;
 
 // Who does what.
 pub mod cluster;
+pub mod vault;
 
 // One process.
 pub mod config;

@@ -21,6 +21,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::ClusterError;
 use super::admission::PeerName;
+use super::pki::authority::pin_of_der;
+use super::pki::token::Pin;
 use crate::secret::Secret;
 use crate::tls;
 
@@ -99,7 +101,9 @@ fn configs(
     roots: RootCertStore,
 ) -> Result<Configs, Error> {
     let (provider, roots) = (tls::provider(), Arc::new(roots));
+    // Whoever shows no certificate may ask to be let join, and nothing else; see the service.
     let members = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+        .allow_unauthenticated()
         .build()
         .map_err(|error| Error::General(error.to_string()))?;
     let mut server = ServerConfig::builder_with_provider(provider.clone())
@@ -114,7 +118,7 @@ fn configs(
     let mut client = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(SignedForMembers { roots, provider }))
+        .with_custom_certificate_verifier(Arc::new(SignedForMembers { believed: Believed::Roots(roots), provider }))
         .with_client_auth_cert(chain, key)?;
     client.resumption = Resumption::disabled();
     client.enable_sni = false;
@@ -122,11 +126,47 @@ fn configs(
     Ok(Configs { client: Arc::new(client), server: Arc::new(server) })
 }
 
+/// For a caller without a certificate of its own, which knows the pin of the cluster's authority.
+pub(super) fn pinned(pin: Pin) -> Arc<ClientConfig> {
+    let provider = tls::provider();
+    let mut client = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&TLS13])
+        .expect("our provider speaks TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(SignedForMembers { believed: Believed::Pin(pin), provider }))
+        .with_no_client_auth();
+    client.resumption = Resumption::disabled();
+    client.enable_sni = false;
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(client)
+}
+
+#[derive(Debug)]
+enum Believed {
+    Roots(Arc<RootCertStore>),
+    Pin(Pin),
+}
+
+impl Believed {
+    /// The authorities to believe, given what the server shows beside its own certificate.
+    fn roots(&self, shown: &[CertificateDer<'_>]) -> Result<Arc<RootCertStore>, Error> {
+        let pin = match self {
+            Self::Roots(roots) => return Ok(roots.clone()),
+            Self::Pin(pin) => *pin,
+        };
+        let pinned = shown.iter().find(|authority| pin_of_der(authority).is_ok_and(|found| found == pin));
+        let pinned = pinned.ok_or(CertificateError::ApplicationVerificationFailure)?;
+        let mut roots = RootCertStore::empty();
+        roots.add(pinned.clone().into_owned())?;
+        Ok(Arc::new(roots))
+    }
+}
+
 /// Believes a server whose certificate is valid now and signed by an authority of the cluster. Its name is no host's:
 /// whether it is the node that is meant is checked right after the handshake, before anything is sent.
 #[derive(Debug)]
 struct SignedForMembers {
-    roots: Arc<RootCertStore>,
+    believed: Believed,
     provider: Arc<CryptoProvider>,
 }
 
@@ -141,7 +181,8 @@ impl ServerCertVerifier for SignedForMembers {
     ) -> Result<ServerCertVerified, Error> {
         let certificate = ParsedCertificate::try_from(end_entity)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
+        let roots = self.believed.roots(intermediates)?;
+        verify_server_cert_signed_by_trust_anchor(&certificate, &roots, intermediates, now, algorithms)?;
         name_of(end_entity).map_err(|_| Error::from(CertificateError::ApplicationVerificationFailure))?;
         Ok(ServerCertVerified::assertion())
     }

@@ -10,8 +10,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::invitation::{InviteCommand, NotInvited};
 use super::level::Level;
 use super::member::{NodeSpec, Standing};
+use super::secret_record::SecretCommand;
 use crate::clock::Timestamp;
 use crate::event::batch::{Gap, Position, Seen};
 use crate::ids::{
@@ -65,6 +67,10 @@ pub enum Command {
     /// Begins another incarnation of a restored cluster: nobody holds anything, and all that is granted from here on
     /// outranks whatever was granted before.
     BeginIncarnation { incarnation: Incarnation },
+    /// A secret is sealed in, or forgotten.
+    Secret(SecretCommand),
+    /// Somebody may join, or did.
+    Invite(InviteCommand),
 }
 
 impl Command {
@@ -92,6 +98,7 @@ impl Command {
             | Self::Recall { .. }
             | Self::RaiseLevel { .. }
             | Self::BeginIncarnation { .. } => Level::MEMBERS,
+            Self::Secret(_) | Self::Invite(_) => Level::TRUST,
         }
     }
 }
@@ -222,6 +229,10 @@ pub enum Refusal {
     OlderNode { node: NodeId, knows: u32 },
     #[error("assignments are proposed by `AssignFeeds` since a node was admitted")]
     Superseded,
+    #[error("{what} is of generation {current} now: read it, and replace that")]
+    StaleSecret { what: String, current: u64 },
+    #[error("{why}")]
+    NotInvited { why: NotInvited },
 }
 
 /// At most this many users are named in a refusal, so that the answer stays readable.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::admission::PeerName;
 use super::codec::{CodecError, Identity, decode_identity, encode_identity};
 use super::disk::{Disk, replace, sweep};
 use super::frame;
@@ -90,6 +91,16 @@ fn read_identity(disk: &dyn Disk, settings: &Settings) -> Result<Identity, Clust
             joins: matches!(settings.begin, Begin::Join { .. }),
         }),
     }
+}
+
+/// Whose the directory is; nothing where it was never made to the end.
+pub(super) fn owner(disk: &dyn Disk) -> Result<Option<PeerName>, ClusterError> {
+    if !disk.list("").map_err(failed("list the data directory"))?.iter().any(|name| name == IDENTITY) {
+        return Ok(None);
+    }
+    let identity = decode(&disk.read(IDENTITY).map_err(failed("read the identity file"))?)?;
+    let name = PeerName { cluster: ClusterId(identity.cluster), node: identity.node };
+    Ok(identity.formed.then_some(name))
 }
 
 fn write_identity(disk: &dyn Disk, identity: &Identity) -> Result<(), ClusterError> {

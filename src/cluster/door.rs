@@ -8,7 +8,7 @@ use openraft::Snapshot;
 use openraft::error::{CheckIsLeaderError, RaftError};
 use parking_lot::Mutex as Guarded;
 use tokio::sync::mpsc::error::SendTimeoutError;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::ClusterError;
@@ -23,7 +23,8 @@ use super::machine::Shared;
 use super::member::Standing;
 use super::members::Members;
 use super::peers::{Answer, Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Request, Verdict};
-use super::proposer::Proposal;
+use super::proposer::{self, Proposal};
+use super::state::ControlState;
 use super::types::{Raft, SnapshotMeta, TypeConfig};
 use crate::clock::Clock;
 use crate::ids::NodeId;
@@ -81,8 +82,26 @@ impl Door {
         admit(self.0.me, envelope, certified)
     }
 
-    pub(super) fn me(&self) -> PeerName {
+    pub(super) fn name(&self) -> PeerName {
         self.0.me
+    }
+
+    pub(super) fn read<T>(&self, view: impl FnOnce(&ControlState) -> T) -> T {
+        view(&self.0.shared.state.read())
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.shared.changes.subscribe()
+    }
+
+    /// Proposes wherever the leader is, as this node itself would.
+    pub(super) async fn propose_anywhere(&self, command: Command) -> Result<Outcome, ClusterError> {
+        if !self.read(|state| state.understands(&command)) {
+            return Err(ClusterError::NotYet);
+        }
+        let proposals = self.0.proposals.upgrade().ok_or(ClusterError::Stopped)?;
+        let bytes = command_bytes(&command);
+        proposer::propose(&proposals, command, bytes).await
     }
 
     pub(super) fn members(&self) -> &Arc<Members> {

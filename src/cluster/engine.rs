@@ -17,6 +17,7 @@ use super::limits::{ELECTION_MAX, ELECTION_MIN, HEARTBEAT, PROPOSALS_QUEUED_MAX}
 use super::log_store::LogStore;
 use super::machine::{Machine, Shared};
 use super::members::Members;
+use super::pki::Keyring;
 use super::proposer::{Proposal, Proposer};
 use super::raft_network::{Contact, Network};
 use super::reads::Reads;
@@ -140,7 +141,9 @@ async fn run(
     let failure = tokio::select! {
         failure = proposer.run(queue) => failure,
         failure = watch(&raft, &metrics, &removed) => Some(failure),
-        failure = listen(settings.listen, door, async { drop(until.wait_for(|stopping| *stopping).await) }) => failure,
+        failure = listen(settings.listen, settings.keyring, door, async {
+            drop(until.wait_for(|stopping| *stopping).await);
+        }) => failure,
         () = members.finish_changes() => None,
         () = members.keep_silent_without_majority() => None,
         _ = stopping.wait_for(|stopping| *stopping) => None,
@@ -154,9 +157,14 @@ async fn run(
 }
 
 /// Lets the other members in, where there is a listener. Ends with a failure, or when it is told to stop.
-async fn listen(listen: Option<service::Listen>, door: Door, stop: impl Future<Output = ()>) -> Option<ClusterError> {
+async fn listen(
+    listen: Option<service::Listen>,
+    keyring: Option<Arc<dyn Keyring>>,
+    door: Door,
+    stop: impl Future<Output = ()>,
+) -> Option<ClusterError> {
     match listen {
-        Some(listen) => service::serve(listen, door, stop).await.err(),
+        Some(listen) => service::serve(listen, keyring, door, stop).await.err(),
         None => std::future::pending().await,
     }
 }

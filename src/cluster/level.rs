@@ -19,8 +19,10 @@ impl Level {
     pub const FIRST: Self = Self(1);
     /// Members: nodes with lives and leases, planned moves, incarnations.
     pub const MEMBERS: Self = Self(2);
+    /// Trust: sealed secrets, invitations to join.
+    pub const TRUST: Self = Self(3);
     /// Leaderships with numbers, and lives that end in order.
-    pub const LEADERS: Self = Self(3);
+    pub const LEADERS: Self = Self(4);
     /// The highest level this version knows.
     pub const NEWEST: Self = Self::LEADERS;
 

@@ -44,6 +44,16 @@ pub const REST_AFTER_LAPSE: Duration = Duration::from_secs(600);
 pub const MOVED_LATELY: Duration = Duration::from_secs(300);
 /// Nodes whose lives ended within this time of each other lapsed for one cause, such as a power cut.
 pub const LAPSED_TOGETHER: Duration = Duration::from_secs(30);
+/// Largest sealed secret: a certificate chain with its key, or a refresh token several times over.
+pub const SEALED_BYTES_MAX: usize = 32 << 10;
+/// Secrets in the cluster: two for each credential that [`RESOURCES_MAX`] leaves room for in practice.
+pub const SECRETS_MAX: usize = 20_000;
+/// Bytes of all secrets together, which travel in every snapshot.
+pub const SECRETS_BYTES_MAX: usize = 32 << 20;
+/// Invitations at a time, used ones until they expire: a whole cluster may be set up at once.
+pub const INVITATIONS_MAX: usize = 16;
+/// An invitation is meant to be used at once; one that is forgotten must not stay a way in.
+pub const INVITATION_LIFE_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// Largest encoded command: `CommitCursors` aims at 64 KiB, and the largest resource must fit with its references.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
@@ -161,6 +171,21 @@ pub const RECONNECT_MAX: Duration = Duration::from_millis(250);
 /// How long calls that were let in may finish when the node stops.
 pub const PEER_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Connections at once of those that show no certificate. They may join, and there is never a crowd of them.
+pub const GUESTS_MAX: usize = 4;
+/// A guest's connection ends after this long: joining takes one call.
+pub const GUEST_AGE_MAX: Duration = Duration::from_secs(30);
+/// Nodes that may be let join at once; with the wait for an unknown token, it bounds the guesses of all together.
+pub const JOINS_AT_ONCE: usize = 2;
+/// How long a member that does not know a token waits for news of it.
+pub const INVITATION_ARRIVES: Duration = Duration::from_secs(2);
+/// How long a node that joins waits for its answer: a proposal, and a little more.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// A request with its names and addresses, an answer with a chain of two and a few keys.
+pub const ENROL_MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+const _: () = assert!(JOIN_TIMEOUT.as_millis() > PROPOSE_TIMEOUT.as_millis() + INVITATION_ARRIVES.as_millis());
+const _: () = assert!(JOIN_TIMEOUT.as_millis() < GUEST_AGE_MAX.as_millis());
 const _: () = assert!(HEARTBEAT.as_millis() * 4 < ELECTION_MIN.as_millis());
 const _: () = assert!(RECONNECT_MAX.as_millis() <= ELECTION_MIN.as_millis() / 2);
 const _: () = assert!(ELECTION_MAX.as_millis() * 2 + ELECTION_MIN.as_millis() < SILENCE.as_millis());
@@ -173,6 +198,7 @@ const _: () = assert!(APPEND_BYTES + COMMAND_BYTES_MAX + 2 * BATCH_BYTES_MAX < P
 const _: () = assert!(CHUNK_BYTES * 2 < PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(CAUGHT_UP_ENTRIES < LOG_KEPT_ENTRIES);
 const _: () = assert!(BODY_BYTES_MAX * 2 < COMMAND_BYTES_MAX);
+const _: () = assert!(SEALED_BYTES_MAX * 2 < COMMAND_BYTES_MAX);
 /// A move names its feed by three names and two slashes; the rest of it takes less than 16 bytes.
 const _: () = assert!(ASSIGN_MOVES_MAX * (3 * NAME_BYTES_MAX + 2 + 16) < COMMAND_BYTES_MAX);
 const _: () = assert!(2 * (COMMAND_BYTES_MAX + BATCH_BYTES_MAX) < FRAME_BYTES_MAX);

@@ -126,7 +126,12 @@ impl ControlState {
         }
     }
 
-    fn admit_node(&mut self, spec: NodeSpec, at: Timestamp, touched: &mut Touched) -> Result<Outcome, Refusal> {
+    pub(super) fn admit_node(
+        &mut self,
+        spec: NodeSpec,
+        at: Timestamp,
+        touched: &mut Touched,
+    ) -> Result<Outcome, Refusal> {
         check_spec(&spec)?;
         if let Some((node, member)) = self.members.iter().find(|(_, member)| member.spec.name == spec.name) {
             // The same proposal again, because its first outcome was not heard.

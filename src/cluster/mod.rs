@@ -4,6 +4,7 @@
 pub mod command;
 mod error;
 mod feed;
+pub mod invitation;
 pub mod lease;
 pub mod level;
 pub mod limits;
@@ -11,6 +12,7 @@ pub mod member;
 pub mod membership;
 pub mod placement;
 mod resource;
+pub mod secret_record;
 mod settings;
 pub mod state;
 
@@ -28,10 +30,10 @@ mod snapshot;
 // How it is agreed on: Raft around both.
 mod engine;
 mod leadership;
-mod overview;
 mod log_store;
 mod machine;
 mod members;
+mod overview;
 mod proposer;
 mod raft_network;
 mod reads;
@@ -43,6 +45,7 @@ mod certificate;
 mod door;
 mod incoming;
 pub mod peers;
+pub mod pki;
 mod service;
 mod transport;
 
@@ -50,11 +53,11 @@ mod transport;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::SendTimeoutError;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub use admission::PeerName;
@@ -66,9 +69,11 @@ pub use door::Door;
 pub use error::ClusterError;
 pub use fatal::{EXIT_STORAGE, OnFatal};
 pub use feed::{FeedState, GapRecord, RecallTo};
+pub use invitation::{InviteCommand, NotInvited, TokenHash};
 pub use level::Level;
-pub use overview::{MemberView, Overview};
 pub use member::{Member, NodeSpec, Role, Standing};
+pub use overview::{MemberView, Overview};
+pub use secret_record::{Sealed, SecretCommand, SecretKey, SecretKind, SecretRecord};
 pub use service::Listen;
 pub use settings::{Begin, Chronicle, Settings, Sizes};
 pub use state::{ControlState, Resource};
@@ -80,7 +85,6 @@ use engine::{Engine, Store};
 use limits::{BEAT_TIMEOUT, CHANGE_TIMEOUT, COMMAND_BYTES_MAX, PROPOSE_TIMEOUT, READ_TIMEOUT, READY_TIMEOUT};
 use membership::Change;
 use peers::{Answer, Ask, Beat, Reply, Request, Verdict};
-use proposer::Proposal;
 
 /// Where the control plane stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,6 +103,18 @@ pub struct View {
     pub state_bytes: u64,
     /// Equal on every node that applied the same index.
     pub state_digest: String,
+}
+
+/// Makes the data directory of a node that has none yet, without its taking part in anything.
+pub fn prepare(settings: &Settings) -> Result<(), ClusterError> {
+    let _lock = data_dir::lock(&settings.data_dir)?;
+    let disk: Arc<dyn disk::Disk> = Arc::new(RealDisk::new(&settings.data_dir));
+    data_dir::open_log(&disk, settings, settings.sizes.segment_bytes).map(drop)
+}
+
+/// Whose a data directory is; nothing where nobody's.
+pub fn owner_of(data_dir: &Path) -> Result<Option<PeerName>, ClusterError> {
+    data_dir::owner(&RealDisk::new(data_dir))
 }
 
 /// A handle to the control plane; clones share one. When the last one goes, the control plane ends by itself.
@@ -154,19 +170,7 @@ impl ControlPlane {
         if !self.read(|state| state.understands(&command)) {
             return Err(ClusterError::NotYet);
         }
-        let (reply, outcomes) = oneshot::channel();
-        let proposal = Proposal { commands: vec![command], bytes, reply, forwarded: false };
-        match self.engine.proposals.send_timeout(proposal, PROPOSE_TIMEOUT).await {
-            Ok(()) => {}
-            Err(SendTimeoutError::Timeout(_)) => return Err(ClusterError::Busy),
-            Err(SendTimeoutError::Closed(_)) => return Err(ClusterError::Stopped),
-        }
-        let unknown = |why: String| ClusterError::Unknown { why };
-        match timeout(PROPOSE_TIMEOUT, outcomes).await {
-            Ok(Ok(outcomes)) => outcomes?.pop().ok_or_else(|| unknown("it has no outcome".into())),
-            Ok(Err(_)) => Err(unknown("the control plane stopped meanwhile".into())),
-            Err(_) => Err(unknown(format!("none within {} s", PROPOSE_TIMEOUT.as_secs()))),
-        }
+        proposer::propose(&self.engine.proposals, command, bytes).await
     }
 
     /// Shows the state as applied here. Keep `view` short: applying waits for it.

@@ -88,7 +88,7 @@ impl ControlPlane {
         let says = join_all(members.iter().map(|member| self.says(member.node))).await;
         members.iter_mut().zip(says).for_each(|(member, says)| member.says = says);
         Overview {
-            cluster: self.engine.door.me().cluster,
+            cluster: self.engine.door.name().cluster,
             node: self.node,
             leader: view.leader,
             leadership: counters.leadership,

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use openraft::error::{ClientWriteError, RaftError};
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{RwLock, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::ClusterError;
 use super::command::{Command, Outcome};
-use super::limits::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, BATCHES_IN_FLIGHT, DELIVER_TIMEOUT, LEADER_PAUSE};
+use super::limits::{
+    BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, BATCHES_IN_FLIGHT, DELIVER_TIMEOUT, LEADER_PAUSE, PROPOSE_TIMEOUT,
+};
 use super::peers::{Answer, Ask, CallFailed, Peer, Peers, Reply, Request};
 use super::types::{Batch, Raft};
 use crate::ids::NodeId;
@@ -172,6 +175,27 @@ pub(super) fn peer(raft: &Raft, node: NodeId) -> Option<Peer> {
     let raft = raft.metrics();
     let address = raft.borrow().membership_config.membership().get_node(&node.0)?.addr.clone();
     Some(Peer { node, address })
+}
+
+/// Gives one command to the proposer and waits for its outcome.
+pub(super) async fn propose(
+    proposals: &mpsc::Sender<Proposal>,
+    command: Command,
+    bytes: usize,
+) -> Result<Outcome, ClusterError> {
+    let (reply, outcomes) = oneshot::channel();
+    let proposal = Proposal { commands: vec![command], bytes, reply, forwarded: false };
+    match proposals.send_timeout(proposal, PROPOSE_TIMEOUT).await {
+        Ok(()) => {}
+        Err(SendTimeoutError::Timeout(_)) => return Err(ClusterError::Busy),
+        Err(SendTimeoutError::Closed(_)) => return Err(ClusterError::Stopped),
+    }
+    let unknown = |why: String| ClusterError::Unknown { why };
+    match timeout(PROPOSE_TIMEOUT, outcomes).await {
+        Ok(Ok(outcomes)) => outcomes?.pop().ok_or_else(|| unknown("it has no outcome".into())),
+        Ok(Err(_)) => Err(unknown("the control plane stopped meanwhile".into())),
+        Err(_) => Err(unknown(format!("none within {} s", PROPOSE_TIMEOUT.as_secs()))),
+    }
 }
 
 pub(super) fn no_leader() -> ClusterError {

@@ -1,5 +1,6 @@
-//! gRPC from the other members. A connection is let in only with a certificate that names a member, and a call only
-//! when all it says of itself holds; see [`super::admission`].
+//! gRPC from the other members, and from those that want to be one. A call between members is let in only on a connection
+//! with a certificate that names one, and when all it says of itself holds; see [`super::admission`]. A connection
+//! without a certificate is a guest's: it may ask to join, and nothing else.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,14 +29,18 @@ use super::certificate::{self, Credentials};
 use super::codec::{AskWire, CodecError, ReplyWire};
 use super::door::Door;
 use super::limits::{
-    HANDSHAKE_TIMEOUT, PEER_CONNECTION_AGE_MAX, PEER_CONNECTION_WINDOW_BYTES, PEER_CONNECTIONS_EACH_MAX,
-    PEER_CONNECTIONS_MAX, PEER_DRAIN_TIMEOUT, PEER_HEADER_BYTES_MAX, PEER_KEEPALIVE_INTERVAL, PEER_KEEPALIVE_TIMEOUT,
-    PEER_MESSAGE_BYTES_MAX, PEER_PENDING_RESETS_MAX, PEER_STREAM_WINDOW_BYTES, PEER_STREAMS_MAX,
+    ENROL_MESSAGE_BYTES_MAX, GUEST_AGE_MAX, GUESTS_MAX, HANDSHAKE_TIMEOUT, PEER_CONNECTION_AGE_MAX,
+    PEER_CONNECTION_WINDOW_BYTES, PEER_CONNECTIONS_EACH_MAX, PEER_CONNECTIONS_MAX, PEER_DRAIN_TIMEOUT,
+    PEER_HEADER_BYTES_MAX, PEER_KEEPALIVE_INTERVAL, PEER_KEEPALIVE_TIMEOUT, PEER_MESSAGE_BYTES_MAX,
+    PEER_PENDING_RESETS_MAX, PEER_STREAM_WINDOW_BYTES, PEER_STREAMS_MAX,
 };
 use super::peers::{self, Answer};
+use super::pki::Keyring;
+use super::pki::enrolment::Enrolment;
 use super::transport::{CLUSTER_HEADER, FROM_HEADER, PROTOCOL_HEADER, TO_HEADER};
 use crate::ids::NodeId;
 use crate::wire::cluster::v1 as pb;
+use pb::enrol_server::EnrolServer;
 use pb::peers_server::PeersServer;
 
 /// Where the other members reach this node. Bound before anything starts, so that a taken port is known early.
@@ -46,13 +51,21 @@ pub struct Listen {
 }
 
 /// Serves until `stop` is done, then lets open calls end within a moment.
-pub(super) async fn serve(listen: Listen, door: Door, stop: impl Future<Output = ()>) -> Result<(), ClusterError> {
+pub(super) async fn serve(
+    listen: Listen,
+    keyring: Option<Arc<dyn Keyring>>,
+    door: Door,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ClusterError> {
     let listener = listen.listener.try_clone().and_then(|listener| {
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
     });
     let listener = listener.map_err(|cause| failed(&cause))?;
     let checked = door.clone();
+    let enrolment = EnrolServer::new(Enrolment::new(door.clone(), keyring))
+        .max_decoding_message_size(ENROL_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(ENROL_MESSAGE_BYTES_MAX);
     let members = PeersServer::new(Service { door })
         .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
@@ -71,7 +84,9 @@ pub(super) async fn serve(listen: Listen, door: Door, stop: impl Future<Output =
         .initial_stream_window_size(PEER_STREAM_WINDOW_BYTES)
         .initial_connection_window_size(PEER_CONNECTION_WINDOW_BYTES)
         .max_connection_age(PEER_CONNECTION_AGE_MAX)
-        .serve_with_incoming_shutdown(members, ReceiverStream::new(incoming), async {
+        .add_service(members)
+        .add_service(enrolment)
+        .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async {
             let _ = stopped.await; // A sender that is gone stops us like one that says so.
         });
     let overdue = async {
@@ -91,7 +106,7 @@ fn failed(cause: &dyn std::fmt::Display) -> ClusterError {
 
 /// Checks what a call says of itself against this node and the caller's certificate.
 fn admit(door: &Door, mut request: Request<()>) -> Result<Request<()>, Status> {
-    let Some(certified) = request.extensions().get::<PeerName>().copied() else {
+    let Some(certified) = request.extensions().get::<Proof>().and_then(|proof| proof.0) else {
         return Err(Status::permission_denied("the connection proves nobody"));
     };
     let envelope = envelope_of(request.metadata()).map_err(Status::permission_denied)?;
@@ -195,11 +210,11 @@ impl pb::peers_server::Peers for Service {
     }
 }
 
-/// Accepts connections while there are places, and hands on those that prove to be a member's. Each proves itself in
+/// Accepts connections while there are places, and hands on those that prove to be a member's or show nothing at all. Each proves itself in
 /// a task of its own, so that none waits for another.
 async fn accept(listener: TcpListener, credentials: Credentials, ready: mpsc::Sender<io::Result<Proven>>) {
     let places = Arc::new(Semaphore::new(PEER_CONNECTIONS_MAX));
-    let counts = Counts::default();
+    let (counts, guests) = (Counts::default(), Arc::new(Semaphore::new(GUESTS_MAX)));
     let mut handshakes = JoinSet::new();
     while let Ok(place) = places.clone().acquire_owned().await {
         while handshakes.try_join_next().is_some() {}
@@ -212,15 +227,24 @@ async fn accept(listener: TcpListener, credentials: Credentials, ready: mpsc::Se
             }
         };
         let (acceptor, cluster) = (TlsAcceptor::from(credentials.server()), credentials.name().cluster);
-        let (counts, ready) = (counts.clone(), ready.clone());
+        let (counts, guests, ready) = (counts.clone(), guests.clone(), ready.clone());
         handshakes.spawn(async move {
             let address = stream.peer_addr();
             let proven = timeout(HANDSHAKE_TIMEOUT, prove(stream, acceptor)).await;
             let proven = proven.unwrap_or_else(|_| Err("it did not prove itself in time".into()));
-            let counted = proven.and_then(|(stream, name)| match counts.enter(name.node) {
-                _ if name.cluster != cluster => Err(format!("it is {name}, of another cluster")),
-                Some(counted) => Ok(Proven { stream, name, _place: place, _counted: counted }),
-                None => Err(format!("node {} has too many connections", name.node)),
+            let counted = proven.and_then(|(stream, name)| {
+                let (held, silence) = match name {
+                    None => {
+                        let guest = guests.try_acquire_owned().map_err(|_| "there are too many guests".to_owned())?;
+                        (Held::Guest(guest), Some(Box::pin(sleep(GUEST_AGE_MAX))))
+                    }
+                    Some(name) if name.cluster != cluster => return Err(format!("it is {name}, of another cluster")),
+                    Some(name) => match counts.enter(name.node) {
+                        Some(counted) => (Held::Member(counted), None),
+                        None => return Err(format!("node {} has too many connections", name.node)),
+                    },
+                };
+                Ok(Proven { stream, name, ends: silence, _place: place, _held: held })
             });
             match counted {
                 Ok(proven) => drop(ready.send(Ok(proven)).await),
@@ -232,10 +256,15 @@ async fn accept(listener: TcpListener, credentials: Credentials, ready: mpsc::Se
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-async fn prove(stream: TcpStream, acceptor: TlsAcceptor) -> Result<(TlsStream<TcpStream>, PeerName), String> {
+type Shown = (TlsStream<TcpStream>, Option<PeerName>);
+
+async fn prove(stream: TcpStream, acceptor: TlsAcceptor) -> Result<Shown, String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
-    let name = certificate::proven(stream.get_ref().1.peer_certificates()).map_err(|error| error.to_string())?;
+    let name = match stream.get_ref().1.peer_certificates() {
+        None => None,
+        shown => Some(certificate::proven(shown).map_err(|error| error.to_string())?),
+    };
     Ok((stream, name))
 }
 
@@ -272,23 +301,40 @@ impl Drop for Counted {
     }
 }
 
-/// A connection whose other end is known.
+/// Whom a connection proved to come from; nobody where no certificate was shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Proof(pub Option<PeerName>);
+
+/// A connection that a member has proven to be its own, or a guest's.
 struct Proven {
     stream: TlsStream<TcpStream>,
-    name: PeerName,
+    name: Option<PeerName>,
+    /// When a guest has to be gone.
+    ends: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
-    _counted: Counted,
+    _held: Held,
+}
+
+#[expect(dead_code, reason = "held for its place, which ends with it")]
+enum Held {
+    Member(Counted),
+    Guest(OwnedSemaphorePermit),
 }
 
 impl Connected for Proven {
-    type ConnectInfo = PeerName;
-    fn connect_info(&self) -> PeerName {
-        self.name
+    type ConnectInfo = Proof;
+    fn connect_info(&self) -> Proof {
+        Proof(self.name)
     }
 }
 
 impl AsyncRead for Proven {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(ends) = &mut self.ends
+            && ends.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }

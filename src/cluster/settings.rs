@@ -9,6 +9,7 @@ use super::command::{Command, Outcome};
 use super::fatal::OnFatal;
 use super::limits::{CHUNK_BYTES, LOG_KEPT_ENTRIES, SEGMENT_BYTES, SNAPSHOT_ENTRIES};
 use super::peers::{Alone, Peers};
+use super::pki::Keyring;
 use super::service::Listen;
 use super::state::ControlState;
 use super::transport::Remote;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub clock: Clock,
     /// Who writes down what is applied here, for a checker to read; nobody in normal life.
     pub chronicle: Option<Arc<dyn Chronicle>>,
+    /// What the node lends for signing; without it, nobody joins through this member.
+    pub keyring: Option<Arc<dyn Keyring>>,
     pub sizes: Sizes,
 }
 
@@ -94,6 +97,7 @@ impl Settings {
             listen: None,
             clock: Clock::System,
             chronicle: None,
+            keyring: None,
             sizes: Sizes::default(),
         }
     }

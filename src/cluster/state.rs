@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{Command, CursorItem, ItemOutcome, Outcome, Refusal, ResourceKey, ResourceKind};
 use super::feed::FeedState;
+use super::invitation::{Invitation, TokenHash};
 use super::level::Level;
 use super::limits::{FEEDS_MAX, PARTS_MAX, TOMBSTONES_MAX};
 use super::member::Member;
+use super::secret_record::{SecretKey, SecretRecord};
 use crate::clock::Timestamp;
 use crate::event::batch::Seen;
 use crate::ids::{Epoch, FeedId, FeedPart, Incarnation, Leadership, NodeEpoch, NodeId, SinkId, SourceId, TenantId};
@@ -20,6 +22,8 @@ pub struct ControlState {
     /// Feeds that ended, with the last epoch granted, so that a late owner is refused and a successor outranks it.
     pub(super) tombstones: BTreeMap<FeedId, Epoch>,
     pub(super) members: BTreeMap<NodeId, Member>,
+    pub(super) secrets: BTreeMap<SecretKey, SecretRecord>,
+    pub(super) invitations: BTreeMap<TokenHash, Invitation>,
     pub(super) counters: Counters,
 }
 
@@ -60,6 +64,8 @@ pub enum Part {
     Seen(FeedId, Seen),
     Tombstone(FeedId),
     Member(NodeId),
+    Secret(SecretKey),
+    Invitation(TokenHash),
 }
 
 /// The parts that commands changed since they were last stored.
@@ -108,6 +114,8 @@ impl ControlState {
             Command::Recall { feed, epoch, to, at } => self.recall(&feed, epoch, to, at, touched),
             Command::RaiseLevel { level } => self.raise_level(level, touched),
             Command::BeginIncarnation { incarnation } => self.begin_incarnation(incarnation, touched),
+            Command::Secret(command) => self.apply_to_secret(command, touched),
+            Command::Invite(command) => self.apply_to_invitation(command, touched),
         };
         result.unwrap_or_else(Outcome::Refused)
     }

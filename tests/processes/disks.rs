@@ -11,6 +11,7 @@ fn a_node_whose_raft_disk_is_full_ends_and_others_go_on() {
         let victim = world.an_owner(false).await;
         let orphans = world.owned_by(victim).await;
         world.node(victim).fill_raft_disk();
+        world.says_much().await;
         assert_eq!(world.node(victim).ends_by_itself().await, Some(EXIT_STORAGE));
         world.until_they_have_other_owners(&orphans, victim).await;
         world.receives_of(&orphans, 100).await;
@@ -24,7 +25,7 @@ fn a_node_whose_raft_disk_is_full_ends_and_others_go_on() {
 
 /// There is no spool yet; quarantine is what a feed may have to wait for a disk for.
 #[test]
-fn a_full_quarantine_of_one_node_does_not_hold_up_the_others() {
+fn a_full_quarantine_does_not_hold_up_the_feeds_of_others() {
     Plan { quarantine_kib: Some(8 << 10), malformed: 0.05, ..Plan::of(3) }.run(async |world| {
         world.works().await;
         let victim = world.an_owner(false).await;

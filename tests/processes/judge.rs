@@ -89,6 +89,7 @@ impl World {
         let cut = window.min(sent(BARRIER_AGE + COMMIT_INTERVAL + SETTLED + FENCED));
         let bounds = [
             ("kill", crash),
+            ("kill-leader", crash),
             ("freeze", crash),
             ("full-disk", cut),
             ("cut", cut),
@@ -108,7 +109,7 @@ impl World {
         }
     }
 
-    fn history(&self) -> History {
+    pub fn history(&self) -> History {
         let files = fs::read_dir(self.path("")).unwrap().map(|entry| entry.unwrap().path());
         let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
         let mut texts: Vec<String> = files.map(|path| fs::read_to_string(path).unwrap()).collect();

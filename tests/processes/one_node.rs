@@ -51,6 +51,7 @@ fn a_node_whose_raft_disk_is_full_ends_and_goes_on_once_there_is_room() {
     Plan { raft_kib: Some(40 << 10), ..Plan::of(1) }.run(async |world| {
         world.works().await;
         world.node(1).fill_raft_disk();
+        world.says_much().await;
         assert_eq!(world.node(1).ends_by_itself().await, Some(siemgate::cluster::EXIT_STORAGE));
         world.node(1).free_raft_disk();
         world.node(1).start();

@@ -3,6 +3,7 @@
 use prost::Message;
 
 use super::node::{node_from_wire, node_to_wire};
+use super::trust::{invite_from_wire, invite_to_wire, secret_from_wire, secret_to_wire};
 use super::{CodecError, array, level, parse};
 use crate::clock::Timestamp;
 use crate::cluster::command::{Command, CursorItem, ResourceKey, ResourceKind};
@@ -73,6 +74,8 @@ pub(super) fn command_to_wire(command: &Command) -> pb::Command {
         Command::BeginIncarnation { incarnation } => {
             Kind::BeginIncarnation(pb::BeginIncarnation { incarnation: incarnation.0 })
         }
+        Command::Secret(command) => Kind::Secret(secret_to_wire(command)),
+        Command::Invite(command) => Kind::Invite(invite_to_wire(command)),
     };
     pb::Command { kind: Some(kind) }
 }
@@ -135,6 +138,8 @@ pub(super) fn command_from_wire(wire: pb::Command) -> Result<Command, CodecError
         },
         Kind::RaiseLevel(raise) => Command::RaiseLevel { level: level(raise.level)? },
         Kind::BeginIncarnation(begin) => Command::BeginIncarnation { incarnation: Incarnation(begin.incarnation) },
+        Kind::Secret(secret) => Command::Secret(secret_from_wire(secret)?),
+        Kind::Invite(invite) => Command::Invite(invite_from_wire(invite)?),
     })
 }
 

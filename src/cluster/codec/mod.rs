@@ -11,6 +11,7 @@ mod outcome;
 mod peers;
 mod raft;
 mod state;
+mod trust;
 
 pub(super) use command::command_bytes;
 pub(super) use peers::{AskWire, ReplyWire, append_to_wire, beat_to_wire, change_to_wire, chunk_to_wire};

@@ -99,27 +99,34 @@ pub(super) fn member_from_wire(wire: pb::NodeRecord) -> Result<Member, CodecErro
     })
 }
 
-fn spec_to_wire(spec: &NodeSpec) -> pb::NodeSpec {
-    let role = match spec.role {
-        Role::Data => pb::Role::Data,
-        Role::Witness => pb::Role::Witness,
-    };
+pub(super) fn spec_to_wire(spec: &NodeSpec) -> pb::NodeSpec {
     pb::NodeSpec {
         name: spec.name.clone(),
         peer: spec.peer.clone(),
         api: spec.api.clone(),
         weight: spec.weight,
-        role: role.into(),
+        role: role_to_wire(spec.role).into(),
     }
 }
 
-fn spec_from_wire(wire: Option<pb::NodeSpec>) -> Result<NodeSpec, CodecError> {
+pub(super) fn spec_from_wire(wire: Option<pb::NodeSpec>) -> Result<NodeSpec, CodecError> {
     let wire = wire.ok_or_else(|| CodecError::absent("what a node is"))?;
-    let role = match pb::Role::try_from(wire.role) {
+    let role = role_from_wire(wire.role)?;
+    Ok(NodeSpec { name: wire.name, peer: wire.peer, api: wire.api, weight: wire.weight, role })
+}
+
+pub(super) fn role_to_wire(role: Role) -> pb::Role {
+    match role {
+        Role::Data => pb::Role::Data,
+        Role::Witness => pb::Role::Witness,
+    }
+}
+
+pub(super) fn role_from_wire(number: i32) -> Result<Role, CodecError> {
+    Ok(match pb::Role::try_from(number) {
         Ok(pb::Role::Data) => Role::Data,
         Ok(pb::Role::Witness) => Role::Witness,
         Ok(pb::Role::Unspecified) => return Err(CodecError::absent("a node's role")),
-        Err(_) => return Err(CodecError::newer(format!("a node's role {}", wire.role))),
-    };
-    Ok(NodeSpec { name: wire.name, peer: wire.peer, api: wire.api, weight: wire.weight, role })
+        Err(_) => return Err(CodecError::newer(format!("a node's role {number}"))),
+    })
 }

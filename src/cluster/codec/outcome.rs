@@ -3,6 +3,7 @@
 use super::command::{key_from_wire, key_to_wire};
 use super::{CodecError, parse};
 use crate::cluster::command::{ItemOutcome, MoveOutcome, Outcome, Refusal};
+use crate::cluster::invitation::NotInvited;
 use crate::cluster::member::Standing;
 use crate::ids::{Epoch, Generation, Leadership, NodeEpoch, NodeId};
 use crate::wire::cluster::v1 as pb;
@@ -103,6 +104,10 @@ fn refusal_to_wire(refusal: &Refusal) -> pb::Refusal {
         Refusal::HoldsFeeds { node, feeds } => Kind::HoldsFeeds(pb::HoldsFeeds { node: node.0, feeds: *feeds }),
         Refusal::OlderNode { node, knows } => Kind::OlderNode(pb::OlderNode { node: node.0, knows: *knows }),
         Refusal::Superseded => Kind::Superseded(pb::Blank {}),
+        Refusal::StaleSecret { what, current } => {
+            Kind::StaleSecret(pb::StaleSecret { what: what.clone(), current: *current })
+        }
+        Refusal::NotInvited { why } => Kind::NotInvited(not_invited_to_wire(*why).into()),
     };
     pb::Refusal { kind: Some(kind) }
 }
@@ -129,6 +134,26 @@ fn refusal_from_wire(wire: pb::Refusal) -> Result<Refusal, CodecError> {
         Kind::HoldsFeeds(pb::HoldsFeeds { node, feeds }) => Refusal::HoldsFeeds { node: NodeId(node), feeds },
         Kind::OlderNode(pb::OlderNode { node, knows }) => Refusal::OlderNode { node: NodeId(node), knows },
         Kind::Superseded(_) => Refusal::Superseded,
+        Kind::StaleSecret(pb::StaleSecret { what, current }) => Refusal::StaleSecret { what, current },
+        Kind::NotInvited(why) => Refusal::NotInvited { why: not_invited_from_wire(why)? },
+    })
+}
+
+fn not_invited_to_wire(why: NotInvited) -> pb::NotInvited {
+    match why {
+        NotInvited::Unknown => pb::NotInvited::Unknown,
+        NotInvited::Expired => pb::NotInvited::Expired,
+        NotInvited::Used => pb::NotInvited::Used,
+    }
+}
+
+fn not_invited_from_wire(number: i32) -> Result<NotInvited, CodecError> {
+    Ok(match pb::NotInvited::try_from(number) {
+        Ok(pb::NotInvited::Unknown) => NotInvited::Unknown,
+        Ok(pb::NotInvited::Expired) => NotInvited::Expired,
+        Ok(pb::NotInvited::Used) => NotInvited::Used,
+        Ok(pb::NotInvited::Unspecified) => return Err(CodecError::absent("why a token is refused")),
+        Err(_) => return Err(CodecError::newer(format!("a refusal {number} of a token"))),
     })
 }
 

@@ -11,6 +11,10 @@ use super::command::{
 };
 use super::node::{member_from_wire, member_to_wire};
 use super::raft::{log_id_from_wire, log_id_to_wire, membership_from_wire, membership_to_wire};
+use super::trust::{
+    invitation_from_wire, invitation_to_wire, record_from_wire, record_to_wire, secret_key_from_wire,
+    secret_key_to_wire,
+};
 use super::{CodecError, array, check_version, level, parse};
 use crate::clock::Timestamp;
 use crate::cluster::feed::{FeedState, GapRecord, RecallTo};
@@ -67,6 +71,8 @@ pub(in crate::cluster) fn encode_key(part: &Part) -> Vec<u8> {
         Part::Seen(feed, seen) => Kind::Seen(pb::SeenKey { feed: feed.to_string(), seen: Some(seen_to_wire(seen)) }),
         Part::Tombstone(feed) => Kind::Tombstone(feed.to_string()),
         Part::Member(node) => Kind::Node(node.0),
+        Part::Secret(key) => Kind::Secret(secret_key_to_wire(key)),
+        Part::Invitation(hash) => Kind::Invitation(hash.to_vec().into()),
     };
     pb::PartKey { kind: Some(kind) }.encode_to_vec()
 }
@@ -80,6 +86,8 @@ pub(in crate::cluster) fn encode_part(state: &ControlState, part: &Part) -> Opti
         Part::Seen(feed, seen) => state.feeds.get(feed)?.seen.contains(seen).then(Vec::new)?,
         Part::Tombstone(feed) => pb::Tombstone { epoch: state.tombstones.get(feed)?.0 }.encode_to_vec(),
         Part::Member(node) => member_to_wire(state.members.get(node)?).encode_to_vec(),
+        Part::Secret(key) => record_to_wire(state.secrets.get(key)?).encode_to_vec(),
+        Part::Invitation(hash) => invitation_to_wire(state.invitations.get(hash)?).encode_to_vec(),
     };
     Some(EncodedPart { key: encode_key(part), value })
 }
@@ -95,7 +103,9 @@ pub(in crate::cluster) fn parts_of(state: &ControlState) -> impl Iterator<Item =
         .chain(state.feeds.keys().cloned().map(Part::Feed))
         .chain(state.feeds.iter().flat_map(seen))
         .chain(state.tombstones.keys().cloned().map(Part::Tombstone))
-        .chain(state.members.keys().copied().map(Part::Member));
+        .chain(state.members.keys().copied().map(Part::Member))
+        .chain(state.secrets.keys().cloned().map(Part::Secret))
+        .chain(state.invitations.keys().copied().map(Part::Invitation));
     parts.filter_map(|part| encode_part(state, &part))
 }
 
@@ -128,6 +138,14 @@ pub(in crate::cluster) fn decode_part(part: &EncodedPart, state: &mut ControlSta
         Kind::Node(node) => {
             let wire = pb::NodeRecord::decode(value).map_err(|bad| CodecError::malformed("member", bad))?;
             state.members.insert(NodeId(node), member_from_wire(wire)?);
+        }
+        Kind::Secret(key) => {
+            let wire = pb::SecretRecord::decode(value).map_err(|bad| CodecError::malformed("secret", bad))?;
+            state.secrets.insert(secret_key_from_wire(Some(key))?, record_from_wire(wire));
+        }
+        Kind::Invitation(hash) => {
+            let wire = pb::Invitation::decode(value).map_err(|bad| CodecError::malformed("invitation", bad))?;
+            state.invitations.insert(array("token hash", &hash)?, invitation_from_wire(wire)?);
         }
     }
     Ok(())

@@ -12,9 +12,9 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::commands::{
-    admit, any_command, any_history, assign_feeds, at, commit, credential_key, declare, delete, drain, end, expire,
-    expire_in, feed, gap, lead, leave, log_position, members, objects_position, part, recall, remove, seen, sink_key,
-    source_id, spec, start, tenant_id, world,
+    admit, any_command, any_history, assign_feeds, at, commit, credential_key, declare, delete, delete_secret, drain,
+    end, expire, expire_in, feed, gap, invite, lead, leave, log_position, members, objects_position, part, put_secret,
+    recall, redeem, refresh_token, remove, seen, sink_key, source_id, spec, start, tenant_id, withdraw, world,
 };
 use super::sim_disk::SimDisk;
 use crate::cluster::codec::{
@@ -26,6 +26,7 @@ use crate::cluster::disk::{Disk, RealDisk};
 use crate::cluster::engine::Store;
 use crate::cluster::level::Level;
 use crate::cluster::member::Role;
+use crate::cluster::secret_record::{SecretKey, SecretKind};
 use crate::cluster::snapshot::Snapshots;
 use crate::cluster::state::ControlState;
 use crate::cluster::types::{Batch, Entry, LogId, Membership, StoredMembership, Vote};
@@ -83,6 +84,25 @@ fn commands_of_members() -> Vec<Command> {
     all
 }
 /// Every command that level 3 added.
+fn commands_of_trust() -> Vec<Command> {
+    let credential = SecretKey { kind: SecretKind::Credential, ..refresh_token() };
+    vec![
+        Command::Node(NodeCommand::Start { node: NodeId(2), knows: 99, at: at(13) }),
+        Command::Node(NodeCommand::Start { node: NodeId(3), knows: 99, at: at(13) }),
+        Command::RaiseLevel { level: Level::TRUST },
+        put_secret(SecretKey::authority(), 0, b"sealed once"),
+        put_secret(SecretKey::authority(), 1, b"sealed twice"),
+        put_secret(refresh_token(), 0, b"sealed"),
+        put_secret(credential.clone(), 0, b"sealed"),
+        delete_secret(credential),
+        invite(1, Role::Witness, 14),
+        invite(2, Role::Data, 14),
+        invite(3, Role::Data, 14),
+        redeem(1, 9, "joined", 15),
+        withdraw(3),
+    ]
+}
+/// Every command that level 4 added.
 fn commands_of_leaders() -> Vec<Command> {
     vec![lead(2), expire_in(1, 3, 1), leave(1, 3), end(2, 2)]
 }
@@ -99,10 +119,13 @@ fn state() -> ControlState {
 fn state_of_members() -> ControlState {
     state_after(commands().into_iter().chain(commands_of_members()).collect())
 }
+fn state_of_trust() -> ControlState {
+    state_after([commands(), commands_of_members(), commands_of_trust()].concat())
+}
 fn state_of_leaders() -> ControlState {
     let knowing = [1, 2, 3].map(start);
     let raised = [Command::RaiseLevel { level: Level::LEADERS }];
-    let before = commands().into_iter().chain(commands_of_members()).chain(knowing).chain(raised);
+    let before = [commands(), commands_of_members()].concat().into_iter().chain(knowing).chain(raised);
     state_after(before.chain(commands_of_leaders()).chain([leave(1, 4)]).collect())
 }
 fn frames() -> Vec<(&'static str, FrameBody)> {
@@ -184,9 +207,16 @@ fn bytes_of_version_two_read_as_they_always_did_and_are_still_written() {
 
 #[test]
 fn bytes_of_version_three_read_as_they_always_did_and_are_still_written() {
-    let entry = Entry { log_id: log_id(2, 3), payload: EntryPayload::Normal(Batch(commands_of_leaders())) };
+    let entry = Entry { log_id: log_id(2, 3), payload: EntryPayload::Normal(Batch(commands_of_trust())) };
     check_frame("frame-commands.v3", FrameBody::Entries(vec![entry]));
-    check_snapshot("v3", snapshot_of(state_of_leaders()));
+    check_snapshot("v3", snapshot_of(state_of_trust()));
+}
+
+#[test]
+fn bytes_of_version_four_read_as_they_always_did_and_are_still_written() {
+    let entry = Entry { log_id: log_id(2, 3), payload: EntryPayload::Normal(Batch(commands_of_leaders())) };
+    check_frame("frame-commands.v4", FrameBody::Entries(vec![entry]));
+    check_snapshot("v4", snapshot_of(state_of_leaders()));
     assert!(state_of_leaders().member(NodeId(1)).unwrap().leaving);
 }
 
@@ -204,14 +234,18 @@ fn an_entry_has_the_level_of_its_commands_and_a_state_the_level_of_its_cluster()
     for command in commands_of_members() {
         assert_eq!(version(&[declare(0..1), command.clone()]), 2, "{command:?}");
     }
+    for command in commands_of_trust().into_iter().skip(3) {
+        assert_eq!(version(&[declare(0..1), command.clone()]), 3, "{command:?}");
+    }
     for command in commands_of_leaders() {
-        assert_eq!(version(&[drain(3, true), command.clone()]), 3, "{command:?}");
+        assert_eq!(version(&[drain(3, true), command.clone()]), 4, "{command:?}");
     }
     let version = |state| {
         let (head, state) = snapshot_of(state);
         pb::SnapshotHeader::decode_length_delimited(encode_snapshot(&head, &state).as_slice()).unwrap().version
     };
-    assert_eq!((version(state()), version(state_of_members()), version(state_of_leaders())), (1, 2, 3));
+    let versions = [state(), state_of_members(), state_of_trust(), state_of_leaders()].map(version);
+    assert_eq!(versions, [1, 2, 3, 4]);
 }
 
 #[tokio::test]
@@ -277,6 +311,10 @@ fn the_sample_holds_every_part_a_state_has() {
     let (first, last) = (state.member(NodeId(1)).unwrap(), state.member(NodeId(4)).unwrap());
     assert!(first.alive && first.lapsed_at.is_some() && last.spec.role == Role::Witness && !last.alive);
     assert!(state.member(NodeId(3)).unwrap().draining);
+
+    let state = state_of_trust();
+    assert_eq!(state.secrets().map(|(_, record)| record.generation).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!((state.invitations.len(), state.open_invitations().count()), (2, 1));
 }
 
 proptest! {
@@ -338,7 +376,10 @@ fn a_node_that_meets_what_it_does_not_know_stops_and_says_so() {
     open_with(&entry_of(vec![known.clone()], newest)).unwrap();
 
     let newer = open_with(&entry_of(vec![known.clone()], newest + 1)).unwrap_err();
-    assert!(matches!(&newer, ClusterError::Newer { what } if what.contains("version 4")), "{newer}");
+    assert!(
+        matches!(&newer, ClusterError::Newer { what } if what.contains(&format!("version {}", newest + 1))),
+        "{newer}"
+    );
 
     // The command number 500, as a newer version would write it: this one sees a command without a kind.
     let unknown = pb::Command::decode([0xA2, 0x1F, 0x01, 0x00].as_slice()).unwrap();

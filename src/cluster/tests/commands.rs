@@ -4,8 +4,10 @@ use proptest::prelude::*;
 
 use crate::clock::Timestamp;
 use crate::cluster::command::{Command, CursorItem, NodeCommand, ResourceKey, ResourceKind};
+use crate::cluster::invitation::InviteCommand;
 use crate::cluster::level::Level;
 use crate::cluster::member::{NodeSpec, Role};
+use crate::cluster::secret_record::{Sealed, SecretCommand, SecretKey, SecretKind};
 use crate::event::batch::{Gap, GapReason, LogPosition, ObjectsPosition, Position, Seen};
 use crate::ids::{
     Epoch, FeedId, FeedPart, Generation, Incarnation, Leadership, NodeEpoch, NodeId, SinkId, SourceId, TenantId,
@@ -143,6 +145,28 @@ pub(super) fn members() -> Vec<Command> {
     commands
 }
 
+pub(super) fn refresh_token() -> SecretKey {
+    SecretKey { kind: SecretKind::RefreshToken, tenant: Some(tenant_id()), name: "app".into() }
+}
+pub(super) fn put_secret(key: SecretKey, replaces: u64, sealed: &[u8]) -> Command {
+    Command::Secret(SecretCommand::Put { key, replaces, sealed: Sealed::new(sealed.to_vec()), at: at(7) })
+}
+pub(super) fn delete_secret(key: SecretKey) -> Command {
+    Command::Secret(SecretCommand::Delete { key })
+}
+/// An invitation given at a second, which is good for a minute.
+pub(super) fn invite(token: u8, role: Role, second: i64) -> Command {
+    let token_hash = [token; 32];
+    Command::Invite(InviteCommand::Create { token_hash, role, expires: at(second + 60), at: at(second) })
+}
+pub(super) fn withdraw(token: u8) -> Command {
+    Command::Invite(InviteCommand::Withdraw { token_hash: [token; 32] })
+}
+pub(super) fn redeem(token: u8, key: u8, name: &str, second: i64) -> Command {
+    let spec = spec(name, Role::Data);
+    Command::Invite(InviteCommand::Redeem { token_hash: [token; 32], key_hash: [key; 32], spec, at: at(second) })
+}
+
 /// What a state needs before feeds mean anything: a tenant with a credential and a source, and two sinks.
 pub(super) fn world() -> Vec<Command> {
     vec![
@@ -186,6 +210,23 @@ pub(super) fn any_command() -> impl Strategy<Value = Command> {
             at: at(time),
         }),
         12 => any_command_of_members(),
+        6 => any_command_of_trust(),
+    ]
+}
+
+fn any_command_of_trust() -> impl Strategy<Value = Command> {
+    let key = || prop_oneof![Just(SecretKey::authority()), Just(refresh_token())];
+    prop_oneof![
+        3 => (key(), 0..3_u64, "[a-b]").prop_map(|(key, replaces, text)| put_secret(key, replaces, text.as_bytes())),
+        1 => key().prop_map(delete_secret),
+        2 => (0..3_u8, any::<bool>(), 0..99_i64).prop_map(|(token, witness, second)| {
+            invite(token, if witness { Role::Witness } else { Role::Data }, second)
+        }),
+        3 => (0..3_u8, 0..2_u8, "[a-e]", 0..99_i64).prop_map(|(token, key, name, second)| {
+            redeem(token, key, &name, second)
+        }),
+        1 => (0..3_u8).prop_map(withdraw),
+        1 => Just(Command::RaiseLevel { level: Level::TRUST }),
     ]
 }
 
@@ -202,7 +243,7 @@ fn any_command_of_members() -> impl Strategy<Value = Command> {
         1 => node().prop_map(remove),
         8 => prop::collection::vec((0..3_u8, node()), 0..4).prop_map(|moves| assign_feeds(&moves)),
         8 => (0..2_u8, 1..3_u64, 1..4_u64).prop_map(|(n, epoch, to)| recall(n, epoch, to)),
-        1 => prop_oneof![Just(Level::MEMBERS), Just(Level::LEADERS)].prop_map(|level| Command::RaiseLevel { level }),
+        1 => prop_oneof![Just(Level::MEMBERS), Just(Level::LEADERS), Just(Level::TRUST)].prop_map(|level| Command::RaiseLevel { level }),
         1 => (0..3_u64).prop_map(|n| Command::BeginIncarnation { incarnation: Incarnation(n) }),
     ]
 }

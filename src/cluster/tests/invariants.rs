@@ -10,6 +10,7 @@ use crate::cluster::codec::{
     parts_of,
 };
 use crate::cluster::command::{Command, CursorItem, NodeCommand, Outcome};
+use crate::cluster::invitation::InviteCommand;
 use crate::cluster::member::{Member, Standing};
 use crate::cluster::state::{ControlState, Touched};
 use crate::event::batch::Position;
@@ -41,6 +42,9 @@ fn permitted(state: &ControlState, command: &Command) -> Vec<CursorItem> {
             .is_some_and(|feed| (feed.epoch, feed.owner, feed.generation) == (item.epoch, Some(*node), item.generation))
     };
     items.iter().filter(may).cloned().collect()
+}
+fn admits(command: &Command) -> bool {
+    matches!(command, Command::Node(NodeCommand::Admit { .. }) | Command::Invite(InviteCommand::Redeem { .. }))
 }
 fn digest(state: &ControlState) -> u128 {
     parts_of(state).fold(0, |sum, part| sum.wrapping_add(part.digest()))
@@ -140,8 +144,8 @@ proptest! {
         let mut granted = 0;
         for command in history {
             match (command.clone(), state.apply(command)) {
-                (Command::Node(NodeCommand::Admit { .. }), Outcome::Node(node)) if node.0 > granted => granted = node.0,
-                (Command::Node(NodeCommand::Admit { .. }), Outcome::Node(node)) => {
+                (command, Outcome::Node(node)) if admits(&command) && node.0 > granted => granted = node.0,
+                (command, Outcome::Node(node)) if admits(&command) => {
                     prop_assert!(!lives.contains_key(&node), "node {} was granted to two", node);
                 }
                 (Command::Node(NodeCommand::Start { node, .. }), Outcome::Life(life)) => {

@@ -13,3 +13,4 @@ pub(super) mod planning;
 mod rules;
 pub(super) mod sim_disk;
 mod suite;
+mod trust;

@@ -6,6 +6,9 @@ use std::process::{Command, Stdio};
 use super::World;
 use super::network::{PEERS, address};
 
+/// Tenants without sources, to have something to agree on.
+const TENANTS: u64 = 200;
+
 impl World {
     /// A cluster of all nodes that reads everything there is and delivers it.
     pub async fn works(&mut self) {
@@ -37,6 +40,15 @@ impl World {
         self.run(node, &["join", &at, "--token", "-"], &token);
         self.node(node).start();
         self.until_ready(node).await;
+    }
+
+    /// Has the cluster agree on more than fits what is left of a page, so that every member must write.
+    pub async fn says_much(&mut self) {
+        let through = self.leader().await;
+        let tenant = |n: u64| format!("[[tenant]]\nname = \"filler-{n}\"\ndirectory = \"{}\"\n", uuid::Uuid::new_v4());
+        let tenants: String = (0..TENANTS).map(tenant).collect();
+        // A node that is alone may end before it answers.
+        self.tried(through, &["apply", "-"], &tenants);
     }
 
     /// Takes the member of this id out of the cluster for good.

@@ -6,7 +6,7 @@ mod at;
 pub mod cluster;
 mod disk;
 pub mod network;
-mod plan;
+pub mod plan;
 mod process;
 pub mod stage;
 mod view;
