@@ -33,6 +33,8 @@ pub enum Permission {
     ReadResources,
     /// Change resources.
     ChangeResources,
+    /// Say who may be a member of the cluster.
+    ChangeMembers,
     /// See the content of events.
     ReadEvents,
 }
@@ -46,6 +48,7 @@ pub const METHODS: &[(&str, Permission)] = &[
     ("List", Permission::ReadResources),
     ("Delete", Permission::ChangeResources),
     ("Tap", Permission::ReadEvents),
+    ("Invite", Permission::ChangeMembers),
 ];
 
 /// The one rule book.
@@ -53,7 +56,13 @@ pub fn may(role: Role, permission: Permission) -> bool {
     match (role, permission) {
         (Role::Administrator, _) => true,
         (Role::Monitor, Permission::Observe) => true,
-        (Role::Monitor, Permission::ReadResources | Permission::ChangeResources | Permission::ReadEvents) => false,
+        (
+            Role::Monitor,
+            Permission::ReadResources
+            | Permission::ChangeResources
+            | Permission::ChangeMembers
+            | Permission::ReadEvents,
+        ) => false,
     }
 }
 

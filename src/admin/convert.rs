@@ -101,7 +101,7 @@ pub fn change_from_wire(change: v1::Change) -> Result<(ResourceKey, Action), Bad
     Ok((key_from_wire(change.key)?, action))
 }
 
-fn time_to_wire(time: Timestamp) -> WireTime {
+pub(super) fn time_to_wire(time: Timestamp) -> WireTime {
     let nanos = time.nanos().rem_euclid(1_000_000_000);
     WireTime { seconds: time.seconds(), nanos: i32::try_from(nanos).unwrap_or_default() }
 }

@@ -6,6 +6,7 @@ pub mod access;
 pub mod carry_out;
 pub mod convert;
 pub mod figures;
+mod invite;
 pub mod limits;
 pub mod plan;
 pub mod server;
@@ -25,11 +26,14 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::cluster::ControlPlane;
+use crate::cluster::pki::token::Pin;
 use view::{Health, Status, TapEvent};
 
 /// What the faces need of the node. Cheap to ask: console and scrapers do so every few seconds.
 pub trait Backend: Send + Sync + 'static {
     fn control(&self) -> &ControlPlane;
+    /// The pin of the cluster's authority, which goes into every token.
+    fn pin(&self) -> Option<Pin>;
     /// Everything there is to see now. The faces cut it down to what a caller asked for.
     fn status(&self) -> impl Future<Output = Status> + Send;
     /// Whether the node can do its work; asked by load balancers, so it may not wait.

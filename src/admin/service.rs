@@ -13,6 +13,7 @@ use super::Backend;
 use super::access::{METHODS, Role, Tokens, may};
 use super::carry_out::{Cause, carry_out};
 use super::convert::{self, BadWire};
+use super::invite;
 use super::limits::{
     EXPLANATION_BYTES_MAX, FILTER_BYTES_MAX, RESOURCES_PER_CALL_MAX, STATUS_TIMEOUT, TAP_RECORD_BYTES_MAX, TAPS_MAX,
 };
@@ -249,7 +250,7 @@ fn listed(errors: &[impl Display]) -> String {
     told
 }
 
-fn code_of(error: &ClusterError) -> Code {
+pub(super) fn code_of(error: &ClusterError) -> Code {
     match error {
         ClusterError::NotLeader { .. } | ClusterError::NoQuorum { .. } | ClusterError::Busy | ClusterError::Stopped => {
             Code::Unavailable
@@ -329,6 +330,16 @@ impl<B: Backend> v1::admin_server::Admin for Service<B> {
             Err(denied) => Err(denied),
         };
         counted("Delete", answer)
+    }
+
+    async fn invite(&self, request: Request<v1::InviteRequest>) -> Result<Response<v1::InviteResponse>, Answer> {
+        let answer = match self.allow(&request, "Invite") {
+            Ok(role) => {
+                invite::invite(self.control(), self.backend.pin(), &self.clock, request.into_inner(), role).await
+            }
+            Err(denied) => Err(denied),
+        };
+        counted("Invite", answer)
     }
 
     async fn tap(&self, request: Request<v1::TapRequest>) -> Result<Response<TapStream>, Answer> {

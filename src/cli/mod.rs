@@ -3,7 +3,10 @@
 mod apply;
 mod args;
 mod client;
+mod cluster;
 pub mod demo;
+mod init;
+mod join;
 pub mod normalize;
 mod output;
 mod run;
@@ -31,6 +34,7 @@ use args::{Format, Output};
     siemgate normalize < records.json  Microsoft records in, CEF out\n  \
     siemgate config validate           is my configuration right?\n  \
     siemgate run                       run the node\n  \
+    siemgate cluster invite            let another node join\n  \
     siemgate status                    how is it doing?\n\n\
     Exit codes: 0 it worked, 1 it failed, 2 it was typed wrong.")]
 pub struct Cli {
@@ -41,6 +45,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Init(init::Init),
+    Join(join::Join),
+    Cluster(cluster::ClusterArgs),
     Demo(demo::Args),
     Simulator(simulator::Args),
     Status(status::StatusArgs),
@@ -81,6 +88,9 @@ pub fn main() -> ExitCode {
 fn command(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => on_all_cores(run::run(args))?,
+        Command::Init(args) => init::init(&args)?,
+        Command::Join(args) => on_this_thread(join::join(args))?,
+        Command::Cluster(args) => on_this_thread(cluster::cluster(args))?,
         Command::Demo(args) => on_all_cores(demo::run(args))?,
         Command::Simulator(args) => on_all_cores(simulator::run(args))?,
         Command::Status(args) => {
@@ -175,6 +185,9 @@ mod tests {
             "config validate",
             "config validate --config x.toml r.d -o json",
             "version -o json",
+            "init -o json",
+            "join siem-1:7444 --token -",
+            "cluster invite --role witness --expires 90s",
             "simulator --seed 7",
             "normalize",
             "status --api 127.0.0.1:1 --token-file t",
@@ -190,6 +203,9 @@ mod tests {
             ("tap -n 0", ErrorKind::ValueValidation),
             ("status -o yaml", ErrorKind::InvalidValue),
             ("status --api localhost", ErrorKind::ValueValidation),
+            ("join", ErrorKind::MissingRequiredArgument),
+            ("cluster", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("cluster invite --expires 10", ErrorKind::ValueValidation),
             ("statsu", ErrorKind::InvalidSubcommand),
         ] {
             let typed = std::iter::once("siemgate").chain(bad.split_whitespace());

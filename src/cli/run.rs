@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::config::resources::{self, Declared};
 use crate::metrics::Recorder;
 use crate::node::telemetry::{Telemetry, end_on_panic};
-use crate::node::{Node, NodeSettings};
+use crate::node::{Node, NodeSettings, Wires};
 use crate::web;
 
 /// How often a supervisor that asks for nothing is told that we live.
@@ -65,11 +65,11 @@ async fn serve(config: &Config, declared: Vec<Declared>, history: Option<PathBuf
     let starting = Node::start(NodeSettings {
         name: config.node.name.clone(),
         data_dir: config.node.data_dir.clone(),
+        wires: Wires::Tls { listen: config.listen.peers, advertise: config.advertised() },
+        api: config.listen.api.to_string(),
         extra_ca: config.tls.extra_ca.clone(),
         clock: clock.clone(),
         history,
-        plane: NodeSettings::alone(&config.node.data_dir),
-        entered: None,
     });
     let mut node = tokio::select! {
         node = starting => node.context("start the node")?,
@@ -134,7 +134,7 @@ async fn apply(control: &ControlPlane, declared: Vec<Declared>, clock: &Clock) -
     Ok(carry_out(control, changes, "configuration").await?)
 }
 
-fn make_data_dir(path: &Path) -> anyhow::Result<()> {
+pub(super) fn make_data_dir(path: &Path) -> anyhow::Result<()> {
     DirBuilder::new().recursive(true).mode(DATA_DIR_MODE).create(path).with_context(|| {
         format!(
             "can't make the data directory {}; make it, owned by the service's user, or set `data_dir`",

@@ -42,13 +42,16 @@ pub struct Node {
     pub name: String,
     /// Raft's log and state, the spool, quarantined records and the access tokens. Default: `/var/lib/siemgate`.
     pub data_dir: PathBuf,
+    /// Where the other members reach this node, as `host:port`. Default: where it listens for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
     /// Resource files applied at each start; a folder stands for its `*.toml` files by name. Default: none.
     pub resources: Vec<PathBuf>,
 }
 
 impl Default for Node {
     fn default() -> Self {
-        Self { name: "siemgate".into(), data_dir: "/var/lib/siemgate".into(), resources: Vec::new() }
+        Self { name: "siemgate".into(), data_dir: "/var/lib/siemgate".into(), advertise: None, resources: Vec::new() }
     }
 }
 
@@ -58,6 +61,8 @@ impl Default for Node {
 pub struct Listen {
     /// The gRPC API. Loopback only, because it speaks no TLS yet. Default: `127.0.0.1:7443`.
     pub api: SocketAddr,
+    /// The other members of the cluster, over mutual TLS. Default: `127.0.0.1:7444`.
+    pub peers: SocketAddr,
     /// Health and metrics over HTTP. Without a token it names no tenant. Default: `127.0.0.1:7480`.
     pub web: SocketAddr,
 }
@@ -65,7 +70,11 @@ pub struct Listen {
 impl Default for Listen {
     fn default() -> Self {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self { api: SocketAddr::new(loopback, 7443), web: SocketAddr::new(loopback, 7480) }
+        Self {
+            api: SocketAddr::new(loopback, 7443),
+            peers: SocketAddr::new(loopback, 7444),
+            web: SocketAddr::new(loopback, 7480),
+        }
     }
 }
 
@@ -174,6 +183,13 @@ impl Config {
                 ),
             );
         }
+        if self.listen.peers.port() != 0 && [self.listen.api, self.listen.web].contains(&self.listen.peers) {
+            wrong("listen", "peers", format!("`{}` is taken already: use another port", self.listen.peers));
+        }
+        if let Some(problem) = self.advertise_fault() {
+            let key = if self.node.advertise.is_some() { ("node", "advertise") } else { ("listen", "peers") };
+            wrong(key.0, key.1, problem);
+        }
         if self.listen.api == self.listen.web && self.listen.api.port() != 0 {
             wrong("listen", "web", format!("`{}` is taken by `api` already: use another port", self.listen.web));
         }
@@ -186,6 +202,32 @@ impl Config {
         complaints
     }
 
+    fn advertise_fault(&self) -> Option<String> {
+        let Some(advertise) = &self.node.advertise else {
+            let peers = self.listen.peers;
+            return peers.ip().is_unspecified().then(|| {
+                format!("no member can reach `{peers}`: set `advertise` under `[node]` to the address they are to use")
+            });
+        };
+        let shape = || format!("`{advertise}` is no address: give a host and a port, such as `siem-1.example:7444`");
+        let (host, port) = match advertise.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && advertise.len() <= ADVERTISE_BYTES_MAX => (host, port),
+            _ => return Some(shape()),
+        };
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let odd = bare.bytes().any(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':')));
+        if odd || port.parse().is_ok_and(|port: u16| port == 0) || port.parse::<u16>().is_err() {
+            return Some(shape());
+        }
+        let unspecified = bare.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());
+        unspecified.then(|| format!("no member can reach `{advertise}`: give an address of this host"))
+    }
+
+    /// The address that other members are told. A port of 0 is known only once it is bound.
+    pub fn advertised(&self) -> Option<String> {
+        let fixed = (self.listen.peers.port() != 0).then(|| self.listen.peers.to_string());
+        self.node.advertise.clone().or(fixed)
+    }
     /// The file by which a program on this host proves that its user may administer the node.
     pub fn admin_token(&self) -> PathBuf {
         self.node.data_dir.join("admin.token")
@@ -211,6 +253,8 @@ fn otlp_fault(endpoint: &str) -> Option<&'static str> {
     }
 }
 
+/// A host name of DNS and a port.
+const ADVERTISE_BYTES_MAX: usize = 260;
 /// Node names go into logs, metrics and certificates.
 const NODE_NAME_BYTES_MAX: usize = 64;
 
@@ -257,7 +301,10 @@ mod tests {
         let cases = [
             ("[lisen]\n", "siemgate.toml:1:2: unknown key `lisen`; did you mean `listen`?"),
             ("[node]\nnmae = \"a\"\n", "siemgate.toml:2:1: unknown key `nmae`; did you mean `name`?"),
-            ("[node]\ncolour = 1\n", "siemgate.toml:2:1: unknown key `colour`; known: name, data_dir, resources"),
+            (
+                "[node]\ncolour = 1\n",
+                "siemgate.toml:2:1: unknown key `colour`; known: name, data_dir, advertise, resources",
+            ),
             ("[node]\nname = 5\n", "siemgate.toml:2:1: `node.name`: invalid type: integer `5`, expected a string"),
             (
                 "[node]\ndata_dir = \"data\"\n",
@@ -271,6 +318,22 @@ mod tests {
             (
                 "[listen]\nweb = \"127.0.0.1:7443\"\n",
                 "siemgate.toml:2:1: `127.0.0.1:7443` is taken by `api` already: use another port",
+            ),
+            (
+                "[listen]\npeers = \"127.0.0.1:7443\"\n",
+                "siemgate.toml:2:1: `127.0.0.1:7443` is taken already: use another port",
+            ),
+            (
+                "[listen]\npeers = \"0.0.0.0:7444\"\n",
+                "siemgate.toml:2:1: no member can reach `0.0.0.0:7444`: set `advertise` under `[node]` to the address they are to use",
+            ),
+            (
+                "[node]\nadvertise = \"siem-1\"\n",
+                "siemgate.toml:2:1: `siem-1` is no address: give a host and a port, such as `siem-1.example:7444`",
+            ),
+            (
+                "[node]\nadvertise = \"[::]:7444\"\n",
+                "siemgate.toml:2:1: no member can reach `[::]:7444`: give an address of this host",
             ),
             (
                 "[log]\nformat = \"jsn\"\n",
@@ -321,7 +384,7 @@ mod tests {
     fn the_example_states_every_key_and_its_default() {
         let text = include_str!("../../deploy/siemgate.toml");
         assert_eq!(parse(text).unwrap(), Config::default());
-        let endpoint = text.replace("# otlp_endpoint", "otlp_endpoint");
+        let endpoint = text.replace("# otlp_endpoint", "otlp_endpoint").replace("# advertise", "advertise");
         let stated = serde_json::to_value(parse(&endpoint).unwrap()).unwrap();
         let (document, _) = Document::parse(&endpoint);
         assert_eq!(Value::Object(document.root), stated, "a key is missing in deploy/siemgate.toml");

@@ -9,9 +9,9 @@ use metrics::{Counter, Gauge, Histogram, Label};
 use super::{
     ADMIN_CALLS, CREDENTIAL_EXPIRY, CREDENTIAL_FAILURES, CREDENTIAL_REQUESTS, FAULTS, FEED_CURSOR_AGE, FEED_EPOCH,
     FEED_FRESHNESS, FEED_LAG, FEED_LAG_MESSAGES, FEED_LOST, FEED_QUARANTINED, FEED_READ, FEED_STATE, LANE_DELIVERED,
-    LANE_FILTERED, LANE_IN_FLIGHT, Metric, RAFT_APPLIED, RAFT_LEADER, RAFT_LOG, RAFT_PROPOSALS, RAFT_PROPOSE,
-    RAFT_STATE_BYTES, RAFT_SYNC, RAFT_TERM, SINK_ACKNOWLEDGED, SINK_IN_FLIGHT, SINK_RETRIES, SINK_SENT, SINK_STATE,
-    SOURCE_PROBLEM, counter_of, gauge_of, histogram_of,
+    LANE_FILTERED, LANE_IN_FLIGHT, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED, RAFT_LEADER, RAFT_LOG, RAFT_PROPOSALS,
+    RAFT_PROPOSE, RAFT_STATE_BYTES, RAFT_SYNC, RAFT_TERM, SINK_ACKNOWLEDGED, SINK_IN_FLIGHT, SINK_RETRIES, SINK_SENT,
+    SINK_STATE, SOURCE_PROBLEM, counter_of, gauge_of, histogram_of,
 };
 use crate::ids::{CredentialId, FeedId, NodeId, SinkId, SourceId, TenantId};
 
@@ -236,6 +236,11 @@ impl Raft {
             state_bytes: Live::of(RAFT_STATE_BYTES, &labels),
         }
     }
+}
+
+/// How long the node's own certificate is still good.
+pub fn member_certificate() -> Live {
+    Live::of(MEMBER_CERTIFICATE, &[])
 }
 
 /// One call of the admin API. Both labels come from closed sets, so that a caller can't make series.

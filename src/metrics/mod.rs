@@ -6,7 +6,9 @@ mod recorder;
 
 use metrics::{Counter, Gauge, Histogram, Label};
 
-pub use handles::{Credential, Feed, Lane, Live, Raft, Sink, Source, Sum, admin_call, faulty_resources};
+pub use handles::{
+    Credential, Feed, Lane, Live, Raft, Sink, Source, Sum, admin_call, faulty_resources, member_certificate,
+};
 pub use recorder::{Recorder, without_tenants};
 
 /// What a metric does over time; the unit and `_total` are part of its name.
@@ -96,6 +98,11 @@ pub const RAFT_PROPOSALS: Metric = counter("siemgate_raft_proposals_total", "Com
 pub const RAFT_SYNC: Metric = histogram("siemgate_raft_sync_seconds", "Time to write and sync one log frame.");
 pub const RAFT_STATE_BYTES: Metric = gauge("siemgate_raft_state_bytes", "Encoded size of the replicated state.");
 
+pub const MEMBER_CERTIFICATE: Metric = gauge(
+    "siemgate_member_certificate_expiry_seconds",
+    "Time until the certificate ends by which members know this node; negative once it has.",
+);
+
 pub const BUILD: Metric = gauge("siemgate_build_info", "Always 1; the version is a label.");
 pub const PROCESS_MEMORY: Metric = gauge("process_resident_memory_bytes", "Memory the process holds.");
 pub const PROCESS_FILES: Metric = gauge("process_open_fds", "Files and sockets the process holds open.");
@@ -134,6 +141,7 @@ pub const ALL: &[Metric] = &[
     RAFT_PROPOSALS,
     RAFT_SYNC,
     RAFT_STATE_BYTES,
+    MEMBER_CERTIFICATE,
     BUILD,
     PROCESS_MEMORY,
     PROCESS_FILES,

@@ -15,6 +15,7 @@ use crate::admin::view::{
     Status, TapEvent,
 };
 use crate::clock::{Clock, Timestamp};
+use crate::cluster::pki::token::Pin;
 use crate::cluster::{self, ControlPlane, ResourceKey, ResourceKind};
 use crate::event::batch::Position;
 use crate::ids::{FeedId, SinkId};
@@ -29,6 +30,7 @@ pub struct NodeBackend {
     name: String,
     started: Timestamp,
     clock: Clock,
+    pin: Option<Pin>,
     control: ControlPlane,
     board: Arc<Board>,
     sinks: Arc<Mutex<Sinks>>,
@@ -41,12 +43,13 @@ impl NodeBackend {
         name: String,
         started: Timestamp,
         clock: Clock,
+        pin: Option<Pin>,
         control: ControlPlane,
         board: Arc<Board>,
         sinks: Arc<Mutex<Sinks>>,
     ) -> Self {
         let tap = broadcast::Sender::new(TAP_EVENTS);
-        Self { name, started, clock, control, board, sinks, tap, draining: AtomicBool::new(false) }
+        Self { name, started, clock, pin, control, board, sinks, tap, draining: AtomicBool::new(false) }
     }
 
     pub fn tap_sender(&self) -> Tap {
@@ -115,6 +118,9 @@ impl NodeBackend {
 }
 
 impl Backend for NodeBackend {
+    fn pin(&self) -> Option<Pin> {
+        self.pin
+    }
     fn control(&self) -> &ControlPlane {
         &self.control
     }

@@ -2,10 +2,10 @@
 
 use super::NodeError;
 use crate::clock::Clock;
-use crate::cluster::{Command, ControlPlane, Level, NodeCommand, NodeSpec, Outcome, Refusal, Role};
+use crate::cluster::{Command, ControlPlane, Level, NodeCommand, NodeSpec, Outcome, Refusal};
 
 /// An ordinary node's share.
-const WEIGHT: u32 = 100;
+pub(super) const WEIGHT: u32 = 100;
 
 /// Admits the node that made the cluster, for whom nobody else does it. Every other was admitted when it joined.
 pub(super) async fn enrol(control: &ControlPlane, spec: NodeSpec, clock: &Clock) -> Result<(), NodeError> {
@@ -26,11 +26,6 @@ pub(super) async fn enrol(control: &ControlPlane, spec: NodeSpec, clock: &Clock)
     }
     let admit = Command::Node(NodeCommand::Admit { spec, at: clock.now() });
     expect(control.propose(admit).await?, &Outcome::Node(node))
-}
-
-/// What the node that makes a cluster is to the others.
-pub(super) fn spec(name: String, peer: String) -> NodeSpec {
-    NodeSpec { name, peer, api: String::new(), weight: WEIGHT, role: Role::Data }
 }
 
 fn expect(answer: Outcome, wanted: &Outcome) -> Result<(), NodeError> {

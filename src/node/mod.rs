@@ -11,12 +11,16 @@ mod history;
 mod lead;
 pub mod ledger;
 pub mod life;
+pub mod membership;
 pub mod reconcile;
+mod renewal;
 pub mod sinks;
 pub mod supervise;
 pub mod telemetry;
+mod wires;
 
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +30,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::{Chronicle, ClusterError, ControlPlane, Door, Outcome, Settings};
+use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, Role};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
@@ -39,8 +43,11 @@ use history::History;
 use lead::Leading;
 use ledger::CommitLedger;
 use life::{Life, Living};
+use membership::{Membership, MembershipError};
 use sinks::Sinks;
 use supervise::Supervisor;
+use wires::Laid;
+pub use wires::{Entered, Wires};
 
 /// What a node needs to know.
 #[derive(Clone)]
@@ -51,24 +58,11 @@ pub struct NodeSettings {
     pub clock: Clock,
     /// Where to write what was committed, one JSON object a line, for a checker to read; nothing in normal life.
     pub history: Option<PathBuf>,
-    /// Which node of which cluster this is, and how it reaches the others.
-    pub plane: Settings,
-    /// Hears of the way into this node as soon as there is one, where members don't meet over TLS, such as in tests.
-    pub entered: Option<Entered>,
+    pub wires: Wires,
+    /// The address that tools are told.
+    pub api: String,
 }
 
-/// Is shown the way into a node.
-pub type Entered = Arc<dyn Fn(Door) + Send + Sync>;
-
-impl NodeSettings {
-    /// The plane of a node that is a cluster by itself, with its data beside the node's other data.
-    pub fn alone(data_dir: &Path) -> Settings {
-        Settings::new(data_dir.join("raft"), FIRST_NODE)
-    }
-}
-
-/// The id of the node that makes a cluster; joining grants the others.
-const FIRST_NODE: NodeId = NodeId(1);
 /// How long a start waits for the others before it says again that it does.
 const CURRENT_WITHIN: Duration = Duration::from_secs(60);
 /// How long the last commit and the control plane's end may take once all feeds have drained.
@@ -78,6 +72,12 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 pub enum NodeError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    #[error(
+        "can't listen on {address} for the other members: {cause}; stop what listens there, or set `[listen] peers`"
+    )]
+    Listen { address: SocketAddr, cause: std::io::Error },
     #[error("the cluster does not let this node begin, it answered {answer:?}: look at its members")]
     NotEnrolled { answer: Outcome },
     #[error("node {node} was removed from the cluster: empty its data directory and let it join anew")]
@@ -110,20 +110,21 @@ impl Node {
         let started = clock.now();
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
-        let (node, peer) = (settings.plane.node_id, settings.plane.address().to_owned());
+        let Laid { mut plane, membership, peer, entered } = settings.wires.lay(&settings.data_dir, &clock)?;
+        let node = plane.node_id;
         let history = Arc::new(History::open(settings.history.as_deref(), node, clock.clone())?);
-        let chronicle = history.wanted().then(|| history.clone() as Arc<dyn Chronicle>);
-        let control = ControlPlane::start(Settings { chronicle, ..settings.plane }).await?;
-        if let Some(entered) = &settings.entered {
+        plane.chronicle = history.wanted().then(|| history.clone() as Arc<dyn Chronicle>);
+        let control = ControlPlane::start(plane).await?;
+        if let Some(entered) = entered {
             entered(control.door());
         }
-        while let Err(error) = control.current_within(CURRENT_WITHIN).await {
-            if !matches!(error, ClusterError::NoQuorum { .. } | ClusterError::NotLeader { .. }) {
-                return Err(error.into());
-            }
-            tracing::warn!(%error, "still waiting for the other members");
+        until_current(&control).await?;
+        let (name, api) = (settings.name.clone(), settings.api);
+        let spec = NodeSpec { name, peer, api, weight: enrol::WEIGHT, role: Role::Data };
+        enrol::enrol(&control, spec, &clock).await?;
+        if let Some(membership) = &membership {
+            membership.settle(&control).await?;
         }
-        enrol::enrol(&control, enrol::spec(settings.name.clone(), peer), &clock).await?;
         let living = Living::begin(control.clone(), node, clock.clone()).await?;
         let lives = living.lives();
         let tokens = Tokens::new(client.clone(), clock.clone());
@@ -135,6 +136,7 @@ impl Node {
             settings.name,
             started,
             clock.clone(),
+            membership.as_ref().map(|membership| membership.pin),
             control.clone(),
             board.clone(),
             sinks.clone(),
@@ -155,7 +157,7 @@ impl Node {
         };
         let mut supervisor_task = JoinSet::new();
         supervisor_task.spawn(supervisor.run(lives.clone(), stopped));
-        let keeping = keep(&control, &clock, ledger, living, &keeping_stopped);
+        let keeping = keep(&control, &clock, ledger, living, membership, &keeping_stopped);
         tracing::info!(data_dir = %settings.data_dir.display(), %node, "node started");
         Ok(Self {
             control,
@@ -240,6 +242,17 @@ impl Node {
     }
 }
 
+/// Waits until the node knows all that was agreed on. The others may be starting too, and take as long as they need.
+async fn until_current(control: &ControlPlane) -> Result<(), NodeError> {
+    while let Err(error) = control.current_within(CURRENT_WITHIN).await {
+        if !matches!(error, ClusterError::NoQuorum { .. } | ClusterError::NotLeader { .. }) {
+            return Err(error.into());
+        }
+        tracing::warn!(%error, "still waiting for the other members");
+    }
+    Ok(())
+}
+
 /// Starts what goes on until everything was handed over. Heartbeats and leases are kept on Raft's threads, so that no
 /// load of records makes this node look dead or blind.
 fn keep(
@@ -247,6 +260,7 @@ fn keep(
     clock: &Clock,
     ledger: Arc<CommitLedger<Board>>,
     living: Living,
+    membership: Option<Membership>,
     stopped: &watch::Receiver<bool>,
 ) -> JoinSet<Option<NodeError>> {
     let mut keeping = JoinSet::new();
@@ -257,6 +271,13 @@ fn keep(
     });
     let (plane, stop) = (control.clone(), stopped.clone());
     keeping.spawn(async move { plane.undisturbed(living.run(stop)).await.unwrap_or_else(|error| Some(error.into())) });
+    if let Some(membership) = membership {
+        let (control, clock, stop) = (control.clone(), clock.clone(), stopped.clone());
+        keeping.spawn(async move {
+            renewal::run(membership, control, clock, stop).await;
+            None
+        });
+    }
     let leading = Leading { node: control.view().node, control: control.clone(), clock: clock.clone() };
     let (plane, stop) = (control.clone(), stopped.clone());
     keeping.spawn(async move { plane.undisturbed(leading.run(stop)).await.err().map(Into::into) });

@@ -2,6 +2,7 @@
 //! and started again, and what the receiver says of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use siemgate::cluster::{
     Begin, Command, NodeCommand, NodeSpec, Outcome, ResourceKey, ResourceKind, Role, Settings, Standing,
 };
 use siemgate::ids::{FeedId, NodeId, TenantId};
-use siemgate::node::{Node, NodeSettings};
+use siemgate::node::{Node, NodeSettings, Wires};
 use siemgate::simulator::receiver::{Options, Receiver, Tally};
 use siemgate::simulator::{self, Running};
 use tempfile::TempDir;
@@ -61,7 +62,7 @@ impl Gateway {
         let data_dir = self.folder.path().join(node.to_string());
         let plane = Settings {
             begin,
-            peers: std::sync::Arc::new(self.network.socket(NodeId(node))),
+            peers: Arc::new(self.network.socket(NodeId(node))),
             ..Settings::new(data_dir.join("raft"), NodeId(node))
         };
         let network = self.network.clone();
@@ -71,8 +72,11 @@ impl Gateway {
             extra_ca: Vec::new(),
             clock: Clock::System,
             history: None,
-            plane,
-            entered: Some(std::sync::Arc::new(move |door| network.connect(NodeId(node), door))),
+            wires: Wires::Given {
+                plane: Box::new(plane),
+                entered: Arc::new(move |door| network.connect(NodeId(node), door)),
+            },
+            api: String::new(),
         };
         self.nodes.insert(node, Node::start(settings).await.unwrap());
     }

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod catching_up;
+mod enrolment;
 mod gateway;
 mod handover;
 mod harness;

@@ -1,5 +1,6 @@
 //! One node in this process, between a simulated cloud and a receiver: what goes in comes out, once.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use siemgate::admin::Backend;
 use siemgate::clock::Clock;
 use siemgate::cluster::{Command, Outcome, ResourceKey, ResourceKind};
 use siemgate::ids::TenantId;
-use siemgate::node::{Node, NodeSettings};
+use siemgate::node::{Node, NodeSettings, Wires};
 use siemgate::simulator::receiver::{Options, Receiver};
 use siemgate::simulator::workload::{self, Routing, Tenant, Workload};
 use siemgate::simulator::{self, Running, Settings, TenantAccess};
@@ -43,11 +44,11 @@ impl Stage {
         let settings = NodeSettings {
             name: "test".into(),
             data_dir: self.folder.path().join("data"),
+            wires: Wires::Tls { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertise: None },
+            api: String::new(),
             extra_ca: Vec::new(),
             clock: Clock::System,
             history: None,
-            plane: NodeSettings::alone(&self.folder.path().join("data")),
-            entered: None,
         };
         Node::start(settings).await.unwrap()
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::admin::view::Status;
 use crate::clock::Clock;
 use crate::cluster::{Command, Outcome, ResourceKey, ResourceKind};
 use crate::ids::TenantId;
-use crate::node::{Node, NodeSettings};
+use crate::node::{Node, NodeSettings, Wires};
 use crate::simulator::receiver::{Options, Receiver, Tally};
 use crate::simulator::{self, TenantAccess};
 
@@ -77,11 +78,11 @@ impl Scene {
         let node = Node::start(NodeSettings {
             name: "demo".to_owned(),
             data_dir: folder.path.clone(),
+            wires: Wires::Tls { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertise: None },
+            api: String::new(),
             extra_ca: Vec::new(),
             clock: Clock::System,
             history: None,
-            plane: NodeSettings::alone(&folder.path),
-            entered: None,
         })
         .await?;
         let scene = Self { cloud, receiver, node, folder };

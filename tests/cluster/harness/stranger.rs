@@ -9,8 +9,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use siemgate::secret::Secret;
+use siemgate::wire::cluster::v1::enrol_client::EnrolClient;
 use siemgate::wire::cluster::v1::peers_client::PeersClient;
-use siemgate::wire::cluster::v1::{StatusAnswer, StatusRequest};
+use siemgate::wire::cluster::v1::{RenewAnswer, RenewRequest, StatusAnswer, StatusRequest};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -57,12 +58,23 @@ impl Stranger {
 
     /// Asks for the status of the node at an address.
     pub async fn asks(&self, address: &str, says: &Says) -> Result<StatusAnswer, Status> {
+        ask(self.channel(address), says).await
+    }
+
+    /// Asks for a renewal of whatever it shows.
+    pub async fn renews(&self, address: &str) -> Result<RenewAnswer, Status> {
+        let public_key = [4; 65].to_vec().into();
+        let answer = EnrolClient::new(self.channel(address)).renew(RenewRequest { public_key }).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    fn channel(&self, address: &str) -> Channel {
         let (config, address) = (self.config.clone(), address.to_owned());
         let connector = tower::service_fn(move |_| {
             let (stranger, address) = (Self { config: config.clone() }, address.clone());
             async move { stranger.connect(&address).await.map(TokioIo::new) }
         });
-        ask(Endpoint::from_static("http://peer").connect_with_connector_lazy(connector), says).await
+        Endpoint::from_static("http://peer").connect_with_connector_lazy(connector)
     }
 }
 

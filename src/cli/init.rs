@@ -1,0 +1,65 @@
+//! `init`: makes a cluster of one, which others may join.
+
+use clap::Args;
+use serde_json::json;
+
+use super::args::{Format, NodeFile, Output};
+use super::output;
+use super::run::make_data_dir;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::node::membership::{self, NewMember};
+
+/// Makes a new cluster with this node as its first member
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    siemgate init\n  \
+    siemgate init --config ./siemgate.toml -o json\n\n\
+    It makes the cluster's id, its authority, this node's certificate and the key that seals its secrets. `siemgate run`\n\
+    does the same in an empty data directory. Where a node is a member already, it says so and changes nothing.")]
+pub struct Init {
+    #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
+    node: NodeFile,
+}
+
+pub fn init(args: &Init) -> anyhow::Result<()> {
+    let config = Config::load(&args.node.config)?;
+    make_data_dir(&config.node.data_dir)?;
+    let already = membership::known(&config.node.data_dir)?;
+    let made = match already {
+        Some(member) => member,
+        None => membership::found(&config.node.data_dir, &Clock::System)?,
+    };
+    let text = match args.format.output {
+        Output::Table => told(&config, made, already.is_some()),
+        Output::Json => output::json(&json!({
+            "made": already.is_none(),
+            "cluster": made.name.cluster.to_string(),
+            "node": made.name.node.0,
+            "pin": made.pin.to_string(),
+            "data_dir": config.node.data_dir,
+            "admin_token": config.admin_token(),
+        }))?,
+    };
+    Ok(output::print(&text)?)
+}
+
+fn told(config: &Config, made: NewMember, already: bool) -> String {
+    let first = if already { "This node is a member already; nothing was changed." } else { "Made a new cluster." };
+    format!(
+        "{first}\n\n  \
+         cluster  {}\n  \
+         node     {}\n  \
+         pin      {}\n  \
+         data     {}\n  \
+         token    {} (made at the first start; it proves an administrator)\n\n\
+         Next: `siemgate run`, then `siemgate cluster invite` for each further node.\n",
+        made.name.cluster,
+        made.name.node,
+        made.pin,
+        config.node.data_dir.display(),
+        config.admin_token().display(),
+    )
+}

@@ -1,0 +1,61 @@
+//! How a node meets the other members: by certificates of the cluster's authority in production, or over wires that a
+//! test lays.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::NodeError;
+use super::membership::Membership;
+use crate::clock::Clock;
+use crate::cluster::{Door, Settings};
+
+/// The way to the other members.
+#[derive(Clone)]
+pub enum Wires {
+    Tls {
+        /// Where members reach this node; a port of 0 takes any that is free.
+        listen: SocketAddr,
+        /// The address that members are told; where it listens, unless given.
+        advertise: Option<String>,
+    },
+    /// Given from outside, with whoever is to be shown the way in.
+    Given { plane: Box<Settings>, entered: Entered },
+}
+
+/// Is shown the way into a node.
+pub type Entered = Arc<dyn Fn(Door) + Send + Sync>;
+
+/// What a control plane starts with, and who looks after the node's certificates.
+pub(super) struct Laid {
+    pub plane: Settings,
+    pub membership: Option<Membership>,
+    /// The address that others are told.
+    pub peer: String,
+    pub entered: Option<Entered>,
+}
+
+impl Wires {
+    pub(super) fn lay(self, data_dir: &Path, clock: &Clock) -> Result<Laid, NodeError> {
+        match self {
+            Self::Tls { listen: address, advertise } => {
+                let membership = Membership::open(data_dir, clock)?;
+                let (listener, peer) = listen(address, advertise)?;
+                let plane = membership.settings(listener, &peer)?;
+                Ok(Laid { plane, membership: Some(membership), peer, entered: None })
+            }
+            Self::Given { plane, entered } => {
+                let peer = plane.address().to_owned();
+                Ok(Laid { plane: *plane, membership: None, peer, entered: Some(entered) })
+            }
+        }
+    }
+}
+
+/// Bound before anything else is opened, so that a taken port is known early.
+fn listen(address: SocketAddr, advertise: Option<String>) -> Result<(TcpListener, String), NodeError> {
+    let failed = |cause| NodeError::Listen { address, cause };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, advertise.unwrap_or_else(|| bound.to_string())))
+}
