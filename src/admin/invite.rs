@@ -21,7 +21,8 @@ pub(super) async fn invite(
     request: v1::InviteRequest,
     by: access::Role,
 ) -> Result<v1::InviteResponse, Answer> {
-    let pin = pin.ok_or_else(|| Answer::failed_precondition("this node's members know each other by no certificates"))?;
+    let pin =
+        pin.ok_or_else(|| Answer::failed_precondition("this node's members know each other by no certificates"))?;
     let role = match request.role() {
         v1::MemberRole::Data => Role::Data,
         v1::MemberRole::Witness => Role::Witness,

@@ -8,9 +8,10 @@ use siemgate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL};
 use siemgate::sinks::limits::{BARRIER_AGE, WINDOW_BYTES};
 use tokio::time::{Instant, sleep};
 
+use crate::history::line::Thing;
 use crate::history::{History, Setup, check, quarantine};
-use crate::world::World;
 use crate::world::stage::SINK;
+use crate::world::{World, until};
 
 /// How long everything may take to come home.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -23,12 +24,14 @@ const FENCED: Duration = Duration::from_secs(6);
 const OFTEN: Duration = Duration::from_millis(100);
 
 impl World {
-    /// The cloud stops producing, and the nodes that are left bring everything home and end in order. Then nothing may
-    /// be lost, nothing out of order, and no more twice than what was done to them explains.
+    /// The cloud stops producing, and the nodes that are left bring everything home and commit it. Then nothing may be
+    /// lost, nothing out of order, and no more twice than what was done to them explains.
     pub async fn keeps_its_promises(&mut self) {
         self.comes_home().await;
+        until("every cursor stands at the end", async || self.all_is_committed().then_some(())).await;
         for node in self.awake() {
-            self.node(node).stop().await;
+            assert!(!self.node(node).has_ended(), "node {node} ended by itself");
+            self.node(node).vanish();
         }
         let setup = self.setup();
         self.ends().await;
@@ -71,6 +74,24 @@ impl World {
     fn arrived(&self) -> u64 {
         let source = format!("{}/{}", self.tenant(), crate::world::stage::SOURCE);
         self.tally().source(&source).distinct + self.set_aside().len() as u64
+    }
+
+    /// Whether each stream's newest message is committed.
+    fn all_is_committed(&self) -> bool {
+        let history = self.history();
+        let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+        for line in history.committed() {
+            let newest = last.entry(&line.feed).or_insert(i64::MIN);
+            *newest = line.sequence.unwrap_or(i64::MIN).max(*newest);
+        }
+        let feeds = self.feeds();
+        let mut produced = history.produced();
+        produced.all(|line| match (&line.what, feeds.get(&line.stream)) {
+            (Thing::Message { sequence, .. }, Some(feed)) => {
+                last.get(feed.as_str()).is_some_and(|last| last >= sequence)
+            }
+            _ => true,
+        })
     }
 
     fn set_aside(&self) -> BTreeMap<String, serde_json::Value> {

@@ -46,6 +46,12 @@ impl At<'_> {
         self.node().process = None;
     }
 
+    /// Ends the process when the history is over.
+    pub fn vanish(&mut self) {
+        self.process().kill();
+        self.node().process = None;
+    }
+
     /// Stops the process where it stands; it does not notice.
     pub fn freeze(&mut self) {
         self.world.tell("freeze", self.number);

@@ -19,7 +19,8 @@ impl World {
         let mut newest: Option<Status> = None;
         for node in self.awake() {
             let Some(status) = self.says(node).await else { continue };
-            let knows = |status: &Status| (status.node.term, status.node.applied);
+            // A node that is cut off may count up its term in vain, but it applies nothing.
+            let knows = |status: &Status| (status.node.applied, status.node.term);
             if newest.as_ref().is_none_or(|newest| knows(newest) < knows(&status)) {
                 newest = Some(status);
             }
