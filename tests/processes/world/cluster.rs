@@ -51,12 +51,6 @@ impl World {
         self.tried(through, &["apply", "-"], &tenants);
     }
 
-    /// Takes the member of this id out of the cluster for good.
-    pub async fn remove(&mut self, id: u64) {
-        let through = self.leader().await;
-        self.run(through, &["cluster", "remove", &id.to_string()], "");
-    }
-
     /// Makes tenants, sources and sinks.
     pub async fn apply(&mut self) {
         let through = *self.awake().first().expect("somebody is there to be told");

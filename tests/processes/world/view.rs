@@ -88,15 +88,6 @@ impl World {
         self.node(node).node().id = Some(id);
     }
 
-    pub async fn until_every_node_owns_something(&self) {
-        let nodes = self.awake();
-        let shared = async || {
-            let owners = self.owners().await;
-            nodes.iter().all(|node| owners.values().any(|owner| owner == node)).then_some(())
-        };
-        until("every node owns a feed", shared).await;
-    }
-
     /// The id under which the cluster knows the node.
     pub fn id_of(&self, node: u64) -> u64 {
         self.nodes[&node].id.expect("the node was ready once")
