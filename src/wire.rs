@@ -8,6 +8,22 @@ pub use generated::siemgate::*;
 /// The public API as encoded descriptors, for gRPC reflection.
 pub const PUBLIC_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/public.bin"));
 
+impl std::fmt::Debug for cluster::v1::JoinRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "JoinRequest({:?})", self.name)
+    }
+}
+impl std::fmt::Debug for cluster::v1::JoinAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "JoinAnswer({})", self.node)
+    }
+}
+impl std::fmt::Debug for v1::InviteResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "InviteResponse({:?})", self.address)
+    }
+}
+
 #[allow(
     clippy::all,
     clippy::too_many_lines,

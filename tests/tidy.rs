@@ -127,6 +127,7 @@ const PURE: &[&str] = &[
     "src/vault/binding.rs",
     "src/vault/envelope.rs",
     "src/vault/kek.rs",
+    "src/config/advertise.rs",
     "src/node/reconcile.rs",
     "src/admin/access.rs",
     "src/admin/urgency.rs",

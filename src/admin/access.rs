@@ -49,6 +49,8 @@ pub const METHODS: &[(&str, Permission)] = &[
     ("Delete", Permission::ChangeResources),
     ("Tap", Permission::ReadEvents),
     ("Invite", Permission::ChangeMembers),
+    ("Cluster", Permission::Observe),
+    ("ChangeCluster", Permission::ChangeMembers),
 ];
 
 /// The one rule book.

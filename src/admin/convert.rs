@@ -108,7 +108,7 @@ pub(super) fn time_to_wire(time: Timestamp) -> WireTime {
 fn time_from_wire(time: &WireTime) -> Timestamp {
     Timestamp::from_nanos(time.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos)))
 }
-fn span_to_wire(span: Duration) -> WireDuration {
+pub(super) fn span_to_wire(span: Duration) -> WireDuration {
     WireDuration {
         seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
         nanos: i32::try_from(span.subsec_nanos()).unwrap_or_default(),

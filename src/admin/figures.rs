@@ -31,7 +31,7 @@ impl Figures {
             let shown = shown.or_insert_with(|| metrics::Source::new(&it.tenant, &it.source));
             shown.problem.set_count(u64::from(it.problem.is_some()));
         }
-        for feed in &status.feeds {
+        for feed in status.feeds.iter().filter(|feed| is_shown(feed)) {
             let new = || Feed { figures: metrics::Feed::new(&feed.feed), lanes: BTreeMap::new() };
             show_feed(self.feeds.entry(feed.feed.clone()).or_insert_with(new), feed);
         }
@@ -50,7 +50,7 @@ impl Figures {
         let sources: BTreeSet<_> = status.sources.iter().map(|it| (&it.tenant, &it.source)).collect();
         let gone = self.sources.iter().filter(|((tenant, name), _)| !sources.contains(&(tenant, name)));
         gone.for_each(|(_, source)| source.problem.set_known(None));
-        let feeds: BTreeSet<_> = status.feeds.iter().map(|it| &it.feed).collect();
+        let feeds: BTreeSet<_> = status.feeds.iter().filter(|it| is_shown(it)).map(|it| &it.feed).collect();
         for (_, feed) in self.feeds.iter().filter(|(name, _)| !feeds.contains(name)) {
             feed.figures.fade();
             feed.lanes.values().for_each(|lane| lane.in_flight.set_known(None));
@@ -62,6 +62,11 @@ impl Figures {
         let gone = self.credentials.iter().filter(|((tenant, name), _)| !credentials.contains(&(tenant, name)));
         gone.for_each(|(_, credential)| credential.expiry.set_known(None));
     }
+}
+
+/// A feed's figures come from the node that reads it, and what nobody reads is shown by all.
+fn is_shown(feed: &FeedStatus) -> bool {
+    feed.state != FeedState::Elsewhere
 }
 
 fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
@@ -84,6 +89,8 @@ fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
         FeedState::Held => 3,
         FeedState::Starting => 4,
         FeedState::Stopped => 5,
+        FeedState::Elsewhere => 6,
+        FeedState::Unowned => 7,
     });
 
     let lanes: BTreeSet<_> = feed.lanes.iter().map(|lane| &lane.sink).collect();

@@ -34,6 +34,8 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub const RESOURCES_PER_CALL_MAX: usize = 10_000;
 /// Changes proposed at once. They share a sync of the log, so that applying many is quick.
 pub const PROPOSALS_AT_ONCE: usize = 64;
+/// How long a node that is to leave may take to hand its feeds over: what its sinks have to acknowledge, twice.
+pub const EMPTY_TIMEOUT: Duration = Duration::from_secs(45);
 /// Readers of the tap at once. Each costs a copy of every event it wants.
 pub const TAPS_MAX: usize = 8;
 /// Bytes of a record a tap shows; the rest is for the sinks.

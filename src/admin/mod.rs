@@ -8,6 +8,7 @@ pub mod convert;
 pub mod figures;
 mod invite;
 pub mod limits;
+mod members;
 pub mod plan;
 pub mod server;
 mod service;

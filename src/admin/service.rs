@@ -17,6 +17,7 @@ use super::invite;
 use super::limits::{
     EXPLANATION_BYTES_MAX, FILTER_BYTES_MAX, RESOURCES_PER_CALL_MAX, STATUS_TIMEOUT, TAP_RECORD_BYTES_MAX, TAPS_MAX,
 };
+use super::members::{self, Changing};
 use super::plan::{self, Change, PlanError, Wanted};
 use super::tap::{Filter, only_tenant};
 use super::view::TapEvent;
@@ -340,6 +341,25 @@ impl<B: Backend> v1::admin_server::Admin for Service<B> {
             Err(denied) => Err(denied),
         };
         counted("Invite", answer)
+    }
+
+    async fn cluster(&self, request: Request<v1::ClusterRequest>) -> Result<Response<v1::ClusterResponse>, Answer> {
+        let answer = match self.allow(&request, "Cluster") {
+            Ok(_) => Ok(members::overview_to_wire(self.control().overview().await)),
+            Err(denied) => Err(denied),
+        };
+        counted("Cluster", answer)
+    }
+
+    async fn change_cluster(
+        &self,
+        request: Request<v1::ChangeClusterRequest>,
+    ) -> Result<Response<v1::ChangeClusterResponse>, Answer> {
+        let answer = match self.allow(&request, "ChangeCluster") {
+            Ok(by) => Changing { control: self.control(), clock: &self.clock, by }.make(request.into_inner()).await,
+            Err(denied) => Err(denied),
+        };
+        counted("ChangeCluster", answer)
     }
 
     async fn tap(&self, request: Request<v1::TapRequest>) -> Result<Response<TapStream>, Answer> {

@@ -22,8 +22,8 @@ use super::server::Server;
 use super::view::{self, Status, TapEvent};
 use super::{Backend, limits};
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::pki::token::Pin;
-use crate::cluster::{ControlPlane, Settings};
+use crate::cluster::pki::token::{JoinToken, Pin};
+use crate::cluster::{Command, ControlPlane, Level, Settings};
 use crate::ids::NodeId;
 use crate::secret::Secret;
 use crate::wire::{PUBLIC_DESCRIPTORS, v1};
@@ -249,6 +249,7 @@ async fn call(client: &mut Client, method: &str) -> Result<(), tonic::Status> {
         "List" => client.list(v1::ListRequest::default()).await.map(drop),
         "Delete" => client.delete(v1::DeleteRequest::default()).await.map(drop),
         "Tap" => client.tap(v1::TapRequest::default()).await.map(drop),
+        "Invite" => client.invite(v1::InviteRequest::default()).await.map(drop),
         other => panic!("no call for {other}: add it here"),
     }
 }
@@ -268,6 +269,32 @@ async fn every_method_is_denied_to_whoever_may_not() {
         }
     }
     assert!(METHODS.iter().any(|(_, permission)| *permission == Permission::ReadEvents));
+}
+
+#[tokio::test]
+async fn an_invitation_gives_a_token_of_which_the_cluster_knows_the_hash_alone() {
+    let served = served().await;
+    let (control, mut client) = (&served.backend.control, served.admin().await);
+    let invite = |seconds, role: v1::MemberRole| {
+        let life = Some(prost_types::Duration { seconds, nanos: 0 });
+        v1::InviteRequest { role: role.into(), life }
+    };
+    let early = client.invite(invite(600, v1::MemberRole::Witness)).await.unwrap_err();
+    assert_eq!(early.code(), Code::FailedPrecondition, "not every node knows invitations yet: {early}");
+    control.propose(Command::RaiseLevel { level: Level::NEWEST }).await.unwrap();
+    for wrong in
+        [invite(1_801, v1::MemberRole::Data), invite(0, v1::MemberRole::Data), invite(-5, v1::MemberRole::Data)]
+    {
+        client.invite(wrong).await.unwrap_err();
+    }
+    let nobody = client.invite(invite(600, v1::MemberRole::Unspecified)).await.unwrap_err();
+    assert_eq!(nobody.code(), Code::InvalidArgument);
+    assert_eq!(control.read(|state| state.open_invitations().count()), 0);
+
+    let answer = client.invite(invite(600, v1::MemberRole::Witness)).await.unwrap().into_inner();
+    let token = JoinToken::parse(&Secret::new(answer.token)).unwrap();
+    assert_eq!((Some(token.pin), answer.pin), (served.backend.pin(), token.pin.to_string()));
+    assert!(control.read(|state| state.knows_invitation(&token.hash())));
 }
 
 #[test]

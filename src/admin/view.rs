@@ -114,6 +114,10 @@ words! {
         /// An operator must act.
         Held = "held",
         Stopped = "stopped",
+        /// Another node reads it, and knows more of it.
+        Elsewhere = "elsewhere",
+        /// Nobody has it: the leader is about to give it to a node, or no node takes feeds.
+        Unowned = "unowned",
     }
 }
 words! {

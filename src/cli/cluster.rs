@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::args::{Connection, Format, Output};
 use super::client::{connect, refusal, request};
-use super::output;
+use super::{members, output};
 use crate::clock::Timestamp;
 use crate::wire::v1;
 
@@ -20,7 +20,13 @@ pub struct ClusterArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Status(members::StatusArgs),
     Invite(Invite),
+    Drain(members::DrainArgs),
+    Remove(members::RemoveArgs),
+    Replace(members::ReplaceArgs),
+    TransferLeader(members::TransferArgs),
+    Snapshot(members::SnapshotArgs),
 }
 
 /// Prints a token by which one more node may join
@@ -49,10 +55,18 @@ enum RoleName {
     Witness,
 }
 
-pub async fn cluster(args: ClusterArgs) -> anyhow::Result<()> {
+/// Whether all is well, where the command asks for that.
+pub async fn cluster(args: ClusterArgs) -> anyhow::Result<bool> {
     match args.command {
-        Command::Invite(args) => invite(args).await,
+        Command::Status(args) => return members::status(args).await,
+        Command::Invite(args) => invite(args).await?,
+        Command::Drain(args) => members::drain(args).await?,
+        Command::Remove(args) => members::remove(args).await?,
+        Command::Replace(args) => members::replace(args).await?,
+        Command::TransferLeader(args) => members::transfer(args).await?,
+        Command::Snapshot(args) => members::snapshot(args).await?,
     }
+    Ok(true)
 }
 
 async fn invite(args: Invite) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ mod cluster;
 pub mod demo;
 mod init;
 mod join;
+mod members;
 pub mod normalize;
 mod output;
 mod run;
@@ -90,7 +91,10 @@ fn command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => on_all_cores(run::run(args))?,
         Command::Init(args) => init::init(&args)?,
         Command::Join(args) => on_this_thread(join::join(args))?,
-        Command::Cluster(args) => on_this_thread(cluster::cluster(args))?,
+        Command::Cluster(args) => {
+            let well = on_this_thread(cluster::cluster(args))?;
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
+        }
         Command::Demo(args) => on_all_cores(demo::run(args))?,
         Command::Simulator(args) => on_all_cores(simulator::run(args))?,
         Command::Status(args) => {

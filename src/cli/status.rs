@@ -92,6 +92,7 @@ fn feeds(feeds: &[FeedStatus]) -> Option<String> {
             feed.feed.to_string(),
             feed.kind.clone(),
             feed.owner.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+            feed.epoch.to_string(),
             feed.state.to_string(),
             span(feed.freshness),
             span(feed.lag),
@@ -108,6 +109,7 @@ fn feeds(feeds: &[FeedStatus]) -> Option<String> {
         "FEED",
         "KIND",
         "OWNER",
+        "EPOCH",
         "STATE",
         "FRESHNESS",
         "LAG",
@@ -119,7 +121,7 @@ fn feeds(feeds: &[FeedStatus]) -> Option<String> {
         "QUARANTINED",
         "COMMITTED",
     ];
-    let numbers = [2, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+    let numbers = [2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13];
     (!feeds.is_empty()).then(|| output::table(&headings, &numbers, feeds.iter().map(row).collect()))
 }
 

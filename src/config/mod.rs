@@ -1,6 +1,7 @@
 //! Configuration: the node's own file as one value, with the rules that span its sections. `resources` reads what is
 //! applied to the cluster. Each component owns the type of its part; here they are only put together.
 
+mod advertise;
 pub mod document;
 pub mod fault;
 pub mod resources;
@@ -186,7 +187,7 @@ impl Config {
         if self.listen.peers.port() != 0 && [self.listen.api, self.listen.web].contains(&self.listen.peers) {
             wrong("listen", "peers", format!("`{}` is taken already: use another port", self.listen.peers));
         }
-        if let Some(problem) = self.advertise_fault() {
+        if let Some(problem) = advertise::fault(self.node.advertise.as_deref(), self.listen.peers) {
             let key = if self.node.advertise.is_some() { ("node", "advertise") } else { ("listen", "peers") };
             wrong(key.0, key.1, problem);
         }
@@ -200,27 +201,6 @@ impl Config {
             wrong("tracing", "otlp_endpoint", problem.to_owned());
         }
         complaints
-    }
-
-    fn advertise_fault(&self) -> Option<String> {
-        let Some(advertise) = &self.node.advertise else {
-            let peers = self.listen.peers;
-            return peers.ip().is_unspecified().then(|| {
-                format!("no member can reach `{peers}`: set `advertise` under `[node]` to the address they are to use")
-            });
-        };
-        let shape = || format!("`{advertise}` is no address: give a host and a port, such as `siem-1.example:7444`");
-        let (host, port) = match advertise.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && advertise.len() <= ADVERTISE_BYTES_MAX => (host, port),
-            _ => return Some(shape()),
-        };
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let odd = bare.bytes().any(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':')));
-        if odd || port.parse().is_ok_and(|port: u16| port == 0) || port.parse::<u16>().is_err() {
-            return Some(shape());
-        }
-        let unspecified = bare.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());
-        unspecified.then(|| format!("no member can reach `{advertise}`: give an address of this host"))
     }
 
     /// The address that other members are told. A port of 0 is known only once it is bound.
@@ -253,8 +233,6 @@ fn otlp_fault(endpoint: &str) -> Option<&'static str> {
     }
 }
 
-/// A host name of DNS and a port.
-const ADVERTISE_BYTES_MAX: usize = 260;
 /// Node names go into logs, metrics and certificates.
 const NODE_NAME_BYTES_MAX: usize = 64;
 

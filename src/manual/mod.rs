@@ -30,4 +30,6 @@ pub mod decisions {
     pub mod one_level_for_log_and_state {}
     #[doc = include_str!("decisions/0011-what-openraft-is-not-left-to-do.md")]
     pub mod what_openraft_is_not_left_to_do {}
+    #[doc = include_str!("decisions/0014-joining-by-a-token-that-pins-the-authority.md")]
+    pub mod joining_by_a_token_that_pins_the_authority {}
 }

@@ -55,7 +55,8 @@ pub const FEED_EPOCH: Metric = gauge("siemgate_feed_epoch", "Epoch under which t
 
 pub const FEED_STATE: Metric = gauge(
     "siemgate_feed_state",
-    "0 reading, 1 waiting for its sinks, 2 retrying, 3 held for an operator, 4 starting, 5 stopped.",
+    "0 reading, 1 waiting for its sinks, 2 retrying, 3 held for an operator, 4 starting, 5 stopped, 6 at another node, 7 \
+     at none.",
 );
 
 pub const SOURCE_PROBLEM: Metric =

@@ -26,11 +26,16 @@ use crate::sinks::status::State;
 /// Events kept for watchers of the live tail; a watcher that is slower misses some, never the sinks.
 const TAP_EVENTS: usize = 1_024;
 
+/// What stays as it is while a node runs.
+pub struct About {
+    pub name: String,
+    pub started: Timestamp,
+    pub pin: Option<Pin>,
+}
+
 pub struct NodeBackend {
-    name: String,
-    started: Timestamp,
+    about: About,
     clock: Clock,
-    pin: Option<Pin>,
     control: ControlPlane,
     board: Arc<Board>,
     sinks: Arc<Mutex<Sinks>>,
@@ -39,17 +44,9 @@ pub struct NodeBackend {
 }
 
 impl NodeBackend {
-    pub fn new(
-        name: String,
-        started: Timestamp,
-        clock: Clock,
-        pin: Option<Pin>,
-        control: ControlPlane,
-        board: Arc<Board>,
-        sinks: Arc<Mutex<Sinks>>,
-    ) -> Self {
+    pub fn new(about: About, clock: Clock, control: ControlPlane, board: Arc<Board>, sinks: Arc<Mutex<Sinks>>) -> Self {
         let tap = broadcast::Sender::new(TAP_EVENTS);
-        Self { name, started, clock, pin, control, board, sinks, tap, draining: AtomicBool::new(false) }
+        Self { about, clock, control, board, sinks, tap, draining: AtomicBool::new(false) }
     }
 
     pub fn tap_sender(&self) -> Tap {
@@ -61,16 +58,16 @@ impl NodeBackend {
     }
 
     pub fn started(&self) -> Timestamp {
-        self.started
+        self.about.started
     }
 
     fn node(&self) -> NodeStatus {
         let view = self.control.view();
         NodeStatus {
-            name: self.name.clone(),
+            name: self.about.name.clone(),
             id: view.node,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: self.started,
+            started: self.about.started,
             health: self.health(),
             role: if view.leader == Some(view.node) { Role::Leader } else { Role::Follower },
             leader: view.leader,
@@ -105,12 +102,17 @@ impl NodeBackend {
     }
 
     fn feeds(&self, now: Timestamp, deployment: &Deployment) -> Vec<FeedStatus> {
-        let board = self.board.feeds.lock();
+        let (board, here) = (self.board.feeds.lock(), self.control.view().node);
         self.control.read(|state| {
             let feeds = state.feeds().map(|(feed, held)| {
                 let kind = deployment.sources.get(&(feed.tenant.clone(), feed.source.clone()));
                 let kind = kind.map_or("unknown", |source| source.spec.kind());
-                feed_status(feed, held, kind, board.get(feed).map(|on_board| &*on_board.status), now)
+                let elsewhere = match held.owner {
+                    Some(owner) if owner == here => FeedState::Starting,
+                    Some(_) => FeedState::Elsewhere,
+                    None => FeedState::Unowned,
+                };
+                feed_status(feed, held, kind, board.get(feed).map(|on_board| &*on_board.status), elsewhere, now)
             });
             feeds.collect()
         })
@@ -119,7 +121,7 @@ impl NodeBackend {
 
 impl Backend for NodeBackend {
     fn pin(&self) -> Option<Pin> {
-        self.pin
+        self.about.pin
     }
     fn control(&self) -> &ControlPlane {
         &self.control
@@ -154,6 +156,7 @@ fn feed_status(
     held: &cluster::FeedState,
     kind: &str,
     live: Option<&live::FeedStatus>,
+    unread: FeedState,
     now: Timestamp,
 ) -> FeedStatus {
     let counts = live.map(live::FeedStatus::lanes).unwrap_or_default();
@@ -176,7 +179,7 @@ fn feed_status(
         owner: held.owner,
         epoch: held.epoch,
         generation: held.generation,
-        state: live.map_or(FeedState::Starting, |live| state_of(live.state())),
+        state: live.map_or(unread, |live| state_of(live.state())),
         freshness: live.and_then(live::FeedStatus::published).map(|published| now.since(published)),
         lag_messages: live.and_then(live::FeedStatus::lag_messages),
         lag: live.and_then(|live| live.lag(now)),

@@ -36,7 +36,7 @@ use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
-use backend::NodeBackend;
+use backend::{About, NodeBackend};
 use board::Board;
 use credentials::Credentials;
 use history::History;
@@ -133,10 +133,8 @@ impl Node {
         let ledger = Arc::new(CommitLedger::new(node, lives.clone(), control.clone(), clock.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
         let backend = Arc::new(NodeBackend::new(
-            settings.name,
-            started,
+            About { name: settings.name, started, pin: membership.as_ref().map(|it| it.pin) },
             clock.clone(),
-            membership.as_ref().map(|membership| membership.pin),
             control.clone(),
             board.clone(),
             sinks.clone(),

@@ -33,8 +33,9 @@ const EXPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a collector may take for one message. It also bounds how long a collector that is gone delays our end.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Libraries that tell their inner life at `info`. What the operator states for them comes later and wins.
-const QUIET: &str = "openraft=warn,fe2o3_amqp=warn,sled=warn";
+/// Libraries that tell their inner life at `info`. What the operator states for them comes later and wins. openraft calls
+/// every failed call to a member an error, ten a second; what matters of that, `cluster` says once.
+const QUIET: &str = "openraft=off,fe2o3_amqp=warn,sled=warn";
 
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {

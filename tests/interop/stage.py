@@ -38,6 +38,7 @@ data_dir = "{folder}/data"
 resources = ["{folder}/resources.toml"]
 [listen]
 api = "127.0.0.1:0"
+peers = "127.0.0.1:0"
 web = "127.0.0.1:0"
 """
 RESOURCES = """

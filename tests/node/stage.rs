@@ -63,7 +63,7 @@ impl Stage {
         fs::write(self.path("resources.toml"), resources).unwrap();
         let node = format!(
             "[node]\nname = \"stage\"\ndata_dir = \"{}\"\nresources = [\"{}\"]\n\
-             [listen]\napi = \"127.0.0.1:0\"\nweb = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n",
+             [listen]\napi = \"127.0.0.1:0\"\npeers = \"127.0.0.1:0\"\nweb = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n",
             self.path("data").display(),
             self.path("resources.toml").display(),
         );

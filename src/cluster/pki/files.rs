@@ -178,7 +178,7 @@ impl Draft {
         // A folder is not renamed over one that holds anything, so that of two who do this at once one fails.
         fs::rename(&self.draft, &self.folder.0).map_err(failed("make", &self.folder.0))?;
         sync(self.folder.0.parent().unwrap_or(Path::new(".")))?;
-        Ok(self.folder.clone())
+        Ok(self.folder)
     }
 }
 
