@@ -1,8 +1,8 @@
 //! How long feeds stand still when their node dies, and when it leaves in order: three real processes under load, in
 //! network namespaces, from the kill to the first event that the sink gets of each orphaned feed.
 //!
-//! `cargo bench --bench takeover` kills 30 owners and 30 that lead, then lets nodes leave and come back; `--kills` of the
-//! environment is `SIEMGATE_KILLS`. `cargo test --benches` kills three, so that it can't rot. It takes root.
+//! `cargo bench --bench takeover` kills 30 owners and 30 that lead, or as many as `SIEMGATE_KILLS` says, then drains and
+//! restarts nodes in turn. `cargo test --benches` kills three, so that it can't rot. It takes root.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that can't go on says where")]
 #![allow(clippy::print_stdout, reason = "it prints figures")]
@@ -30,9 +30,10 @@ const KILLS: u64 = 30;
 const LOAD: u64 = 1_500;
 
 /// What is done to a node, as the history tells it, with the longest that its feeds may stand still.
-const KINDS: [(&str, &str, Duration); 3] = [
+const KINDS: [(&str, &str, Duration); 4] = [
     ("kill", "an owner is killed", Duration::from_secs(4)),
     ("kill-leader", "an owner that leads is killed", Duration::from_secs(6)),
+    ("drain", "an owner is drained", Duration::from_secs(1)),
     ("stop", "an owner leaves in order", Duration::from_secs(1)),
 ];
 
@@ -57,7 +58,12 @@ fn main() {
     });
     plan.run(async |world| {
         world.works().await;
-        for _ in 0..if measured { 4 } else { 1 } {
+        for _ in 0..if measured { 5 } else { 1 } {
+            for node in 1..=3 {
+                world.drain(node).await;
+                world.receives_of(&world.streams(), 200).await;
+                world.undrain(node).await;
+            }
             for node in 1..=3 {
                 world.node(node).restart().await;
                 world.until_ready(node).await;
@@ -146,7 +152,7 @@ fn stood_still(history: &History) -> BTreeMap<&str, Vec<Duration>> {
                 let before = last.insert(&line.feed, line);
                 let Some(before) = before.filter(|before| before.epoch < line.epoch) else { continue };
                 let Some((kind, at)) = fault else { continue };
-                let since = if kind == "stop" { before.at } else { at };
+                let since = if matches!(kind, "stop" | "drain") { before.at } else { at };
                 let nanos = u64::try_from(line.at - since).expect("it goes on after it stood still");
                 stood.entry(kind).or_default().push(Duration::from_nanos(nanos));
             }

@@ -1,7 +1,9 @@
 //! Nodes that come and go as people mean it: restarts in turn, everything at once, joining under load, and a disk that
 //! was lost.
 
-use crate::world::Plan;
+use siemgate::ids::NodeId;
+
+use crate::world::{Plan, until};
 
 #[test]
 fn a_rolling_restart_loses_nothing_and_repeats_nothing() {
@@ -12,6 +14,21 @@ fn a_rolling_restart_loses_nothing_and_repeats_nothing() {
             world.node(node).start();
             world.until_ready(node).await;
             world.receives_of(&world.streams(), 100).await;
+        }
+        world.keeps_its_promises().await;
+        assert_eq!(world.tally().total.duplicates, 0);
+    });
+}
+
+#[test]
+fn a_drained_node_hands_over_and_gets_nothing_until_it_may() {
+    Plan::of(3).run(async |world| {
+        world.works().await;
+        for node in 1..=3 {
+            world.drain(node).await;
+            world.receives_of(&world.streams(), 50).await;
+            assert_eq!(world.owned_by(node).await, Vec::<String>::new());
+            world.undrain(node).await;
         }
         world.keeps_its_promises().await;
         assert_eq!(world.tally().total.duplicates, 0);
@@ -57,7 +74,7 @@ fn a_voter_that_lost_its_log_does_not_start_and_joins_anew_under_another_id() {
     Plan::of(3).run(async |world| {
         world.works().await;
         let victim = world.an_owner(false).await;
-        let orphans = world.owned_by(victim).await;
+        let (orphans, id) = (world.owned_by(victim).await, world.id_of(victim));
         world.node(victim).kill();
         world.node(victim).wipe("raft");
         world.node(victim).start();
@@ -68,7 +85,11 @@ fn a_voter_that_lost_its_log_does_not_start_and_joins_anew_under_another_id() {
         world.until_they_have_other_owners(&orphans, victim).await;
         world.node(victim).wipe("");
         world.joins(victim).await;
-        assert!(world.id_of(victim) > 3, "ids are never used again");
+        let anew = world.id_of(victim);
+        assert!(anew > 3, "ids are never used again");
+        world.replace(id, anew).await;
+        let votes = async || world.status().await.filter(|status| status.node.voters.contains(&NodeId(anew)));
+        until("the node that joined anew votes", votes).await;
         world.receives_of(&world.streams(), 300).await;
         world.keeps_its_promises().await;
     });

@@ -117,6 +117,7 @@ impl World {
             // One write, at most 64 KiB.
             ("wake", (64 << 10) / frame + 1),
             ("stop", 0),
+            ("drain", 0),
         ];
         let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap();
         Setup {

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use super::World;
 use super::network::{PEERS, address};
+use super::{World, until};
 
 /// Tenants without sources, to have something to agree on.
 const TENANTS: u64 = 200;
@@ -49,6 +49,48 @@ impl World {
         let tenants: String = (0..TENANTS).map(tenant).collect();
         // A node that is alone may end before it answers.
         self.tried(through, &["apply", "-"], &tenants);
+    }
+
+    /// Gives the place of a voter that is gone for good to a node that joined, once that has caught up.
+    pub async fn replace(&mut self, old: u64, new: u64) {
+        let through = self.leader().await;
+        let replaced = async || {
+            let (done, _, _) = self.tried(through, &["cluster", "replace", &old.to_string(), &new.to_string()], "");
+            done.then_some(())
+        };
+        until(&format!("node {new} takes the place of {old}"), replaced).await;
+    }
+
+    /// A node that owns feeds and leads, or does not. Where there is none, the leadership passes to where it makes one.
+    pub async fn an_owner(&mut self, that_leads: bool) -> u64 {
+        let (leader, owners) = (self.leader().await, self.owners().await);
+        if let Some(owner) = owners.values().find(|owner| (**owner == leader) == that_leads) {
+            return *owner;
+        }
+        let owner = *owners.values().next().expect("feeds have owners");
+        let to = if that_leads { owner } else { *self.others(leader).first().expect("there are several nodes") };
+        let id = self.id_of(to).to_string();
+        let leads = async || {
+            // It may take a while until a node that has just started may be handed the leadership.
+            self.tried(self.leader().await, &["cluster", "transfer-leader", &id], "");
+            (self.leader().await == to).then_some(())
+        };
+        until(&format!("node {to} leads"), leads).await;
+        owner
+    }
+
+    /// Has a node hand over its feeds, and keeps it without any until it may have some again.
+    pub async fn drain(&mut self, node: u64) {
+        self.tell("drain", node);
+        let (through, feeds) = (self.leader().await, self.owned_by(node).await);
+        self.run(through, &["cluster", "drain", &self.id_of(node).to_string()], "");
+        self.until_they_have_other_owners(&feeds, node).await;
+    }
+
+    /// Lets a drained node have feeds again.
+    pub async fn undrain(&mut self, node: u64) {
+        let through = self.leader().await;
+        self.run(through, &["cluster", "drain", &self.id_of(node).to_string(), "--off"], "");
     }
 
     /// Makes tenants, sources and sinks.

@@ -50,16 +50,6 @@ impl World {
         owners.filter(|(_, owner)| *owner == node).map(|(feed, _)| feed).collect()
     }
 
-    /// A node that owns feeds, and whether it leads.
-    pub async fn an_owner(&self, leads: bool) -> u64 {
-        let what = format!("a node owns feeds that {}", if leads { "leads" } else { "doesn't lead" });
-        let found = async || {
-            let leader = self.leader().await;
-            self.owners().await.into_values().find(|owner| (*owner == leader) == leads)
-        };
-        until(&what, found).await
-    }
-
     /// Waits until none of the feeds belongs to the node any more, and each to some other.
     pub async fn until_they_have_other_owners(&self, feeds: &[String], node: u64) {
         let what = format!("{feeds:?} have other owners than node {node}");
