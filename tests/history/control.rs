@@ -7,9 +7,12 @@ use super::identity::{Expected, Messages};
 use super::line::{Committed, History, Line, State};
 use super::{Rule, Setup, Violation, violation};
 
+/// An entry's index in the cluster's log, and a command's number in it.
+type Place = (u64, u64);
+
 /// The control lines of each feed, in the order in which the cluster applied them.
 fn by_feed(history: &History) -> BTreeMap<&str, Vec<&Line>> {
-    let mut feeds: BTreeMap<&str, Vec<(Option<(u64, u64)>, &Line)>> = BTreeMap::new();
+    let mut feeds: BTreeMap<&str, Vec<(Option<Place>, &Line)>> = BTreeMap::new();
     for line in &history.lines {
         let (feed, applied) = match line {
             Line::Epoch(line) => (&line.feed, line.applied.map(|applied| (applied, line.step))),
