@@ -21,12 +21,12 @@ pub fn held_until(asked: Uptime) -> Uptime {
 }
 
 /// What a leader granted in this leadership; nothing before it began and after it ended.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Leases {
     reign: Option<Reign>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Reign {
     leadership: Leadership,
     /// Raft's term, in which no other node led. In a later one this node may not yet know what others ended meanwhile.

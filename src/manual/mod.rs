@@ -6,6 +6,9 @@ pub mod glossary {}
 #[doc = include_str!("figures.md")]
 pub mod figures {}
 
+#[doc = include_str!("seeded_bugs.md")]
+pub mod seeded_bugs {}
+
 /// Why things are as they are. Records are superseded, never edited.
 pub mod decisions {
     #[doc = include_str!("decisions/0001-one-voter-is-the-default.md")]

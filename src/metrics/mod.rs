@@ -2,6 +2,7 @@
 //! counts through them, so that nothing is formatted or looked up for a record.
 
 mod handles;
+mod living;
 mod recorder;
 
 use metrics::{Counter, Gauge, Histogram, Label};
@@ -9,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, Label};
 pub use handles::{
     Credential, Feed, Lane, Live, Raft, Sink, Source, Sum, admin_call, faulty_resources, member_certificate,
 };
+pub use living::{Leading, Life, feeds_owned};
 pub use recorder::{Recorder, without_tenants};
 
 /// What a metric does over time; the unit and `_total` are part of its name.
@@ -104,6 +106,19 @@ pub const MEMBER_CERTIFICATE: Metric = gauge(
     "Time until the certificate ends by which members know this node; negative once it has.",
 );
 
+pub const LEASE: Metric =
+    gauge("siemgate_node_lease_seconds", "How long this node may still act unless its lease is renewed.");
+pub const LIFE: Metric = gauge("siemgate_node_life", "Number of the life this node is in; it rises when one is lost.");
+pub const FEEDS_OWNED: Metric = gauge("siemgate_feeds_owned", "Feeds this node owns.");
+pub const LIVES_ENDED: Metric = counter(
+    "siemgate_lives_ended_total",
+    "Lives that this node ended while it led, because they were not heard for a whole lease.",
+);
+pub const TAKEOVER: Metric = histogram(
+    "siemgate_takeover_seconds",
+    "From a node's last sign of life to new owners for its feeds, as the leader saw it.",
+);
+
 pub const BUILD: Metric = gauge("siemgate_build_info", "Always 1; the version is a label.");
 pub const PROCESS_MEMORY: Metric = gauge("process_resident_memory_bytes", "Memory the process holds.");
 pub const PROCESS_FILES: Metric = gauge("process_open_fds", "Files and sockets the process holds open.");
@@ -143,6 +158,11 @@ pub const ALL: &[Metric] = &[
     RAFT_SYNC,
     RAFT_STATE_BYTES,
     MEMBER_CERTIFICATE,
+    LEASE,
+    LIFE,
+    FEEDS_OWNED,
+    LIVES_ENDED,
+    TAKEOVER,
     BUILD,
     PROCESS_MEMORY,
     PROCESS_FILES,

@@ -16,6 +16,7 @@ use crate::cluster::peers::{Beat, Verdict};
 use crate::cluster::{ClusterError, Command, ControlPlane, NodeCommand, Outcome, Standing};
 use crate::ids::{NodeEpoch, NodeId};
 use crate::lease::Lease;
+use crate::metrics;
 
 /// How long a failed beginning of a life waits before the next attempt.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
@@ -33,13 +34,14 @@ pub struct Living {
     control: ControlPlane,
     clock: Clock,
     lives: watch::Sender<Life>,
+    figures: metrics::Life,
 }
 
 impl Living {
     /// Begins a life. What the one before it held is released by this.
     pub async fn begin(control: ControlPlane, node: NodeId, clock: Clock) -> Result<Self, NodeError> {
         let life = begin(&control, node, &clock).await?;
-        Ok(Self { node, control, clock, lives: watch::Sender::new(life) })
+        Ok(Self { node, control, clock, lives: watch::Sender::new(life), figures: metrics::Life::default() })
     }
 
     /// The present life, and each that follows it.
@@ -56,7 +58,9 @@ impl Living {
                 _ = stop.wait_for(|stopped| *stopped) => break,
                 _ = beats.tick() => {}
             }
-            if !self.beat().await {
+            let over = self.beat().await;
+            self.show();
+            if !over {
                 continue;
             }
             tokio::select! {
@@ -65,6 +69,12 @@ impl Living {
             }
         }
         None
+    }
+
+    fn show(&self) {
+        let life = self.lives.borrow();
+        self.figures.lease.set_span(life.lease.remaining());
+        self.figures.life.set_count(life.node_epoch.0);
     }
 
     /// Says once that this life goes on. Returns whether it is over.
