@@ -269,6 +269,8 @@ async fn call(client: &mut Client, method: &str) -> Result<(), tonic::Status> {
         "Delete" => client.delete(v1::DeleteRequest::default()).await.map(drop),
         "Tap" => client.tap(v1::TapRequest::default()).await.map(drop),
         "Invite" => client.invite(v1::InviteRequest::default()).await.map(drop),
+        "Cluster" => client.cluster(v1::ClusterRequest {}).await.map(drop),
+        "ChangeCluster" => client.change_cluster(v1::ChangeClusterRequest::default()).await.map(drop),
         other => panic!("no call for {other}: add it here"),
     }
 }

@@ -185,7 +185,8 @@ async fn open(settings: &Settings, store: &Store, metrics: &metrics::Raft) -> Re
     let (shared, contact) = (Arc::<Shared>::default(), Contact::default());
     let applied = applied::Applied::open(store.applied.clone())?;
     let on_fatal = settings.on_fatal.clone();
-    let mut machine = Machine::open(applied, snapshots, &heads, shared.clone(), on_fatal.clone(), metrics.clone())?;
+    let machine = Machine::open(applied, snapshots, &heads, shared.clone(), on_fatal.clone(), metrics.clone())?;
+    let mut machine = machine.told_to(settings.chronicle.clone());
     let mut log = LogStore::new(log, on_fatal).purging_behind(kept);
     let voters = voters(&mut log, &mut machine).await?;
     let alone = voters == BTreeSet::from([settings.node_id.0]);

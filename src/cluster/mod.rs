@@ -75,7 +75,7 @@ pub use member::{Member, NodeSpec, Role, Standing};
 pub use overview::{MemberView, Overview};
 pub use secret_record::{Sealed, SecretCommand, SecretKey, SecretKind, SecretRecord};
 pub use service::Listen;
-pub use settings::{Begin, Settings, Sizes};
+pub use settings::{Begin, Chronicle, Settings, Sizes};
 pub use state::{ControlState, Resource};
 pub use transport::Remote;
 

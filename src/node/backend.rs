@@ -60,7 +60,7 @@ impl NodeBackend {
     }
 
     pub fn tap_sender(&self) -> Tap {
-        Arc::new(TapSender { watchers: self.tap.clone(), board: self.board.clone(), clock: self.clock.clone() })
+        Arc::new(TapSender { watchers: self.tap.clone(), board: self.board.clone() })
     }
 
     pub fn draining(&self) {
@@ -266,7 +266,6 @@ fn sink_status(name: &SinkId, sink: &RunningSink, now: Timestamp) -> SinkStatus 
 struct TapSender {
     watchers: broadcast::Sender<Arc<TapEvent>>,
     board: Arc<Board>,
-    clock: Clock,
 }
 
 impl Watcher for TapSender {
@@ -275,7 +274,7 @@ impl Watcher for TapSender {
     }
 
     fn show(&self, event: Tapped) {
-        self.board.history.read(&event, self.clock.now());
+        self.board.history.read(&event);
         // Nobody watching any more is no fault.
         let _ = self.watchers.send(Arc::new(TapEvent {
             id: event.id,

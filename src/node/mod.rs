@@ -31,7 +31,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::{ClusterError, ControlPlane, NodeSpec, Outcome, Role};
+use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, Role};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
@@ -40,6 +40,7 @@ use crate::sources::rest::Graph;
 use backend::{About, NodeBackend};
 use board::Board;
 use credentials::Credentials;
+use history::History;
 use keyring::Keyring;
 use lead::Leading;
 use ledger::CommitLedger;
@@ -111,9 +112,10 @@ impl Node {
         let started = clock.now();
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
-        let history = history::History::open(settings.history.as_deref())?;
-        let Laid { plane, membership, keyring, peer, entered } = settings.wires.lay(&settings.data_dir, &clock)?;
+        let Laid { mut plane, membership, keyring, peer, entered } = settings.wires.lay(&settings.data_dir, &clock)?;
         let node = plane.node_id;
+        let history = Arc::new(History::open(settings.history.as_deref(), node, clock.clone())?);
+        plane.chronicle = history.wanted().then(|| history.clone() as Arc<dyn Chronicle>);
         let control = ControlPlane::start(plane).await?;
         if let Some(entered) = entered {
             entered(control.door());

@@ -285,7 +285,6 @@ impl Loop {
             lease: self.life.lease.clone(),
         };
         tracing::info!(%feed, %epoch, "feed started");
-        self.with.board.history.epoch(&feed, epoch, self.with.clock.now());
         self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop });
         self.running.insert(feed.clone(), Running { epoch, fingerprint, stopping: false });
         self.tasks.spawn(async move { (feed, task.run(source, stopped).await) });

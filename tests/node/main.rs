@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on says where")]
 
 mod canary;
+mod checker;
 mod crash;
 mod flow;
+#[path = "../history/mod.rs"]
 mod history;
 mod locked;
 mod seen;
