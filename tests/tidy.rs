@@ -113,6 +113,7 @@ const PURE: &[&str] = &[
     "src/cluster/level.rs",
     "src/cluster/member.rs",
     "src/cluster/membership",
+    "src/cluster/memory.rs",
     "src/cluster/resource.rs",
     "src/cluster/state",
     "src/node/reconcile.rs",

@@ -28,10 +28,12 @@ mod engine;
 mod log_store;
 mod machine;
 mod members;
+mod memory;
 mod proposer;
 mod raft_network;
 mod reads;
 mod types;
+mod writer;
 
 // How members talk: what they ask and answer, then the wire.
 mod admission;
@@ -45,7 +47,7 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +66,7 @@ pub use fatal::{EXIT_STORAGE, OnFatal};
 pub use feed::{FeedState, GapRecord, RecallTo};
 pub use level::Level;
 pub use member::{Member, NodeSpec, Role, Standing};
+pub use memory::Forgot;
 pub use service::Listen;
 pub use settings::{Begin, Settings, Sizes};
 pub use state::{ControlState, Resource};
@@ -253,6 +256,12 @@ impl ControlPlane {
             }
         };
         self.engine.inside(asked).await
+    }
+
+    /// Members that were found, while this node led, not to have what they had acknowledged. They get nothing any more,
+    /// and must be removed and join anew.
+    pub fn forgetful(&self) -> BTreeMap<NodeId, Forgot> {
+        self.engine.door.members().contact.forgetful()
     }
 
     /// The way in for members that are reached otherwise than by TLS, such as in tests.

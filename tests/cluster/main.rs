@@ -5,6 +5,7 @@
 
 mod agreement;
 mod catching_up;
+mod forgetting;
 mod harness;
 mod members;
 mod tls;

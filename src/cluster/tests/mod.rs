@@ -11,3 +11,4 @@ mod plane;
 mod rules;
 pub(super) mod sim_disk;
 mod suite;
+mod writer;
