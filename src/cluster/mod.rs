@@ -33,11 +33,13 @@ mod leadership;
 mod log_store;
 mod machine;
 mod members;
+mod memory;
 mod overview;
 mod proposer;
 mod raft_network;
 mod reads;
 mod types;
+mod writer;
 
 // How members talk: what they ask and answer, then the wire.
 mod admission;
@@ -52,7 +54,7 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +74,7 @@ pub use feed::{FeedState, GapRecord, RecallTo};
 pub use invitation::{InviteCommand, NotInvited, TokenHash};
 pub use level::Level;
 pub use member::{Member, NodeSpec, Role, Standing};
+pub use memory::Forgot;
 pub use overview::{MemberView, Overview};
 pub use secret_record::{Sealed, SecretCommand, SecretKey, SecretKind, SecretRecord};
 pub use service::Listen;
@@ -262,6 +265,12 @@ impl ControlPlane {
             }
         };
         self.engine.inside(asked).await
+    }
+
+    /// Members that were found, while this node led, not to have what they had acknowledged. They get nothing any more,
+    /// and must be removed and join anew.
+    pub fn forgetful(&self) -> BTreeMap<NodeId, Forgot> {
+        self.engine.door.members().contact.forgetful()
     }
 
     /// The way in for members that are reached otherwise than by TLS, such as in tests.

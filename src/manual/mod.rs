@@ -33,6 +33,8 @@ pub mod decisions {
     pub mod one_level_for_log_and_state {}
     #[doc = include_str!("decisions/0011-what-openraft-is-not-left-to-do.md")]
     pub mod what_openraft_is_not_left_to_do {}
+    #[doc = include_str!("decisions/0012-a-leader-syncs-beside-its-followers.md")]
+    pub mod a_leader_syncs_beside_its_followers {}
     #[doc = include_str!("decisions/0013-secrets-are-sealed-where-they-are-applied.md")]
     pub mod secrets_are_sealed_where_they_are_applied {}
     #[doc = include_str!("decisions/0014-joining-by-a-token-that-pins-the-authority.md")]

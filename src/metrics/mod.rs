@@ -99,6 +99,13 @@ pub const RAFT_PROPOSE: Metric =
     histogram("siemgate_raft_propose_seconds", "Time from proposing a command to its being applied.");
 pub const RAFT_PROPOSALS: Metric = counter("siemgate_raft_proposals_total", "Commands proposed on this node.");
 pub const RAFT_SYNC: Metric = histogram("siemgate_raft_sync_seconds", "Time to write and sync one log frame.");
+pub const RAFT_LEADER_CHANGES: Metric =
+    counter("siemgate_raft_leader_changes_total", "Times this node saw another leader than before, or none.");
+pub const RAFT_LOG_BYTES: Metric = gauge("siemgate_raft_log_bytes", "Size of Raft's log on disk.");
+pub const RAFT_FORGETFUL: Metric = gauge(
+    "siemgate_raft_forgetful_members",
+    "Members found not to have what they acknowledged to this node; remove them and let them join anew.",
+);
 pub const RAFT_STATE_BYTES: Metric = gauge("siemgate_raft_state_bytes", "Encoded size of the replicated state.");
 
 pub const MEMBER_CERTIFICATE: Metric = gauge(
@@ -156,6 +163,9 @@ pub const ALL: &[Metric] = &[
     RAFT_PROPOSE,
     RAFT_PROPOSALS,
     RAFT_SYNC,
+    RAFT_LEADER_CHANGES,
+    RAFT_LOG_BYTES,
+    RAFT_FORGETFUL,
     RAFT_STATE_BYTES,
     MEMBER_CERTIFICATE,
     LEASE,

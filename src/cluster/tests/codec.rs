@@ -19,7 +19,8 @@ use super::commands::{
 use super::sim_disk::SimDisk;
 use crate::cluster::codec::{
     AppliedTo, CodecError, FrameBody, Identity, Opening, SnapshotHead, decode_applied, decode_frame, decode_identity,
-    decode_snapshot, encode_applied, encode_frame, encode_identity, encode_snapshot, parts_of,
+    decode_snapshot, encode_applied, encode_entry, encode_frame, encode_frame_of, encode_identity, encode_snapshot,
+    parts_of,
 };
 use crate::cluster::command::{Command, NodeCommand};
 use crate::cluster::disk::{Disk, RealDisk};
@@ -323,6 +324,10 @@ proptest! {
     #[test]
     fn every_entry_reads_back_as_it_was_written(commands in prop::collection::vec(any_command(), 0..5)) {
         let entry = Entry { log_id: log_id(1, 1), payload: EntryPayload::Normal(Batch(commands)) };
+        let entries = vec![encode_entry(&entry); 2];
+        let body = FrameBody::Entries(vec![entry.clone(), entry.clone()]);
+        let committed = Some(log_id(1, 0));
+        prop_assert_eq!(encode_frame_of(committed.as_ref(), entries), encode_frame(committed.as_ref(), &body));
         let body = FrameBody::Entries(vec![entry]);
         prop_assert_eq!(decode_frame(&encode_frame(None, &body)).unwrap(), (None, body));
     }

@@ -19,3 +19,4 @@ mod suite;
 mod takeover;
 mod takeovers;
 mod trust;
+mod writer;
