@@ -29,7 +29,7 @@ impl Drop for LiveGauge {
 }
 
 impl Live {
-    fn of(metric: Metric, labels: &[Label]) -> Self {
+    pub(super) fn of(metric: Metric, labels: &[Label]) -> Self {
         let live = Self(Arc::new(LiveGauge(gauge_of(metric, labels.to_vec()))));
         live.set_known(None);
         live
