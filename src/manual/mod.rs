@@ -39,4 +39,6 @@ pub mod decisions {
     pub mod secrets_are_sealed_where_they_are_applied {}
     #[doc = include_str!("decisions/0014-joining-by-a-token-that-pins-the-authority.md")]
     pub mod joining_by_a_token_that_pins_the_authority {}
+    #[doc = include_str!("decisions/0015-leases-and-leaderships.md")]
+    pub mod leases_and_leaderships {}
 }
