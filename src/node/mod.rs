@@ -161,7 +161,8 @@ impl Node {
         };
         let mut supervisor_task = JoinSet::new();
         supervisor_task.spawn(supervisor.run(lives.clone(), stopped));
-        let keeping = keep(&control, &clock, keyring, ledger, living, membership, &keeping_stopped);
+        let kept = Kept { control: control.clone(), clock: clock.clone(), keyring, ledger, living, membership };
+        let keeping = kept.up(&keeping_stopped);
         tracing::info!(data_dir = %settings.data_dir.display(), %node, "node started");
         Ok(Self {
             control,
@@ -262,34 +263,40 @@ async fn until_current(control: &ControlPlane) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Starts what goes on until everything was handed over. Heartbeats and leases are kept on Raft's threads, so that no
-/// load of records makes this node look dead or blind.
-fn keep(
-    control: &ControlPlane,
-    clock: &Clock,
+/// What goes on until everything was handed over: commits, heartbeats, certificates, and leading.
+struct Kept {
+    control: ControlPlane,
+    clock: Clock,
     keyring: Arc<Keyring>,
     ledger: Arc<CommitLedger<Board>>,
     living: Living,
     membership: Option<Membership>,
-    stopped: &watch::Receiver<bool>,
-) -> JoinSet<Option<NodeError>> {
-    let mut keeping = JoinSet::new();
-    let stop = stopped.clone();
-    keeping.spawn(async move {
-        ledger.run(stop).await;
-        None
-    });
-    let (plane, stop) = (control.clone(), stopped.clone());
-    keeping.spawn(async move { plane.undisturbed(living.run(stop)).await.unwrap_or_else(|error| Some(error.into())) });
-    if let Some(membership) = membership {
-        let (control, clock, stop) = (control.clone(), clock.clone(), stopped.clone());
+}
+
+impl Kept {
+    /// Starts all of it. Heartbeats and leases are kept on Raft's threads, so that no load of records makes this node look
+    /// dead or blind.
+    fn up(self, stopped: &watch::Receiver<bool>) -> JoinSet<Option<NodeError>> {
+        let Self { control, clock, keyring, ledger, living, membership } = self;
+        let mut keeping = JoinSet::new();
+        let stop = stopped.clone();
         keeping.spawn(async move {
-            renewal::run(membership, control, clock, stop).await;
+            ledger.run(stop).await;
             None
         });
+        let (plane, stop) = (control.clone(), stopped.clone());
+        keeping
+            .spawn(async move { plane.undisturbed(living.run(stop)).await.unwrap_or_else(|error| Some(error.into())) });
+        if let Some(membership) = membership {
+            let (control, clock, stop) = (control.clone(), clock.clone(), stopped.clone());
+            keeping.spawn(async move {
+                renewal::run(membership, control, clock, stop).await;
+                None
+            });
+        }
+        let leading = Leading { node: control.view().node, control: control.clone(), clock, keyring };
+        let stop = stopped.clone();
+        keeping.spawn(async move { control.undisturbed(leading.run(stop)).await.err().map(Into::into) });
+        keeping
     }
-    let leading = Leading { node: control.view().node, control: control.clone(), clock: clock.clone(), keyring };
-    let (plane, stop) = (control.clone(), stopped.clone());
-    keeping.spawn(async move { plane.undisturbed(leading.run(stop)).await.err().map(Into::into) });
-    keeping
 }
