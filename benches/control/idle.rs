@@ -12,7 +12,9 @@ use siemgate::cluster::{
 };
 use siemgate::event::batch::{LogPosition, Position};
 use siemgate::ids::{FeedId, Generation, NodeEpoch, NodeId};
+use siemgate::lease::Lease;
 use siemgate::node::ledger::{CommitLedger, Commits};
+use siemgate::node::life::Life;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -136,7 +138,9 @@ async fn idle(nodes: &[ControlPlane], epochs: &[NodeEpoch], span: Duration) -> D
     let (stop, stopping) = watch::channel(false);
     let (began, mut tasks) = (Instant::now(), JoinSet::new());
     for (node, epoch) in nodes.iter().zip(epochs) {
-        let ledger = CommitLedger::new(node.view().node, *epoch, node.clone(), Clock::System, Arc::new(Nobody));
+        let life = Life { node_epoch: *epoch, lease: Lease::unlimited() };
+        let lives = watch::Sender::new(life).subscribe();
+        let ledger = CommitLedger::new(node.view().node, lives, node.clone(), Clock::System, Arc::new(Nobody));
         let stopping = stopping.clone();
         tasks.spawn(async move { ledger.run(stopping).await });
         let (node, beat) = (node.clone(), Beat { node_epoch: *epoch, sent: Default::default() });

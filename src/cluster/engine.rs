@@ -23,7 +23,8 @@ use super::raft_network::{Contact, Network};
 use super::reads::Reads;
 use super::snapshot::Snapshots;
 use super::types::Raft;
-use super::{Begin, ClusterError, Settings, applied, data_dir, service};
+use super::writer::Durability;
+use super::{Begin, ClusterError, Settings, applied, data_dir, disk_watch, service};
 use crate::ids::{ClusterId, NodeId};
 use crate::metrics;
 
@@ -46,6 +47,7 @@ pub(super) struct Engine {
     pub reads: Reads,
     pub door: Door,
     pub judging: Arc<Judging>,
+    pub durability: Durability,
     /// Ends the engine when it turns true.
     pub stop: watch::Sender<bool>,
     /// Closes when the engine has ended.
@@ -102,11 +104,10 @@ async fn run(
         Ok(opened) => opened,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    let Opened { raft, shared, contact, cluster } = opened;
+    let Opened { raft, shared, contact, cluster, durability } = opened;
     let (proposals, queue) = mpsc::channel(PROPOSALS_QUEUED_MAX);
-    let removed = Removed::default();
+    let (removed, gate) = (Removed::default(), Arc::new(RwLock::default()));
     let judging = Arc::new(Judging { clock: settings.clock.clone(), ..Judging::default() });
-    let gate = Arc::new(RwLock::default());
     let (node, peers) = (settings.node_id, settings.peers.clone());
     let members = Arc::new(Members {
         node,
@@ -131,8 +132,18 @@ async fn run(
     });
     let reads = Reads { node, raft: raft.clone(), peers: peers.clone(), shared: shared.clone() };
     let runtime = Handle::current();
-    let engine =
-        Engine { proposals, raft: raft.clone(), shared, reads, door: door.clone(), judging, stop, ended, runtime };
+    let engine = Engine {
+        proposals,
+        raft: raft.clone(),
+        shared,
+        reads,
+        door: door.clone(),
+        judging,
+        durability,
+        stop,
+        ended,
+        runtime,
+    };
     if ready.send(Ok(engine)).is_err() {
         let _ = raft.shutdown().await;
         return;
@@ -175,6 +186,7 @@ struct Opened {
     shared: Arc<Shared>,
     contact: Contact,
     cluster: ClusterId,
+    durability: Durability,
 }
 
 async fn open(settings: &Settings, store: &Store, metrics: &metrics::Raft) -> Result<Opened, ClusterError> {
@@ -191,10 +203,12 @@ async fn open(settings: &Settings, store: &Store, metrics: &metrics::Raft) -> Re
     let mut log = LogStore::new(log, on_fatal)?.purging_behind(kept).demoting(settings.node_id);
     let voters = voters(&mut log, &mut machine).await?;
     let alone = voters == BTreeSet::from([settings.node_id.0]);
+    let durability = log.durability();
+    disk_watch::watch(durability.clone(), settings.on_fatal.clone())?;
     let network = Network {
         peers: settings.peers.clone(),
         contact: contact.clone(),
-        durability: log.durability(),
+        durability: durability.clone(),
         chunk_bytes: settings.sizes.chunk_bytes,
     };
     let raft = Raft::new(settings.node_id.0, Arc::new(config(settings)), network, log, machine).await;
@@ -211,7 +225,7 @@ async fn open(settings: &Settings, store: &Store, metrics: &metrics::Raft) -> Re
         }
         _ => {}
     }
-    Ok(Opened { raft, shared, contact, cluster: ClusterId(identity.cluster) })
+    Ok(Opened { raft, shared, contact, cluster: ClusterId(identity.cluster), durability })
 }
 
 fn config(settings: &Settings) -> Config {

@@ -114,6 +114,10 @@ pub const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one election of a transfer may take before the next one begins.
 pub const ELECT_PAUSE: Duration = Duration::from_millis(200);
+/// A write to the log that takes longer keeps a node from renewing its lease, and one that takes this much longer ends
+/// its process: a disk that stands still must not hold feeds.
+pub const DISK_STALL_LEASE: Duration = Duration::from_secs(2);
+pub const DISK_STALL_MAX: Duration = Duration::from_secs(10);
 /// How often a node says that it lives, and how long it waits for an answer.
 pub const BEAT: Duration = Duration::from_millis(500);
 pub const BEAT_TIMEOUT: Duration = Duration::from_millis(1_000);

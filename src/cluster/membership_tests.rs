@@ -217,3 +217,16 @@ proptest! {
         prop_assert!(promoted.is_ok() || no_quorum, "{:?}", promoted);
     }
 }
+
+#[test]
+fn only_a_node_that_is_alone_may_be_reached_elsewhere_from_now_on() {
+    let moved = |address: &str| Change::Move { address: address.into() };
+    let alone = healthy(&[1], &[]);
+    let plan = Plan::Move { node: NodeId(1), address: "gw1:7444".into() };
+    assert_eq!(preflight(&alone, &moved("gw1:7444")), Ok(plan));
+    assert_eq!(preflight(&alone, &moved(&address(1))), Ok(Plan::Nothing));
+    assert!(matches!(preflight(&alone, &moved("gw1")), Err(ChangeRefused::BadAddress { .. })));
+    for others in [healthy(&[1], &[2]), healthy(&[1, 2, 3], &[])] {
+        assert_eq!(preflight(&others, &moved("gw1:7444")), Err(ChangeRefused::NotAlone));
+    }
+}

@@ -28,6 +28,7 @@ mod replay;
 mod snapshot;
 
 // How it is agreed on: Raft around both.
+mod disk_watch;
 mod engine;
 mod leadership;
 mod log_store;
@@ -85,7 +86,9 @@ pub use transport::Remote;
 use crate::ids::{ClusterId, NodeId};
 use disk::RealDisk;
 use engine::{Engine, Store};
-use limits::{BEAT_TIMEOUT, CHANGE_TIMEOUT, COMMAND_BYTES_MAX, PROPOSE_TIMEOUT, READ_TIMEOUT, READY_TIMEOUT};
+use limits::{
+    BEAT_TIMEOUT, CHANGE_TIMEOUT, COMMAND_BYTES_MAX, DISK_STALL_LEASE, PROPOSE_TIMEOUT, READ_TIMEOUT, READY_TIMEOUT,
+};
 use membership::Change;
 use peers::{Answer, Ask, Beat, Reply, Request, Verdict};
 
@@ -238,6 +241,10 @@ impl ControlPlane {
 
     /// Tells the leader that this node lives under `node_epoch`, and answers what the leader thinks of it.
     pub async fn heartbeat(&self, beat: Beat) -> Result<Verdict, ClusterError> {
+        if self.engine.durability.stalls_for(DISK_STALL_LEASE) {
+            let cause = "a write has taken too long already".into();
+            return Err(ClusterError::Storage { action: "write the log".into(), cause });
+        }
         match self.at_leader(Ask::Heartbeat(beat), BEAT_TIMEOUT).await? {
             Reply::Heartbeat(verdict) => verdict,
             _ => Err(ClusterError::Unknown { why: "the leader's answer can't be read".into() }),

@@ -47,6 +47,16 @@ impl Durability {
         reached.is_ok_and(|now| !now.failed)
     }
 
+    /// Whether nothing will be written any more, because the log is closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.has_changed().is_err()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(durable: watch::Receiver<Durable>) -> Self {
+        Self(durable)
+    }
+
     /// Whether one write has taken longer than `span` by now.
     pub(super) fn stalls_for(&self, span: Duration) -> bool {
         self.0.borrow().since.is_some_and(|since| since.elapsed() > span)
@@ -107,6 +117,7 @@ impl Writer {
         while state.log.is_staging() {
             self.shared.changed.wait(&mut state);
         }
+        self.shared.begins();
         let changed = change(&mut state.log);
         self.shared.publish(&state.log, changed.is_err());
         changed
@@ -130,7 +141,7 @@ impl Shared {
         loop {
             let written = match state.log.begin_write() {
                 Ok(Some(write)) => {
-                    self.durable.send_modify(|durable| durable.since = Some(Instant::now()));
+                    self.begins();
                     let written = MutexGuard::unlocked(&mut state, || write.carry_out());
                     state.log.end_write(&write, written)
                 }
@@ -148,6 +159,11 @@ impl Shared {
                 return self.on_fatal.call(&error);
             }
         }
+    }
+
+    /// A write is under way from now on.
+    fn begins(&self) {
+        self.durable.send_modify(|durable| durable.since = Some(Instant::now()));
     }
 
     fn publish(&self, log: &Log, failed: bool) {

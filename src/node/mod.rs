@@ -31,6 +31,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
+use crate::cluster::membership::Change;
 use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, Role};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
@@ -123,11 +124,7 @@ impl Node {
         until_current(&control).await?;
         let (name, api) = (settings.name.clone(), settings.api);
         let spec = NodeSpec { name, peer, api, weight: enrol::WEIGHT, role: Role::Data };
-        enrol::enrol(&control, spec, &clock).await?;
-        if let Some(membership) = &membership {
-            membership.settle(&control).await?;
-            keyring.compare(&control);
-        }
+        settle_in(&control, spec, membership.as_ref(), &clock).await?;
         let locked = keyring.locked().is_some();
         let living = Living::begin(control.clone(), node, clock.clone(), locked).await?;
         let lives = living.lives();
@@ -259,6 +256,33 @@ async fn until_current(control: &ControlPlane) -> Result<(), NodeError> {
             return Err(error.into());
         }
         tracing::warn!(%error, "still waiting for the other members");
+    }
+    Ok(())
+}
+
+/// Makes the cluster know this node as what it is now.
+async fn settle_in(
+    control: &ControlPlane,
+    spec: NodeSpec,
+    membership: Option<&Membership>,
+    clock: &Clock,
+) -> Result<(), NodeError> {
+    relocate(control, &spec.peer).await?;
+    enrol::enrol(control, spec, clock).await?;
+    if let Some(membership) = membership {
+        membership.settle(control).await?;
+        membership.keyring.compare(control);
+    }
+    Ok(())
+}
+
+/// A node that is alone may be reached elsewhere than before; who joins later is told the new address.
+async fn relocate(control: &ControlPlane, address: &str) -> Result<(), NodeError> {
+    let view = control.view();
+    let alone = matches!(&view.members[..], [(node, known)] if *node == view.node && known != address);
+    if alone && !address.is_empty() {
+        control.change(Change::Move { address: address.to_owned() }).await?;
+        tracing::info!(address, "the only member is reached at another address now");
     }
     Ok(())
 }

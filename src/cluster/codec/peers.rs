@@ -224,6 +224,7 @@ pub(in crate::cluster) fn change_to_wire(change: &Change) -> pb::ChangeRequest {
         Change::Remove { nodes } => Kind::Remove(voters(nodes)),
         Change::Replace { old, new } => Kind::Replace(pb::Replace { old: old.0, new: new.0 }),
         Change::Transfer { to } => Kind::Transfer(to.0),
+        Change::Move { address } => Kind::Move(address.clone()),
     };
     pb::ChangeRequest { change: Some(kind) }
 }
@@ -238,6 +239,7 @@ impl AskWire for pb::ChangeRequest {
             Kind::Remove(voters) => Change::Remove { nodes: nodes(voters) },
             Kind::Replace(replace) => Change::Replace { old: NodeId(replace.old), new: NodeId(replace.new) },
             Kind::Transfer(to) => Change::Transfer { to: NodeId(to) },
+            Kind::Move(address) => Change::Move { address },
         }))
     }
 }
