@@ -4,6 +4,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
+use super::network::PEERS;
 use super::process::Process;
 use super::{Node, World};
 
@@ -109,6 +110,16 @@ impl At<'_> {
             self.world.network.cut(self.number, other);
             self.world.network.cut(other, self.number);
         }
+    }
+
+    /// Gives the node another name, and another address for the others.
+    pub fn is_set_up_anew(&mut self) {
+        let (path, name) = (self.world.config(self.number), format!("name = \"node-{}", self.number));
+        let text = fs::read_to_string(&path).unwrap();
+        let anew =
+            text.replace(&name, &format!("{name}-anew")).replace(&format!(":{PEERS}"), &format!(":{}", PEERS + 1));
+        assert_ne!(text, anew);
+        fs::write(path, anew).unwrap();
     }
 
     pub fn fill_raft_disk(&mut self) {
