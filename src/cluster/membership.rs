@@ -186,7 +186,9 @@ impl Standing {
         if !is_address(&address) {
             return Err(ChangeRefused::BadAddress { address });
         }
-        if let Some((node, _)) = self.members.iter().find(|(_, taken)| **taken == address) {
+        // Every call names the node it is meant for, so that whoever takes a dead node's address is never taken for it.
+        let holds = |(node, taken): &(&NodeId, &String)| **taken == address && self.alive.contains(*node);
+        if let Some((node, _)) = self.members.iter().find(holds) {
             return Err(ChangeRefused::AddressTaken { address, node: *node });
         }
         if self.members.len() - self.voters().len() >= LEARNERS_MAX {

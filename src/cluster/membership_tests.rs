@@ -129,6 +129,8 @@ fn ids_and_addresses_are_used_once() {
     assert_eq!(preflight(&standing, &add(4, &address(4))), Ok(Plan::Nothing));
     assert!(matches!(refused(&standing, &add(4, &address(5))), ChangeRefused::Moved { .. }));
     assert!(matches!(refused(&standing, &add(5, &address(2))), ChangeRefused::AddressTaken { node: NodeId(2), .. }));
+    let plan = Plan::Add { node: NodeId(5), address: address(2) };
+    assert_eq!(preflight(&without(standing.clone(), &[2]), &add(5, &address(2))), Ok(plan), "in a dead node's place");
     let plan = Plan::Add { node: NodeId(5), address: address(5) };
     assert_eq!(preflight(&standing, &add(5, &address(5))), Ok(plan));
     for bad in ["", "host", "host:", ":7444", "host:0", "host:70000", "::1:7444", "a b:1", "h/x:1", &"h".repeat(300)] {

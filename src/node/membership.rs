@@ -38,8 +38,8 @@ pub enum MembershipError {
     #[error("this is {name} already: nothing was changed")]
     Already { name: PeerName },
     #[error(
-        "{} is {name}'s, but Raft's data is gone from it, and with it what the node had voted for: remove node {} from \
-         the cluster, empty the directory, and join anew",
+        "{} is {name}'s, but Raft's data is gone from it, and with it what the node had voted for: empty the directory, \
+         join anew, and give the new node the place of node {} with `siemgate cluster replace`",
         dir.display(),
         name.node
     )]

@@ -70,6 +70,8 @@ pub struct NodeSettings {
 const CURRENT_WITHIN: Duration = Duration::from_secs(60);
 /// How long the last commit and the control plane's end may take once all feeds have drained.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// How long a node that stops looks for the others before it stops without them.
+const SHUTDOWN_REACH: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -208,7 +210,10 @@ impl Node {
         self.backend.draining();
         self.stop.send_replace(true);
         while self.supervisor.join_next().await.is_some() {}
-        self.hand_over_leadership().await;
+        let reached = matches!(tokio::time::timeout(SHUTDOWN_REACH, self.control.current()).await, Ok(Ok(_)));
+        if reached {
+            self.hand_over_leadership().await;
+        }
         self.stop_keeping.send_replace(true);
         let keeping_ends = async { while self.keeping.join_next().await.is_some() {} };
         if tokio::time::timeout(SHUTDOWN_GRACE, keeping_ends).await.is_err() {
@@ -216,9 +221,7 @@ impl Node {
                 "the last cursors could not be committed in time: the next start repeats what came after them"
             );
         }
-        let (node, node_epoch) = (self.control.view().node, self.lives.borrow().node_epoch);
-        let ended = life::end(&self.control, node, node_epoch, &self.clock);
-        if !matches!(tokio::time::timeout(SHUTDOWN_GRACE, ended).await, Ok(Ok(()))) {
+        if !reached || self.end_life().await.is_err() {
             tracing::warn!("the cluster could not be told that this life ended: it waits for its lease to end");
         }
         let mut sinks = std::mem::take(&mut *self.sinks.lock());
@@ -226,6 +229,14 @@ impl Node {
         self.control.shutdown().await?;
         self.board.clear();
         tracing::info!("node stopped");
+        Ok(())
+    }
+
+    /// Ends this life in order, so that nobody waits for its lease.
+    async fn end_life(&self) -> Result<(), NodeError> {
+        let (node, node_epoch) = (self.control.view().node, self.lives.borrow().node_epoch);
+        let ended = life::end(&self.control, node, node_epoch, &self.clock);
+        tokio::time::timeout(SHUTDOWN_GRACE, ended).await.map_err(|_| ClusterError::Busy)??;
         Ok(())
     }
 

@@ -73,6 +73,8 @@ struct Loop {
     lives: watch::Receiver<Life>,
     /// Whether everything is to be given up, because the node stops.
     leaving: bool,
+    /// Whether it stops without being able to tell the others, so that nothing can be given up.
+    cut_off: bool,
     deployment: Arc<Deployment>,
     /// The revision of the resources that the deployment was read from.
     revision: Option<u64>,
@@ -98,6 +100,7 @@ impl Supervisor {
             life,
             lives,
             leaving: false,
+            cut_off: false,
             deployment: Arc::default(),
             revision: None,
             running: BTreeMap::new(),
@@ -226,7 +229,7 @@ impl Loop {
     async fn release(&mut self, mut feeds: Vec<(FeedId, Epoch)>) {
         let waits = |feed: &FeedId| self.displaced.get(feed).is_some_and(|(until, _)| *until > Instant::now());
         feeds.retain(|(feed, _)| self.leaving || !waits(feed));
-        if feeds.is_empty() {
+        if feeds.is_empty() || self.cut_off {
             return;
         }
         self.with.ledger.commit().await;
@@ -353,10 +356,11 @@ impl Loop {
         let left = timeout_at(Instant::now() + HAND_OVER, self.propose(leave)).await;
         if left.ok().flatten().is_none() {
             tracing::warn!("the cluster could not be told that this node stops: others wait for its lease to end");
+            self.cut_off = true;
         }
         let handed_over = async {
             self.compare().await;
-            while !self.running.is_empty() || self.owns_any() {
+            while !self.running.is_empty() || (self.owns_any() && !self.cut_off) {
                 match self.select().await {
                     Action::Stop => break, // The control plane has ended.
                     action => self.apply(action).await,
@@ -366,7 +370,9 @@ impl Loop {
         if timeout_at(deadline, handed_over).await.is_err() {
             tracing::warn!("not everything could be handed over in time: others wait for this node's lease to end");
         }
-        self.with.ledger.commit().await;
+        if !self.cut_off {
+            self.with.ledger.commit().await;
+        }
     }
 
     fn owns_any(&self) -> bool {

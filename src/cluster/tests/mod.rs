@@ -14,6 +14,7 @@ mod placement;
 mod plane;
 pub(super) mod planning;
 mod rules;
+mod samples;
 pub(super) mod sim_disk;
 mod suite;
 mod takeover;
