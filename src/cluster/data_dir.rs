@@ -103,7 +103,7 @@ pub(super) fn owner(disk: &dyn Disk) -> Result<Option<PeerName>, ClusterError> {
     Ok(identity.formed.then_some(name))
 }
 
-fn write_identity(disk: &dyn Disk, identity: &Identity) -> Result<(), ClusterError> {
+pub(super) fn write_identity(disk: &dyn Disk, identity: &Identity) -> Result<(), ClusterError> {
     replace(disk, "", IDENTITY, &frame::encode(0, 0, &encode_identity(identity)))
         .map_err(failed("write the identity file"))
 }
