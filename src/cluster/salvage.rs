@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use openraft::{BasicNode, CommittedLeaderId, EntryPayload};
 
+use super::ClusterError;
 use super::admission::PeerName;
 use super::codec::{AppliedTo, Identity, SnapshotHead, decode_snapshot, encode_snapshot, parts_of};
 use super::data_dir::{self, Lock};
@@ -18,7 +19,6 @@ use super::peers::Peer;
 use super::snapshot::{Snapshots, newest_name, path_of};
 use super::state::ControlState;
 use super::types::{Batch, Entry, LogId, Membership, StoredMembership, Vote};
-use super::ClusterError;
 use crate::ids::NodeId;
 
 /// How often a snapshot is looked for that was replaced while it was read.
@@ -57,9 +57,10 @@ pub fn salvage(raft_dir: &Path) -> Result<Salvaged, ClusterError> {
     check_continues(covered, covered, log.heads())?;
     let entries = log.read(covered.map_or(0, |last| last.index)..)?;
     // Entries that follow another one than the snapshot ends with were voided by it; only the crash came first.
-    let voided = entries.first().zip(covered).is_some_and(|(first, last)| {
-        first.log_id.index == last.index && first.log_id != last
-    });
+    let voided = entries
+        .first()
+        .zip(covered)
+        .is_some_and(|(first, last)| first.log_id.index == last.index && first.log_id != last);
     for entry in entries.into_iter().filter(|entry| !voided && Some(entry.log_id) > covered) {
         kept.take(entry);
     }
@@ -83,8 +84,7 @@ pub fn plant(
     data_dir::write_identity(disk.as_ref(), &identity)?;
     let node = name.node.0;
     let last = LogId::new(CommittedLeaderId::new(term + 1, node), before.index() + 1);
-    let members =
-        Membership::new(vec![BTreeSet::from([node])], BTreeMap::from([(node, BasicNode::new(address))]));
+    let members = Membership::new(vec![BTreeSet::from([node])], BTreeMap::from([(node, BasicNode::new(address))]));
     let applied = AppliedTo {
         last: Some(last),
         membership: StoredMembership::new(Some(last), members),
@@ -152,8 +152,14 @@ impl Kept {
     /// Everyone who votes, by the newest membership that is known here.
     pub fn voters(&self) -> Vec<Peer> {
         let membership = self.applied.membership.membership();
-        let address = |node: u64| membership.get_node(&node).map(|at| at.addr.clone()).unwrap_or_default();
-        membership.voter_ids().map(|node| Peer { node: NodeId(node), address: address(node) }).collect()
+        membership.voter_ids().map(NodeId).map(|node| Peer { node, address: self.address(node) }).collect()
+    }
+
+    /// Where others reached a node.
+    pub fn address(&self, node: NodeId) -> String {
+        let known = self.applied.membership.membership().get_node(&node.0).map(|at| at.addr.clone());
+        let told = || self.state.member(node).map(|member| member.spec.peer.clone());
+        known.or_else(told).unwrap_or_default()
     }
 
     fn take(&mut self, entry: Entry) {

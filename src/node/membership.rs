@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::recovery::staging;
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::pki::authority::{Authority, MEMBER_LIFE, PublicKey, node_key};
 use crate::cluster::pki::files::{Draft, Folder, Identity};
@@ -24,7 +25,7 @@ use crate::vault::{Binding, Kek, Ring, VaultError};
 
 /// The id of the node that makes a cluster.
 const FOUNDER: NodeId = NodeId(1);
-const RAFT: &str = "raft";
+pub(super) const RAFT: &str = "raft";
 
 /// Why it can't be said which node this is, by cause.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,11 @@ pub enum MembershipError {
         "the cluster's authority is another one than this node brings: restore the folder `pki` that belongs to the data"
     )]
     OtherAuthority,
+    #[error(
+        "a recovery or a restore of {} was interrupted: run the same command again, which finishes it",
+        dir.display()
+    )]
+    Unfinished { dir: PathBuf },
     #[error("the cluster does not take its authority, it answered {answer:?}: start the node again")]
     NotTaken { answer: Outcome },
 }
@@ -81,6 +87,7 @@ pub struct Membership {
 impl Membership {
     /// Reads who the node is. An empty directory becomes that of a cluster of one.
     pub fn open(data_dir: &Path, clock: &Clock) -> Result<Self, MembershipError> {
+        check_finished(data_dir)?;
         let folder = Folder::of(data_dir);
         let raft_dir = data_dir.join(RAFT);
         let held = cluster::owner_of(&raft_dir)?;
@@ -146,8 +153,16 @@ pub struct NewMember {
     pub pin: Pin,
 }
 
+fn check_finished(data_dir: &Path) -> Result<(), MembershipError> {
+    if staging::is_unfinished(data_dir) {
+        return Err(MembershipError::Unfinished { dir: data_dir.to_owned() });
+    }
+    Ok(())
+}
+
 /// Who the node is already, if anybody.
 pub fn known(data_dir: &Path) -> Result<Option<NewMember>, MembershipError> {
+    check_finished(data_dir)?;
     let Some(identity) = Folder::of(data_dir).read()? else {
         return match cluster::owner_of(&data_dir.join(RAFT))? {
             Some(name) => Err(MembershipError::Already { name }),
@@ -240,7 +255,7 @@ impl Keyring for NodeKeyring {
 }
 
 /// Where a secret of the control state belongs.
-fn binding(cluster: ClusterId, key: &SecretKey, generation: u64) -> Binding {
+pub(super) fn binding(cluster: ClusterId, key: &SecretKey, generation: u64) -> Binding {
     let SecretKey { kind, tenant, name } = key.clone();
     Binding { cluster, tenant, kind: kind.as_str(), name, generation }
 }

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod life;
 pub mod membership;
 pub mod reconcile;
+pub mod recovery;
 mod renewal;
 pub mod sinks;
 pub mod supervise;
