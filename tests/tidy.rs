@@ -129,6 +129,7 @@ const PURE: &[&str] = &[
     "src/vault/envelope.rs",
     "src/vault/kek.rs",
     "src/config/advertise.rs",
+    "src/node/doctor/judge.rs",
     "src/node/reconcile.rs",
     "src/admin/access.rs",
     "src/admin/urgency.rs",

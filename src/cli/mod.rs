@@ -5,6 +5,7 @@ mod args;
 mod client;
 mod cluster;
 pub mod demo;
+mod doctor;
 mod init;
 mod join;
 mod members;
@@ -195,6 +196,7 @@ mod tests {
             "cluster invite --role witness --expires 90s",
             "cluster recover --dry-run -o json",
             "cluster backup b",
+            "cluster doctor -o json",
             "cluster restore b --kek k --incarnation 3",
             "simulator --seed 7",
             "normalize",

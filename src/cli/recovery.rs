@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::args::{Connection, Format, NodeFile, Output};
 use super::client::{Admin, connect, refusal, request};
+use super::join::own_certificate;
 use super::run::make_data_dir;
 use super::{Usage, output};
 use crate::clock::Clock;
@@ -93,8 +94,8 @@ pub async fn recover(args: RecoverArgs) -> anyhow::Result<()> {
     if finished(data_dir, args.format)? {
         return Ok(());
     }
-    let begun = recovery::recover(data_dir, None, &Clock::System, args.dry_run).await?;
-    told(&begun, args.format, if args.dry_run { "would be" } else { "is" }, args.dry_run)
+    let begun = recovery::recover(data_dir, config.peers.own(), &Clock::System, args.dry_run).await?;
+    told(&config, &begun, args.format, if args.dry_run { "would be" } else { "is" }, args.dry_run)
 }
 
 pub fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
@@ -112,7 +113,7 @@ pub fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
     let spec = NodeSpec { name, peer, api, weight: WEIGHT, role: Role::Data };
     let incarnation = args.incarnation.map(Incarnation);
     let begun = recovery::restore(data_dir, &bytes, &args.kek, spec, incarnation, &Clock::System)?;
-    told(&begun, args.format, "is", false)
+    told(&config, &begun, args.format, "is", false)
 }
 
 pub async fn backup(args: BackupArgs) -> anyhow::Result<()> {
@@ -157,7 +158,7 @@ fn finished(data_dir: &Path, format: Format) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-fn told(begun: &Begun, format: Format, is: &str, dry_run: bool) -> anyhow::Result<()> {
+fn told(config: &Config, begun: &Begun, format: Format, is: &str, dry_run: bool) -> anyhow::Result<()> {
     let Begun { was, now, incarnation, index, role, removed, strangers, aside } = begun;
     let numbers = |nodes: &[crate::ids::NodeId]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if format.output == Output::Json {
@@ -192,9 +193,10 @@ fn told(begun: &Begun, format: Format, is: &str, dry_run: bool) -> anyhow::Resul
         text.push_str("\nThis node is a witness, which reads nothing: let a data node join before anything is read.\n");
     }
     text.push_str(&format!(
-        "\nNext: `siemgate run`. It reads nothing until you have looked at it and say:\n\n  \
+        "\n{}Next: `siemgate run`. It reads nothing until you have looked at it and say:\n\n  \
          siemgate cluster drain {} --off\n\n\
          Then `siemgate cluster invite` for each further node, which begins with an empty data directory.\n",
+        own_certificate(config, *now),
         now.node
     ));
     Ok(output::print(&text)?)

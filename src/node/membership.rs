@@ -13,7 +13,8 @@ use super::recovery::staging;
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::pki::authority::{Authority, MEMBER_LIFE, PublicKey, node_key};
 use crate::cluster::pki::files::{Draft, Folder, Identity};
-use crate::cluster::pki::joining::{Applicant, Attempt};
+use crate::cluster::pki::joining::{Applicant, Attempt, Certificates};
+use crate::cluster::pki::own::OwnFiles;
 use crate::cluster::pki::token::{JoinToken, Pin};
 use crate::cluster::pki::{Keyring, PkiError, RawKey};
 use crate::cluster::{
@@ -63,6 +64,11 @@ pub enum MembershipError {
     )]
     OtherAuthority,
     #[error(
+        "the certificate that `[peers]` names is of {given}, and this is {needed}: have one signed with the URI `{needed}` \
+         as its only one"
+    )]
+    OtherName { given: PeerName, needed: PeerName },
+    #[error(
         "a recovery or a restore of {} was interrupted: run the same command again, which finishes it",
         dir.display()
     )]
@@ -80,6 +86,8 @@ pub struct Membership {
     pub keyring: Arc<NodeKeyring>,
     pub(super) folder: Folder,
     pub(super) identity: Arc<watch::Sender<Identity>>,
+    /// Where the certificate comes from, unless the cluster signs it.
+    pub(super) own: Option<OwnFiles>,
     raft_dir: PathBuf,
     fresh: bool,
 }
@@ -87,6 +95,11 @@ pub struct Membership {
 impl Membership {
     /// Reads who the node is. An empty directory becomes that of a cluster of one.
     pub fn open(data_dir: &Path, clock: &Clock) -> Result<Self, MembershipError> {
+        Self::open_with(data_dir, None, clock)
+    }
+
+    /// The same for a node whose certificates people bring.
+    pub fn open_with(data_dir: &Path, own: Option<OwnFiles>, clock: &Clock) -> Result<Self, MembershipError> {
         check_finished(data_dir)?;
         let folder = Folder::of(data_dir);
         let raft_dir = data_dir.join(RAFT);
@@ -110,9 +123,32 @@ impl Membership {
             None if !fresh => return Err(MembershipError::Wiped { dir: data_dir.to_owned(), name }),
             _ => {}
         }
+        let (identity, credentials) = match &own {
+            None => (identity, credentials),
+            Some(files) => {
+                let identity = files.read()?;
+                let credentials = Credentials::from_pem(&identity.chain, &identity.key, &identity.authority)?;
+                if credentials.name() != name {
+                    return Err(MembershipError::OtherName { given: credentials.name(), needed: name });
+                }
+                (identity, credentials)
+            }
+        };
         let keyring = Arc::new(NodeKeyring { ring: Ring::load(&folder.kek())?, clock: clock.clone() });
         let (pin, identity) = (identity.pin()?, Arc::new(watch::Sender::new(identity)));
-        Ok(Self { name, pin, credentials, keyring, folder, identity, raft_dir, fresh })
+        Ok(Self { name, pin, credentials, keyring, folder, identity, own, raft_dir, fresh })
+    }
+
+    /// Reads one's own files again, and uses them from the next connection on if they changed. Returns whether they did.
+    pub fn read_again(&self) -> Result<bool, MembershipError> {
+        let Some(files) = &self.own else { return Ok(false) };
+        let identity = files.read()?;
+        if identity == *self.identity.borrow() {
+            return Ok(false);
+        }
+        self.credentials.renew(&identity.chain, &identity.key, &identity.authority)?;
+        self.identity.send_replace(identity);
+        Ok(true)
     }
 
     /// What the control plane of this node starts with. A node that never started gets its Raft data here, and from
@@ -205,12 +241,14 @@ pub async fn join(
     address: &str,
     token: JoinToken,
     applicant: Applicant,
+    certificates: Certificates,
 ) -> Result<NewMember, MembershipError> {
     if let Some(NewMember { name, .. }) = known(data_dir)? {
         return Err(MembershipError::Already { name });
     }
     let draft = Draft::begin(data_dir)?;
-    let attempt = Attempt::new(token, applicant)?;
+    let pin = token.pin;
+    let attempt = Attempt::new(token, applicant, certificates)?;
     let joined = match attempt.ask(address).await {
         // It may have been let in and not heard of it: the same key may ask again.
         Err(PkiError::Unreachable { .. }) => attempt.ask(address).await?,
@@ -225,7 +263,7 @@ pub async fn join(
     ring.save(&draft.kek())?;
     draft.write(&joined.identity, true, None)?;
     draft.commit()?;
-    Ok(NewMember { name: joined.name, pin: joined.identity.pin()? })
+    Ok(NewMember { name: joined.name, pin })
 }
 
 /// The node's keys, as the control plane may use them.

@@ -5,6 +5,7 @@ pub mod board;
 pub mod credentials;
 pub mod deployment;
 mod discovery;
+pub mod doctor;
 mod enrol;
 pub mod feeds;
 mod history;

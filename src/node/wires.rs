@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::NodeError;
 use super::membership::Membership;
 use crate::clock::Clock;
+use crate::cluster::pki::own::OwnFiles;
 use crate::cluster::{Door, Settings};
 
 /// The way to the other members.
@@ -18,6 +19,8 @@ pub enum Wires {
         listen: SocketAddr,
         /// The address that members are told; where it listens, unless given.
         advertise: Option<String>,
+        /// Certificates that people bring, unless the cluster signs them.
+        own: Option<OwnFiles>,
     },
     /// Given from outside, with whoever is to be shown the way in.
     Given { plane: Box<Settings>, entered: Entered },
@@ -38,8 +41,8 @@ pub(super) struct Laid {
 impl Wires {
     pub(super) fn lay(self, data_dir: &Path, clock: &Clock) -> Result<Laid, NodeError> {
         match self {
-            Self::Tls { listen: address, advertise } => {
-                let membership = Membership::open(data_dir, clock)?;
+            Self::Tls { listen: address, advertise, own } => {
+                let membership = Membership::open_with(data_dir, own, clock)?;
                 let (listener, peer) = listen(address, advertise)?;
                 let plane = membership.settings(listener, &peer)?;
                 Ok(Laid { plane, membership: Some(membership), peer, entered: None })

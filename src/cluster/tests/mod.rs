@@ -13,6 +13,7 @@ mod peers;
 mod placement;
 mod plane;
 pub(super) mod planning;
+mod recovery;
 mod rules;
 pub(super) mod sim_disk;
 mod suite;

@@ -18,6 +18,7 @@ use crate::cluster::peers::Peer;
 use crate::cluster::pki::PkiError;
 use crate::cluster::pki::authority::{MEMBER_LIFE, PublicKey, node_key};
 use crate::cluster::pki::files::{Draft, Folder, Identity};
+use crate::cluster::pki::own::OwnFiles;
 use crate::cluster::probe::{Found, probe};
 use crate::cluster::recovery::{Anew, CannotBegin, Survivor};
 use crate::cluster::salvage::{Kept, plant, salvage};
@@ -79,17 +80,18 @@ pub struct Begun {
 }
 
 /// Makes a cluster of one of what a survivor has. Refuses while another voter answers. With `dry_run` it looks at all
-/// and changes nothing. `own` are the node's credentials where it does not use those in its data directory.
+/// and changes nothing. `own` is where the node has its certificate from, if people
+/// bring it.
 pub async fn recover(
     data_dir: &Path,
-    own: Option<Credentials>,
+    own: Option<OwnFiles>,
     clock: &Clock,
     dry_run: bool,
 ) -> Result<Begun, RecoveryError> {
     let folder = Folder::of(data_dir);
     let identity = folder.read()?.ok_or_else(|| RecoveryError::NoNode { dir: data_dir.to_owned() })?;
-    let kept_credentials = || Credentials::from_pem(&identity.chain, &identity.key, &identity.authority);
-    let credentials = own.map_or_else(kept_credentials, Ok)?;
+    let proof = own.map_or_else(|| Ok(identity.clone()), |files| files.read())?;
+    let credentials = Credentials::from_pem(&proof.chain, &proof.key, &proof.authority)?;
     let ring = Ring::load(&folder.kek())?;
     let salvaged = salvage(&data_dir.join(RAFT))?;
     let was = salvaged.name;
