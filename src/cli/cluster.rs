@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::args::{Connection, Format, Output};
 use super::client::{connect, refusal, request};
-use super::{members, output};
+use super::{doctor, members, output, recovery};
 use crate::clock::Timestamp;
 use crate::wire::v1;
 
@@ -27,6 +27,10 @@ enum Command {
     Replace(members::ReplaceArgs),
     TransferLeader(members::TransferArgs),
     Snapshot(members::SnapshotArgs),
+    Doctor(doctor::DoctorArgs),
+    Backup(recovery::BackupArgs),
+    Restore(recovery::RestoreArgs),
+    Recover(recovery::RecoverArgs),
 }
 
 /// Prints a token by which one more node may join
@@ -65,6 +69,10 @@ pub async fn cluster(args: ClusterArgs) -> anyhow::Result<bool> {
         Command::Replace(args) => members::replace(args).await?,
         Command::TransferLeader(args) => members::transfer(args).await?,
         Command::Snapshot(args) => members::snapshot(args).await?,
+        Command::Doctor(args) => return doctor::doctor(args).await,
+        Command::Backup(args) => recovery::backup(args).await?,
+        Command::Restore(args) => recovery::restore(&args)?,
+        Command::Recover(args) => recovery::recover(args).await?,
     }
     Ok(true)
 }

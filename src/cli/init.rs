@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::args::{Format, NodeFile, Output};
+use super::join::own_certificate;
 use super::output;
 use super::run::make_data_dir;
 use crate::clock::Clock;
@@ -38,6 +39,7 @@ pub fn init(args: &Init) -> anyhow::Result<()> {
             "made": already.is_none(),
             "cluster": made.name.cluster.to_string(),
             "node": made.name.node.0,
+            "name": made.name.to_string(),
             "pin": made.pin.to_string(),
             "data_dir": config.node.data_dir,
             "admin_token": config.admin_token(),
@@ -55,11 +57,12 @@ fn told(config: &Config, made: NewMember, already: bool) -> String {
          pin      {}\n  \
          data     {}\n  \
          token    {} (made at the first start; it proves an administrator)\n\n\
-         Next: `siemgate run`, then `siemgate cluster invite` for each further node.\n",
+         {}Next: `siemgate run`, then `siemgate cluster invite` for each further node.\n",
         made.name.cluster,
         made.name.node,
         made.pin,
         config.node.data_dir.display(),
         config.admin_token().display(),
+        own_certificate(config, made.name),
     )
 }

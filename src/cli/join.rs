@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 use super::args::{Format, NodeFile, Output};
 use super::run::make_data_dir;
 use super::{Usage, output};
-use crate::cluster::pki::joining::Applicant;
+use crate::cluster::PeerName;
+use crate::cluster::pki::joining::{Applicant, Certificates};
 use crate::cluster::pki::token::JoinToken;
 use crate::config::Config;
 use crate::node::membership;
@@ -54,17 +55,31 @@ pub async fn join(args: Join) -> anyhow::Result<()> {
     make_data_dir(&config.node.data_dir)?;
     let applicant =
         Applicant { name: config.node.name.clone(), peer, api: config.listen.api.to_string(), weight: WEIGHT };
-    let made = membership::join(&config.node.data_dir, &args.address, token, applicant)
+    let certificates = if config.peers.own().is_some() { Certificates::Own } else { Certificates::Ours };
+    let made = membership::join(&config.node.data_dir, &args.address, token, applicant, certificates)
         .await
         .with_context(|| format!("join the cluster through {}", args.address))?;
     let text = match args.format.output {
         Output::Table => format!(
-            "Joined cluster {} as node {}.\n\nNext: `siemgate run`. The node is given feeds once it has caught up.\n",
-            made.name.cluster, made.name.node
+            "Joined cluster {} as node {}.\n\n{}Next: `siemgate run`. The node is given feeds once it has caught up.\n",
+            made.name.cluster,
+            made.name.node,
+            own_certificate(&config, made.name),
         ),
-        Output::Json => output::json(&json!({"cluster": made.name.cluster.to_string(), "node": made.name.node.0}))?,
+        Output::Json => output::json(&json!({
+            "cluster": made.name.cluster.to_string(), "node": made.name.node.0, "name": made.name.to_string(),
+        }))?,
     };
     Ok(output::print(&text)?)
+}
+
+/// What is to be done first where people bring the certificates.
+pub(super) fn own_certificate(config: &Config, name: PeerName) -> String {
+    let Some(files) = config.peers.own() else { return String::new() };
+    format!(
+        "First put the node's certificate into {}: it must carry the URI `{name}`, and no other.\n",
+        files.certificate.display()
+    )
 }
 
 /// An ordinary node's share.

@@ -5,11 +5,13 @@ mod args;
 mod client;
 mod cluster;
 pub mod demo;
+mod doctor;
 mod init;
 mod join;
 mod members;
 pub mod normalize;
 mod output;
+mod recovery;
 mod run;
 mod signal;
 pub mod simulator;
@@ -192,6 +194,10 @@ mod tests {
             "init -o json",
             "join siem-1:7444 --token -",
             "cluster invite --role witness --expires 90s",
+            "cluster recover --dry-run -o json",
+            "cluster backup b",
+            "cluster doctor -o json",
+            "cluster restore b --kek k --incarnation 3",
             "simulator --seed 7",
             "normalize",
             "status --api 127.0.0.1:1 --token-file t",
@@ -209,6 +215,7 @@ mod tests {
             ("status --api localhost", ErrorKind::ValueValidation),
             ("join", ErrorKind::MissingRequiredArgument),
             ("cluster", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("cluster restore b", ErrorKind::MissingRequiredArgument),
             ("cluster invite --expires 10", ErrorKind::ValueValidation),
             ("statsu", ErrorKind::InvalidSubcommand),
         ] {

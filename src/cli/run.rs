@@ -66,7 +66,7 @@ async fn serve(config: &Config, declared: Vec<Declared>, history: Option<PathBuf
     let starting = Node::start(NodeSettings {
         name: config.node.name.clone(),
         data_dir: config.node.data_dir.clone(),
-        wires: Wires::Tls { listen: config.listen.peers, advertise: config.advertised() },
+        wires: Wires::Tls { listen: config.listen.peers, advertise: config.advertised(), own: config.peers.own() },
         api: config.listen.api.to_string(),
         extra_ca: config.tls.extra_ca.clone(),
         clock: clock.clone(),

@@ -115,12 +115,12 @@ pub(super) fn condemn(disk: &dyn Disk, why: &str) -> Result<(), ClusterError> {
 
 /// What is wrong with a condemned directory.
 pub(super) fn forgot() -> ClusterError {
-    let what = "it lacks entries that this node had acknowledged, so its disk went back in time: remove the node from \
-                the cluster, empty the directory, and join under a new id";
+    let what = "it lacks entries that this node had acknowledged, so its disk went back in time: empty the directory, \
+                join under a new id, and give that the place of this node with `siemgate cluster replace`";
     ClusterError::Damaged { file: "log".into(), offset: 0, what: what.into() }
 }
 
-fn write_identity(disk: &dyn Disk, identity: &Identity) -> Result<(), ClusterError> {
+pub(super) fn write_identity(disk: &dyn Disk, identity: &Identity) -> Result<(), ClusterError> {
     replace(disk, "", IDENTITY, &frame::encode(0, 0, &encode_identity(identity)))
         .map_err(failed("write the identity file"))
 }

@@ -195,7 +195,11 @@ impl Machine {
 }
 
 /// Refuses a log that does not reach what was applied from it, or begins after it.
-fn check_continues(applied: Option<LogId>, snapshot: Option<LogId>, log: &Heads) -> Result<(), ClusterError> {
+pub(super) fn check_continues(
+    applied: Option<LogId>,
+    snapshot: Option<LogId>,
+    log: &Heads,
+) -> Result<(), ClusterError> {
     let missing = |what: &str| ClusterError::Damaged { file: "log".into(), offset: 0, what: what.into() };
     if applied > log.last && snapshot < applied {
         return Err(missing("it ends before entries that were acknowledged and applied"));

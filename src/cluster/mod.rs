@@ -11,6 +11,7 @@ pub mod limits;
 pub mod member;
 pub mod membership;
 pub mod placement;
+pub mod recovery;
 mod resource;
 pub mod secret_record;
 mod settings;
@@ -25,6 +26,7 @@ mod fatal;
 mod frame;
 mod log;
 mod replay;
+pub mod salvage;
 mod snapshot;
 
 // How it is agreed on: Raft around both.
@@ -49,6 +51,7 @@ mod door;
 mod incoming;
 pub mod peers;
 pub mod pki;
+pub mod probe;
 mod service;
 mod transport;
 

@@ -80,10 +80,23 @@ impl Snapshots {
     }
 
     fn names(&self) -> Result<Vec<String>, ClusterError> {
-        let mut names = self.disk.list(FOLDER).map_err(failed("list snapshots"))?;
-        names.retain(|name| name.ends_with(".snapshot"));
-        Ok(names)
+        names(self.disk.as_ref())
     }
+}
+
+/// The name of the newest snapshot, for who only looks.
+pub(super) fn newest_name(disk: &dyn Disk) -> Result<Option<String>, ClusterError> {
+    Ok(names(disk)?.pop())
+}
+
+pub(super) fn path_of(name: &str) -> String {
+    join(FOLDER, name)
+}
+
+fn names(disk: &dyn Disk) -> Result<Vec<String>, ClusterError> {
+    let mut names = disk.list(FOLDER).map_err(failed("list snapshots"))?;
+    names.retain(|name| name.ends_with(".snapshot"));
+    Ok(names)
 }
 
 /// Orders by index, then by term, so that the last name is the newest.

@@ -4,6 +4,7 @@
 mod advertise;
 pub mod document;
 pub mod fault;
+mod peers;
 pub mod resources;
 pub mod substitute;
 pub mod suggest;
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::identity::http::BaseUrl;
+pub use peers::Peers;
+
 use document::Document;
 use fault::{Complaint, Fault, Faults};
 use substitute::Reference;
@@ -33,6 +36,7 @@ pub struct Config {
     pub log: Log,
     pub tracing: Tracing,
     pub tls: Tls,
+    pub peers: Peers,
 }
 
 /// Which node this is.
@@ -194,6 +198,9 @@ impl Config {
         if self.listen.api == self.listen.web && self.listen.api.port() != 0 {
             wrong("listen", "web", format!("`{}` is taken by `api` already: use another port", self.listen.web));
         }
+        if let Some((given, problem)) = self.peers.fault() {
+            wrong("peers", given, problem);
+        }
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
             wrong("log", "level", format!("`{}` is not a log level: {error}", self.log.level));
         }
@@ -314,6 +321,10 @@ mod tests {
                 "siemgate.toml:2:1: no member can reach `[::]:7444`: give an address of this host",
             ),
             (
+                "[peers]\ncertificate = \"/c\"\nauthority = \"/a\"\n",
+                "siemgate.toml:2:1: `private_key` is missing beside it: give all three files, or none",
+            ),
+            (
                 "[log]\nformat = \"jsn\"\n",
                 "siemgate.toml:2:1: `log.format`: `jsn` is not known here; did you mean `json`?",
             ),
@@ -362,7 +373,9 @@ mod tests {
     fn the_example_states_every_key_and_its_default() {
         let text = include_str!("../../deploy/siemgate.toml");
         assert_eq!(parse(text).unwrap(), Config::default());
-        let endpoint = text.replace("# otlp_endpoint", "otlp_endpoint").replace("# advertise", "advertise");
+        let optional = ["otlp_endpoint", "advertise", "certificate", "private_key", "authority"];
+        let endpoint =
+            optional.iter().fold(text.to_owned(), |text, key| text.replace(&format!("# {key} ="), &format!("{key} =")));
         let stated = serde_json::to_value(parse(&endpoint).unwrap()).unwrap();
         let (document, _) = Document::parse(&endpoint);
         assert_eq!(Value::Object(document.root), stated, "a key is missing in deploy/siemgate.toml");

@@ -131,7 +131,7 @@ impl Keyring {
 }
 
 /// Where a secret of the control state belongs.
-pub(super) fn binding(cluster: ClusterId, key: &SecretKey, generation: u64) -> Binding {
+pub(in crate::node) fn binding(cluster: ClusterId, key: &SecretKey, generation: u64) -> Binding {
     let SecretKey { kind, tenant, name } = key.clone();
     Binding { cluster, tenant, kind: kind.as_str(), name, generation }
 }

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::keyring::{Keyring, binding};
+use super::recovery::staging;
 use crate::clock::Clock;
 use crate::cluster::pki::authority::{Authority, MEMBER_LIFE, PublicKey, node_key};
 use crate::cluster::pki::files::{Draft, Folder, Identity};
-use crate::cluster::pki::joining::{Applicant, Attempt};
+use crate::cluster::pki::joining::{Applicant, Attempt, Certificates};
+use crate::cluster::pki::own::OwnFiles;
 use crate::cluster::pki::token::{JoinToken, Pin};
 use crate::cluster::pki::{Keyring as _, PkiError};
 use crate::cluster::{
@@ -24,7 +26,7 @@ use crate::vault::{Kek, Ring, VaultError};
 
 /// The id of the node that makes a cluster.
 const FOUNDER: NodeId = NodeId(1);
-const RAFT: &str = "raft";
+pub(super) const RAFT: &str = "raft";
 
 /// Why it can't be said which node this is, by cause.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,16 @@ pub enum MembershipError {
         "the cluster's authority is another one than this node brings: restore the folder `pki` that belongs to the data"
     )]
     OtherAuthority,
+    #[error(
+        "the certificate that `[peers]` names is of {given}, and this is {needed}: have one signed with the URI `{needed}` \
+         as its only one"
+    )]
+    OtherName { given: PeerName, needed: PeerName },
+    #[error(
+        "a recovery or a restore of {} was interrupted: run the same command again, which finishes it",
+        dir.display()
+    )]
+    Unfinished { dir: PathBuf },
     #[error("the cluster does not take its authority, it answered {answer:?}: start the node again")]
     NotTaken { answer: Outcome },
 }
@@ -74,6 +86,8 @@ pub struct Membership {
     pub keyring: Arc<Keyring>,
     pub(super) folder: Folder,
     pub(super) identity: Arc<watch::Sender<Identity>>,
+    /// Where the certificate comes from, unless the cluster signs it.
+    pub(super) own: Option<OwnFiles>,
     raft_dir: PathBuf,
     fresh: bool,
 }
@@ -81,6 +95,12 @@ pub struct Membership {
 impl Membership {
     /// Reads who the node is. An empty directory becomes that of a cluster of one.
     pub fn open(data_dir: &Path, clock: &Clock) -> Result<Self, MembershipError> {
+        Self::open_with(data_dir, None, clock)
+    }
+
+    /// The same for a node whose certificates people bring.
+    pub fn open_with(data_dir: &Path, own: Option<OwnFiles>, clock: &Clock) -> Result<Self, MembershipError> {
+        check_finished(data_dir)?;
         let folder = Folder::of(data_dir);
         let raft_dir = data_dir.join(RAFT);
         let held = cluster::owner_of(&raft_dir)?;
@@ -103,9 +123,32 @@ impl Membership {
             None if !fresh => return Err(MembershipError::Wiped { dir: data_dir.to_owned(), name }),
             _ => {}
         }
+        let (identity, credentials) = match &own {
+            None => (identity, credentials),
+            Some(files) => {
+                let identity = files.read()?;
+                let credentials = Credentials::from_pem(&identity.chain, &identity.key, &identity.authority)?;
+                if credentials.name() != name {
+                    return Err(MembershipError::OtherName { given: credentials.name(), needed: name });
+                }
+                (identity, credentials)
+            }
+        };
         let keyring = Arc::new(Keyring::load(&folder.kek(), name.cluster, clock.clone())?);
         let (pin, identity) = (identity.pin()?, Arc::new(watch::Sender::new(identity)));
-        Ok(Self { name, pin, credentials, keyring, folder, identity, raft_dir, fresh })
+        Ok(Self { name, pin, credentials, keyring, folder, identity, own, raft_dir, fresh })
+    }
+
+    /// Reads one's own files again, and uses them from the next connection on if they changed. Returns whether they did.
+    pub fn read_again(&self) -> Result<bool, MembershipError> {
+        let Some(files) = &self.own else { return Ok(false) };
+        let identity = files.read()?;
+        if identity == *self.identity.borrow() {
+            return Ok(false);
+        }
+        self.credentials.renew(&identity.chain, &identity.key, &identity.authority)?;
+        self.identity.send_replace(identity);
+        Ok(true)
     }
 
     /// What the control plane of this node starts with. A node that never started gets its Raft data here, and from
@@ -146,8 +189,16 @@ pub struct NewMember {
     pub pin: Pin,
 }
 
+fn check_finished(data_dir: &Path) -> Result<(), MembershipError> {
+    if staging::is_unfinished(data_dir) {
+        return Err(MembershipError::Unfinished { dir: data_dir.to_owned() });
+    }
+    Ok(())
+}
+
 /// Who the node is already, if anybody.
 pub fn known(data_dir: &Path) -> Result<Option<NewMember>, MembershipError> {
+    check_finished(data_dir)?;
     let Some(identity) = Folder::of(data_dir).read()? else {
         return match cluster::owner_of(&data_dir.join(RAFT))? {
             Some(name) => Err(MembershipError::Already { name }),
@@ -190,12 +241,14 @@ pub async fn join(
     address: &str,
     token: JoinToken,
     applicant: Applicant,
+    certificates: Certificates,
 ) -> Result<NewMember, MembershipError> {
     if let Some(NewMember { name, .. }) = known(data_dir)? {
         return Err(MembershipError::Already { name });
     }
     let draft = Draft::begin(data_dir)?;
-    let attempt = Attempt::new(token, applicant)?;
+    let pin = token.pin;
+    let attempt = Attempt::new(token, applicant, certificates)?;
     let joined = match attempt.ask(address).await {
         // It may have been let in and not heard of it: the same key may ask again.
         Err(PkiError::Unreachable { .. }) => attempt.ask(address).await?,
@@ -210,5 +263,5 @@ pub async fn join(
     ring.save(&draft.kek())?;
     draft.write(&joined.identity, true, None)?;
     draft.commit()?;
-    Ok(NewMember { name: joined.name, pin: joined.identity.pin()? })
+    Ok(NewMember { name: joined.name, pin })
 }

@@ -22,12 +22,35 @@ pub(super) async fn run(membership: Membership, control: ControlPlane, clock: Cl
     loop {
         let wait = tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => return,
-            wait = look(&membership, &control, &clock, &expiry) => wait,
+            wait = async {
+                match membership.own {
+                    Some(_) => look_again(&membership, &clock, &expiry),
+                    None => look(&membership, &control, &clock, &expiry).await,
+                }
+            } => wait,
         };
         if timeout(wait, stop.wait_for(|stopped| *stopped)).await.is_ok() {
             return;
         }
     }
+}
+
+/// Takes a certificate that people have put in place of the old one. Files that can't be used change nothing: they may be
+/// in the middle of being replaced.
+fn look_again(membership: &Membership, clock: &Clock, expiry: &metrics::Live) -> Duration {
+    match membership.read_again() {
+        Ok(true) => tracing::info!("the node's certificate was replaced"),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "the files of the node's certificate can't be used, the old one stays"),
+    }
+    if let Ok(validity) = validity_of(&membership.identity.borrow().chain) {
+        let left = validity.seconds_left(clock.now());
+        expiry.set(left);
+        if left <= 0.0 {
+            tracing::error!("the node's certificate has ended: replace the files that `[peers]` names");
+        }
+    }
+    LOOK_INTERVAL
 }
 
 /// Renews the certificate if it is due, and answers when to look again.

@@ -9,6 +9,7 @@ use super::NodeError;
 use super::keyring::Keyring;
 use super::membership::{Membership, MembershipError};
 use crate::clock::Clock;
+use crate::cluster::pki::own::OwnFiles;
 use crate::cluster::{Door, Settings};
 use crate::ids::ClusterId;
 
@@ -20,6 +21,8 @@ pub enum Wires {
         listen: SocketAddr,
         /// The address that members are told; where it listens, unless given.
         advertise: Option<String>,
+        /// Certificates that people bring, unless the cluster signs them.
+        own: Option<OwnFiles>,
     },
     /// Given from outside, with whoever is to be shown the way in.
     Given { plane: Box<Settings>, entered: Entered },
@@ -41,8 +44,8 @@ pub(super) struct Laid {
 impl Wires {
     pub(super) fn lay(self, data_dir: &Path, clock: &Clock) -> Result<Laid, NodeError> {
         match self {
-            Self::Tls { listen: address, advertise } => {
-                let membership = Membership::open(data_dir, clock)?;
+            Self::Tls { listen: address, advertise, own } => {
+                let membership = Membership::open_with(data_dir, own, clock)?;
                 let (listener, peer) = listen(address, advertise)?;
                 let plane = membership.settings(listener, &peer)?;
                 let keyring = membership.keyring.clone();

@@ -47,9 +47,19 @@ fn digested(kek: &Kek, binding: &Binding, secret: &[u8]) -> (hmac::Key, Zeroizin
 }
 
 pub(super) fn seal(kek: &Kek, binding: &Binding, secret: &[u8], chance: &Chance) -> Result<Vec<u8>, VaultError> {
+    seal_within(kek, binding, secret, chance, SECRET_BYTES_MAX)
+}
+
+pub(super) fn seal_within(
+    kek: &Kek,
+    binding: &Binding,
+    secret: &[u8],
+    chance: &Chance,
+    limit: usize,
+) -> Result<Vec<u8>, VaultError> {
     binding.check()?;
-    if secret.len() > SECRET_BYTES_MAX {
-        return Err(VaultError::TooLong { limit: SECRET_BYTES_MAX });
+    if secret.len() > limit {
+        return Err(VaultError::TooLong { limit });
     }
     let id = kek.id();
     let wrapped =
@@ -66,7 +76,16 @@ pub(super) fn seal(kek: &Kek, binding: &Binding, secret: &[u8], chance: &Chance)
 }
 
 pub fn open(kek: &Kek, binding: &Binding, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-    let envelope = read(bytes)?;
+    open_within(kek, binding, bytes, SECRET_BYTES_MAX)
+}
+
+pub(super) fn open_within(
+    kek: &Kek,
+    binding: &Binding,
+    bytes: &[u8],
+    limit: usize,
+) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let envelope = read(bytes, limit)?;
     let sealed_under = kek_of(&envelope)?;
     if sealed_under != kek.id() {
         return Err(VaultError::OtherKey { needed: sealed_under });
@@ -81,12 +100,16 @@ pub fn open(kek: &Kek, binding: &Binding, bytes: &[u8]) -> Result<Zeroizing<Vec<
 
 /// The key an envelope needs.
 pub fn sealed_under(bytes: &[u8]) -> Result<KekId, VaultError> {
-    kek_of(&read(bytes)?)
+    sealed_under_within(bytes, SECRET_BYTES_MAX)
+}
+
+pub(super) fn sealed_under_within(bytes: &[u8], limit: usize) -> Result<KekId, VaultError> {
+    kek_of(&read(bytes, limit)?)
 }
 
 /// Whether an envelope under this key holds this secret, as its digest says. Nothing is opened.
 pub fn holds(kek: &Kek, binding: &Binding, bytes: &[u8], secret: &[u8]) -> Result<bool, VaultError> {
-    let envelope = read(bytes)?;
+    let envelope = read(bytes, SECRET_BYTES_MAX)?;
     Ok(kek_of(&envelope)? == kek.id() && has_digest(kek, binding, &envelope, secret))
 }
 
@@ -96,8 +119,8 @@ fn has_digest(kek: &Kek, binding: &Binding, envelope: &pb::Envelope, secret: &[u
 }
 
 /// Accepts what `seal` writes and nothing else, so that no two byte strings are the same envelope.
-fn read(bytes: &[u8]) -> Result<pb::Envelope, VaultError> {
-    if bytes.len() > SECRET_BYTES_MAX + ENVELOPE_OVERHEAD_BYTES {
+fn read(bytes: &[u8], limit: usize) -> Result<pb::Envelope, VaultError> {
+    if bytes.len() > limit + ENVELOPE_OVERHEAD_BYTES {
         return Err(VaultError::Malformed);
     }
     let envelope = pb::Envelope::decode(bytes).map_err(|_| VaultError::Malformed)?;
@@ -126,7 +149,7 @@ fn encrypt(key: &[u8; KEY_BYTES], nonce: [u8; NONCE_LEN], associated: &[u8], pla
     bytes.extend(plain);
     let tag = cipher(key)
         .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(associated), &mut bytes[NONCE_LEN..])
-        .expect("secrets are far shorter than AES-GCM can take");
+        .expect("what is sealed is far shorter than AES-GCM can take");
     bytes.extend(tag.as_ref());
     bytes
 }

@@ -11,3 +11,5 @@ pub const KEKS_MAX: usize = 4;
 pub const KEY_FILE_BYTES_MAX: usize = KEKS_MAX * 128;
 /// What sealing adds to a secret: two nonces, two tags, a key, a digest, an id and the words between them.
 pub const ENVELOPE_OVERHEAD_BYTES: usize = 256;
+/// Largest backup: the largest state the control plane takes, several times.
+pub const BACKUP_BYTES_MAX: usize = 1 << 30;

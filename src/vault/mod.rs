@@ -3,6 +3,7 @@
 //! `binding`, `envelope` and `kek` are pure. Whoever holds the bytes of a sealed secret without the key has nothing, and
 //! whoever moves them to another tenant, kind, name or generation has broken them.
 
+mod backup;
 mod binding;
 mod envelope;
 mod kek;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use ::ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
+pub use backup::Backup;
 pub use binding::Binding;
 pub use envelope::{Digest, digest, holds, open, sealed_under};
 pub use kek::{KEY_BYTES, Kek, KekId};
@@ -58,17 +60,25 @@ pub enum VaultError {
     AlreadyThere { path: PathBuf },
     #[error("key file {} may be read by others: run `chmod 600` on it, and consider the key known", path.display())]
     Exposed { path: PathBuf },
+    #[error("this is no backup of siemgate, or it is not whole: take another one")]
+    NoBackup,
+    #[error("the backup has version {version}, which this version of siemgate does not know: use a newer one")]
+    NewerBackup { version: u32 },
     #[error("key file {} is damaged: copy the one of another node of the cluster, or restore it", path.display())]
     Damaged { path: PathBuf },
 }
 
 /// Seals a secret under a fresh key of its own.
 pub fn seal(kek: &Kek, binding: &Binding, secret: &[u8]) -> Result<Vec<u8>, VaultError> {
+    envelope::seal(kek, binding, secret, &chance()?)
+}
+
+fn chance() -> Result<envelope::Chance, VaultError> {
     let random = SystemRandom::new();
     let mut chance =
         envelope::Chance { key: Zeroizing::new([0; KEY_BYTES]), key_nonce: [0; 12], secret_nonce: [0; 12] };
     for bytes in [&mut chance.key[..], &mut chance.key_nonce, &mut chance.secret_nonce] {
         random.fill(bytes).map_err(|_| VaultError::NoChance)?;
     }
-    envelope::seal(kek, binding, secret, &chance)
+    Ok(chance)
 }

@@ -59,7 +59,9 @@ impl Ring {
     }
     /// The key an envelope needs.
     fn needed(&self, bytes: &[u8]) -> Result<&Kek, VaultError> {
-        let needed = envelope::sealed_under(bytes)?;
+        self.named(envelope::sealed_under(bytes)?)
+    }
+    fn named(&self, needed: KekId) -> Result<&Kek, VaultError> {
         self.key(needed).ok_or(VaultError::OtherKey { needed })
     }
 
@@ -68,6 +70,19 @@ impl Ring {
     }
     pub fn open(&self, binding: &Binding, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         envelope::open(self.needed(bytes)?, binding, bytes)
+    }
+    /// The same for what is larger than any secret.
+    pub(super) fn seal_bulk(&self, binding: &Binding, plain: &[u8], limit: usize) -> Result<Vec<u8>, VaultError> {
+        envelope::seal_within(self.newest(), binding, plain, &super::chance()?, limit)
+    }
+    pub(super) fn open_bulk(
+        &self,
+        binding: &Binding,
+        bytes: &[u8],
+        limit: usize,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let kek = self.named(envelope::sealed_under_within(bytes, limit)?)?;
+        envelope::open_within(kek, binding, bytes, limit)
     }
     /// Whether what is sealed there is this secret.
     pub fn holds(&self, binding: &Binding, bytes: &[u8], secret: &[u8]) -> Result<bool, VaultError> {

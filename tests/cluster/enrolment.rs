@@ -13,7 +13,8 @@ use siemgate::clock::{Clock, Timestamp};
 use siemgate::cluster::pki::PkiError;
 use siemgate::cluster::pki::authority::validity_of;
 use siemgate::cluster::pki::files::Folder;
-use siemgate::cluster::pki::joining::{self, Applicant};
+use siemgate::cluster::pki::joining::{self, Applicant, Certificates};
+use siemgate::cluster::pki::own::OwnFiles;
 use siemgate::cluster::pki::token::JoinToken;
 use siemgate::cluster::{
     Command, ControlPlane, InviteCommand, Level, NodeCommand, NodeSpec, OnFatal, Outcome, PeerName, Role, Settings,
@@ -32,18 +33,22 @@ use crate::harness::stranger::{Says, Stranger};
 use crate::harness::{CLUSTER, LONG, until};
 
 /// A member with a directory, a port and certificates of its own.
-struct Member {
-    dir: TempDir,
-    address: String,
-    membership: Membership,
-    control: ControlPlane,
+pub struct Member {
+    pub dir: TempDir,
+    pub address: String,
+    pub membership: Membership,
+    pub control: ControlPlane,
 }
 
 impl Member {
     /// Starts whoever the directory says.
-    async fn start(dir: TempDir, listener: TcpListener) -> Self {
+    pub async fn start(dir: TempDir, listener: TcpListener) -> Self {
+        Self::start_with(dir, listener, None).await
+    }
+    /// The same with certificates that were brought.
+    pub async fn start_with(dir: TempDir, listener: TcpListener, own: Option<OwnFiles>) -> Self {
         let address = listener.local_addr().unwrap().to_string();
-        let membership = Membership::open(dir.path(), &Clock::System).unwrap();
+        let membership = Membership::open_with(dir.path(), own, &Clock::System).unwrap();
         let on_fatal = OnFatal::new(|error| panic!("{error}"));
         let settings = Settings { on_fatal, ..membership.settings(listener, &address).unwrap() };
         let control = ControlPlane::start(settings).await.unwrap();
@@ -51,24 +56,34 @@ impl Member {
     }
 
     /// A cluster of one that takes nodes in.
-    async fn founder() -> Self {
+    pub async fn founder() -> Self {
         let member = Self::start(tempfile::tempdir().unwrap(), port()).await;
-        member.control.current().await.unwrap();
-        member.does(Command::RaiseLevel { level: Level::NEWEST }).await;
-        let spec = spec("founder", &member.address);
-        member.does(Command::Node(NodeCommand::Admit { spec, at: now() })).await;
-        member.does(Command::Node(NodeCommand::Start { node: NodeId(1), knows: 99, at: now() })).await;
-        member.membership.settle(&member.control).await.unwrap();
+        member.founds().await;
         member
     }
+    /// Does what a node does that made its cluster.
+    pub async fn founds(&self) {
+        self.control.current().await.unwrap();
+        self.does(Command::RaiseLevel { level: Level::NEWEST }).await;
+        let spec = spec("founder", &self.address);
+        self.does(Command::Node(NodeCommand::Admit { spec, at: now() })).await;
+        self.does(Command::Node(NodeCommand::Start { node: NodeId(1), knows: 99, at: now() })).await;
+        self.membership.settle(&self.control).await.unwrap();
+    }
 
-    async fn does(&self, command: Command) -> Outcome {
+    /// Ends it, and keeps what it has on disk.
+    pub async fn stop(self) -> TempDir {
+        self.control.shutdown().await.unwrap();
+        self.dir
+    }
+
+    pub async fn does(&self, command: Command) -> Outcome {
         let outcome = self.control.propose(command).await.unwrap();
         assert!(!matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
         outcome
     }
 
-    async fn invites(&self, chance: u8) -> String {
+    pub async fn invites(&self, chance: u8) -> String {
         self.invites_until(chance, now().plus(Duration::from_secs(600)), now()).await
     }
     async fn invites_until(&self, chance: u8, expires: Timestamp, at: Timestamp) -> String {
@@ -79,21 +94,21 @@ impl Member {
     }
 }
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Clock::System.now()
 }
-fn port() -> TcpListener {
+pub fn port() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
-fn spec(name: &str, peer: &str) -> NodeSpec {
+pub fn spec(name: &str, peer: &str) -> NodeSpec {
     NodeSpec { name: name.into(), peer: peer.into(), api: String::new(), weight: 100, role: Role::Data }
 }
-fn token(text: &str) -> JoinToken {
+pub fn token(text: &str) -> JoinToken {
     JoinToken::parse(&Secret::new(text.to_owned())).unwrap()
 }
-async fn join(dir: &Path, through: &str, text: &str, name: &str, peer: &str) -> Result<PeerName, MembershipError> {
+pub async fn join(dir: &Path, through: &str, text: &str, name: &str, peer: &str) -> Result<PeerName, MembershipError> {
     let applicant = Applicant { name: name.into(), peer: peer.into(), api: String::new(), weight: 100 };
-    membership::join(dir, through, token(text), applicant).await.map(|member| member.name)
+    membership::join(dir, through, token(text), applicant, Certificates::Ours).await.map(|member| member.name)
 }
 fn refused(result: Result<PeerName, MembershipError>) -> String {
     match result.unwrap_err() {
@@ -253,7 +268,7 @@ async fn a_node_whose_certificate_has_ended_renews_it_by_itself() {
     let settings = NodeSettings {
         name: "test".into(),
         data_dir: dir.path().to_owned(),
-        wires: Wires::Tls { listen: "127.0.0.1:0".parse().unwrap(), advertise: None },
+        wires: Wires::Tls { listen: "127.0.0.1:0".parse().unwrap(), advertise: None, own: None },
         api: String::new(),
         extra_ca: Vec::new(),
         clock: Clock::System,

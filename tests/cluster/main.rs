@@ -11,4 +11,6 @@ mod gateway;
 mod handover;
 mod harness;
 mod members;
+mod own_certificates;
+mod recovery;
 mod tls;

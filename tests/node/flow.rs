@@ -44,7 +44,7 @@ impl Stage {
         let settings = NodeSettings {
             name: "test".into(),
             data_dir: self.folder.path().join("data"),
-            wires: Wires::Tls { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertise: None },
+            wires: Wires::Tls { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertise: None, own: None },
             api: String::new(),
             extra_ca: Vec::new(),
             clock: Clock::System,

@@ -78,7 +78,7 @@ impl Scene {
         let node = Node::start(NodeSettings {
             name: "demo".to_owned(),
             data_dir: folder.path.clone(),
-            wires: Wires::Tls { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertise: None },
+            wires: Wires::Tls { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertise: None, own: None },
             api: String::new(),
             extra_ca: Vec::new(),
             clock: Clock::System,

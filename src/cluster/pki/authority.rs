@@ -40,7 +40,15 @@ pub struct Authority {
 
 impl Authority {
     pub fn make(cluster: ClusterId, now: Timestamp) -> Result<Self, PkiError> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(unsigned)?;
+        Self::with_key(cluster, KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(unsigned)?, now)
+    }
+
+    /// The same key as the authority of another cluster: its pin stays, and its name is the other cluster's.
+    pub fn renamed(bundle: &[u8], cluster: ClusterId, now: Timestamp) -> Result<Self, PkiError> {
+        Self::with_key(cluster, read_bundle(bundle)?.1, now)
+    }
+
+    fn with_key(cluster: ClusterId, key: KeyPair, now: Timestamp) -> Result<Self, PkiError> {
         let mut params = params(cluster);
         params.serial_number = Some(serial()?);
         params.not_before = moment(now.minus(CLOCKS_DIFFER))?;
@@ -51,13 +59,7 @@ impl Authority {
 
     /// Opens what [`Self::bundle`] wrote.
     pub fn open(cluster: ClusterId, bundle: &[u8]) -> Result<Self, PkiError> {
-        let unusable = |cause: &str| PkiError::Unusable { what: "the authority".into(), cause: cause.into() };
-        let text = std::str::from_utf8(bundle).map_err(|_| unusable("it is not text"))?;
-        let key_from = text.find("-----BEGIN PRIVATE KEY").ok_or_else(|| unusable("it has no key"))?;
-        let (pem, key) = text.split_at(key_from);
-        pin_of(pem)?;
-        // What is wrong with a key is not said, so that nothing of it is.
-        let key = KeyPair::from_pem(key).map_err(|_| unusable("its key can't be read"))?;
+        let (pem, key) = read_bundle(bundle)?;
         Ok(Self { issuer: Issuer::new(params(cluster), key), pem: pem.to_owned() })
     }
 
@@ -95,6 +97,17 @@ impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Authority(***)")
     }
+}
+
+fn read_bundle(bundle: &[u8]) -> Result<(&str, KeyPair), PkiError> {
+    let unusable = |cause: &str| PkiError::Unusable { what: "the authority".into(), cause: cause.into() };
+    let text = std::str::from_utf8(bundle).map_err(|_| unusable("it is not text"))?;
+    let key_from = text.find("-----BEGIN PRIVATE KEY").ok_or_else(|| unusable("it has no key"))?;
+    let (pem, key) = text.split_at(key_from);
+    pin_of(pem)?;
+    // What is wrong with a key is not said, so that nothing of it is.
+    let key = KeyPair::from_pem(key).map_err(|_| unusable("its key can't be read"))?;
+    Ok((pem, key))
 }
 
 /// The public key of a node, which other things than a certificate name by its hash.

@@ -7,6 +7,7 @@ pub mod authority;
 pub(super) mod enrolment;
 pub mod files;
 pub mod joining;
+pub mod own;
 pub mod renewal;
 pub mod token;
 
@@ -42,6 +43,8 @@ pub enum PkiError {
     Unusable { what: String, cause: String },
     #[error("can't {action} {}: {cause}. The data directory must belong to the service's user", path.display())]
     File { action: &'static str, path: PathBuf, cause: std::io::Error },
+    #[error("can't read {}: {cause}. Correct `[peers]`, or let the service's user read it", path.display())]
+    OwnFile { path: PathBuf, cause: std::io::Error },
     #[error("{} may be read by others: run `chmod 600` on it, and consider the key known", path.display())]
     Exposed { path: PathBuf },
     #[error("{} is there already: this node is a member, or is about to be one", path.display())]

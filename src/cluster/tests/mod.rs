@@ -13,6 +13,7 @@ mod peers;
 mod placement;
 mod plane;
 pub(super) mod planning;
+mod recovery;
 mod rules;
 mod samples;
 pub(super) mod sim_disk;
