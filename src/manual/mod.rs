@@ -35,4 +35,8 @@ pub mod decisions {
     pub mod what_openraft_is_not_left_to_do {}
     #[doc = include_str!("decisions/0014-joining-by-a-token-that-pins-the-authority.md")]
     pub mod joining_by_a_token_that_pins_the_authority {}
+    #[doc = include_str!("decisions/0016-beginning-anew-with-one-node.md")]
+    pub mod beginning_anew_with_one_node {}
+    #[doc = include_str!("decisions/0017-certificates-of-ones-own-and-copies-of-a-node.md")]
+    pub mod certificates_of_ones_own_and_copies_of_a_node {}
 }

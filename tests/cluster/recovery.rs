@@ -1,6 +1,7 @@
 //! A cluster that begins anew: from the one node that is left, and from a backup. Over sockets, with certificates.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -230,6 +231,7 @@ async fn the_doctor_finds_what_is_wrong_and_nothing_where_all_is_well() {
     let [founder, second, third] = three().await;
     second.control.current_within(LONG).await.unwrap();
     let (address, dir) = (second.address.clone(), second.stop().await);
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let mut config = Config::default();
     config.node.data_dir = dir.path().to_owned();
     config.listen.peers = address.parse().unwrap();

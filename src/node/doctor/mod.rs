@@ -109,10 +109,12 @@ pub async fn examine(config: &Config, running: Option<Vec<Seen>>, clock: &Clock)
     findings.push(key(data_dir, me.cluster, kept.as_ref()));
     let mut members = running.unwrap_or_else(|| kept.as_ref().map(members_in).unwrap_or_default());
     let known = members.iter().find(|member| member.node == me.node).map(|member| member.address.clone());
-    let others = members.iter().filter(|member| member.node != me.node).count();
-    findings.push(judge::advertised(config.advertised().as_deref(), known.as_deref(), others));
+    let others: Vec<&str> =
+        members.iter().filter(|member| member.node != me.node).map(|member| member.address.as_str()).collect();
+    findings.push(judge::advertised(config.advertised().as_deref(), known.as_deref(), &others));
+    let alone = others.is_empty();
     around(&credentials, &mut members, &mut findings).await;
-    if others > 0 {
+    if !alone {
         findings.push(judge::digests(&members));
         findings.push(Finding::of("clocks", Verdict::Skip, "members do not tell each other the time; use NTP", ""));
     }
