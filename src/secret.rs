@@ -1,10 +1,12 @@
 //! A value that never shows itself: not in logs, errors, debug output or serialised form, and wiped when dropped. And
-//! the reference by which configuration names one.
+//! the reference by which configuration names one, which may stand for what is sealed in the control state.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::io::Read;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -32,12 +34,49 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a secret is kept on the node: `${env:NAME}` or `${file:/path}`. Resources hold this, never the secret itself.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a secret is kept: `${env:NAME}` or `${file:/path}` where it was applied, and sealed in the control state from
+/// then on. Resources hold the reference, never the secret itself.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum SecretRef {
     Env(String),
     File(PathBuf),
+    Sealed(SealedSecret),
+}
+
+/// A secret that is opened each time it is read, so that it stays in memory no longer than it is needed. Equal are those
+/// that stand for the same sealed bytes under the same reference.
+#[derive(Clone)]
+pub struct SealedSecret {
+    /// As people wrote it.
+    reference: String,
+    /// Tells sealed bytes from others.
+    mark: [u8; 32],
+    open: Arc<Open>,
+}
+
+type Open = dyn Fn() -> Result<Secret, SecretError> + Send + Sync;
+
+impl SealedSecret {
+    pub fn new(
+        reference: &SecretRef,
+        mark: [u8; 32],
+        open: impl Fn() -> Result<Secret, SecretError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { reference: reference.to_string(), mark, open: Arc::new(open) }
+    }
+}
+
+impl PartialEq for SealedSecret {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.reference, self.mark) == (&other.reference, other.mark)
+    }
+}
+impl Eq for SealedSecret {}
+impl Hash for SealedSecret {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (&self.reference, self.mark).hash(hasher);
+    }
 }
 
 /// Why a secret can't be had. None of these repeats what was given in its place.
@@ -53,12 +92,15 @@ pub enum SecretError {
     File { path: PathBuf, cause: String },
     #[error("the secret in {place} is empty")]
     Empty { place: String },
+    #[error("the sealed secret of {place} can't be opened: {cause}")]
+    Sealed { place: String, cause: String },
 }
 
 impl SecretRef {
-    /// Fetches the secret. One newline at its end is dropped, because editors put it there.
+    /// Fetches the secret. One newline at the end of a file is dropped, because editors put it there.
     pub fn read(&self) -> Result<Secret, SecretError> {
         let secret = match self {
+            Self::Sealed(sealed) => (sealed.open)()?,
             Self::Env(name) => {
                 Secret::new(std::env::var(name).map_err(|_| SecretError::Environment { name: name.clone() })?)
             }
@@ -112,6 +154,7 @@ impl fmt::Display for SecretRef {
         match self {
             Self::Env(name) => write!(f, "${{env:{name}}}"),
             Self::File(path) => write!(f, "${{file:{}}}", path.display()),
+            Self::Sealed(sealed) => f.write_str(&sealed.reference),
         }
     }
 }
@@ -135,6 +178,19 @@ mod tests {
         for text in ["${env:CONTOSO_SECRET}", "${file:/run/credentials/siemgate/contoso}"] {
             assert_eq!(text.parse::<SecretRef>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_sealed_secret_shows_its_reference_and_is_opened_when_it_is_read() {
+        let reference: SecretRef = "${env:CONTOSO_SECRET}".parse().unwrap();
+        let sealed = |mark| {
+            let open = || Ok(Secret::new("hunter2".into()));
+            SecretRef::Sealed(SealedSecret::new(&reference, [mark; 32], open))
+        };
+        assert_eq!(sealed(1).read().unwrap().expose(), "hunter2");
+        assert_eq!(format!("{} {:?}", sealed(1), sealed(1)), format!("{reference} {reference}"));
+        assert_eq!(serde_json::to_string(&sealed(1)).unwrap(), "\"${env:CONTOSO_SECRET}\"");
+        assert!(sealed(1) == sealed(1) && sealed(1) != sealed(2) && sealed(1) != reference);
     }
 
     #[test]

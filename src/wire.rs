@@ -1,5 +1,5 @@
-//! Protobuf types and gRPC stubs, generated from `proto/`. Only the edges may name them: `admin`, `cli`, and the
-//! peer transport and codec of `cluster`.
+//! Protobuf types and gRPC stubs, generated from `proto/`. Only the edges may name them: `admin`, `cli`, the peer
+//! transport and codec of `cluster`, and the envelope of `vault`.
 //!
 //! A package is a module path: `siemgate.v1` is [`v1`], `siemgate.cluster.v1` is `cluster::v1`.
 
@@ -21,6 +21,11 @@ impl std::fmt::Debug for cluster::v1::JoinAnswer {
 impl std::fmt::Debug for v1::InviteResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "InviteResponse({:?})", self.address)
+    }
+}
+impl std::fmt::Debug for v1::SecretValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SecretValue({:?}, {})", self.key, self.field)
     }
 }
 

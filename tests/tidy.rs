@@ -121,6 +121,7 @@ const PURE: &[&str] = &[
     "src/cluster/pki/renewal.rs",
     "src/cluster/pki/token.rs",
     "src/cluster/placement",
+    "src/cluster/memory.rs",
     "src/cluster/recovery.rs",
     "src/cluster/resource.rs",
     "src/cluster/secret_record.rs",

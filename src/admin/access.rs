@@ -130,6 +130,6 @@ mod tests {
     fn each_role_may_do_its_own_and_no_more() {
         let allowed = |role| METHODS.iter().filter(|(_, it)| may(role, *it)).map(|(name, _)| *name).collect::<Vec<_>>();
         assert_eq!(allowed(Role::Administrator).len(), METHODS.len());
-        assert_eq!(allowed(Role::Monitor), ["Version", "Status"]);
+        assert_eq!(allowed(Role::Monitor), ["Version", "Status", "Cluster"]);
     }
 }

@@ -15,6 +15,7 @@ pub struct Figures {
     feeds: BTreeMap<FeedId, Feed>,
     sinks: BTreeMap<SinkId, metrics::Sink>,
     credentials: BTreeMap<(TenantId, CredentialId), metrics::Credential>,
+    owned: Option<metrics::Live>,
 }
 
 struct Feed {
@@ -26,6 +27,8 @@ impl Figures {
     pub fn show(&mut self, status: &Status) {
         self.fade(status);
         metrics::faulty_resources(status.faults.len());
+        let owned = status.feeds.iter().filter(|feed| feed.owner == Some(status.node.id)).count();
+        self.owned.get_or_insert_with(metrics::feeds_owned).set_count(owned as u64);
         for it in &status.sources {
             let shown = self.sources.entry((it.tenant.clone(), it.source.clone()));
             let shown = shown.or_insert_with(|| metrics::Source::new(&it.tenant, &it.source));

@@ -8,8 +8,8 @@ pub const STREAMS_MAX: u32 = 64;
 pub const CONNECTIONS_MAX: usize = 64;
 /// Calls answered at once, over all connections, so that a busy script leaves the node to its work.
 pub const CALLS_MAX: usize = 128;
-/// Largest request: ten thousand resources.
-pub const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// Largest request: ten thousand resources, or a thousand with certificates and their keys.
+pub const REQUEST_BYTES_MAX: usize = 8 << 20;
 /// Largest answer: the status of the largest cluster we mean to run.
 pub const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// All headers of a call. A token and gRPC's own take a few hundred bytes.

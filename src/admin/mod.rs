@@ -1,6 +1,7 @@
 //! The admin API over gRPC: shows what the node does and proposes changes of its resources.
 //!
-//! The node gives us a [`Backend`]; the control plane is used as it is. `access`, `plan`, `tap`, `urgency` and `view` are pure.
+//! The node gives us a [`Backend`]; the control plane is used as it is. `access`, `plan`, `sealing`, `tap`,
+//! `urgency` and `view` are pure.
 
 pub mod access;
 pub mod carry_out;
@@ -10,6 +11,7 @@ mod invite;
 pub mod limits;
 mod members;
 pub mod plan;
+pub mod sealing;
 pub mod server;
 mod service;
 pub mod tap;
@@ -17,6 +19,8 @@ pub mod token_file;
 pub mod urgency;
 pub mod view;
 
+#[cfg(test)]
+mod apply_tests;
 #[cfg(test)]
 pub(crate) mod service_tests;
 
@@ -28,11 +32,14 @@ use tokio::sync::broadcast;
 
 use crate::cluster::ControlPlane;
 use crate::cluster::pki::token::Pin;
+use sealing::Sealer;
 use view::{Health, Status, TapEvent};
 
 /// What the faces need of the node. Cheap to ask: console and scrapers do so every few seconds.
 pub trait Backend: Send + Sync + 'static {
     fn control(&self) -> &ControlPlane;
+    /// Seals secrets before they are proposed.
+    fn sealer(&self) -> Arc<dyn Sealer>;
     /// The pin of the cluster's authority, which goes into every token.
     fn pin(&self) -> Option<Pin>;
     /// Everything there is to see now. The faces cut it down to what a caller asked for.

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::sealing::{Seal, Sealer, Sealing, Secrets, sealing};
 use crate::clock::Timestamp;
-use crate::cluster::{Command, ControlState, ResourceKey, ResourceKind};
+use crate::cluster::{Command, ControlState, ResourceKey, ResourceKind, SecretKey};
 
 /// A resource as it should be, its body checked already.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,7 @@ pub struct Wanted {
     pub key: ResourceKey,
     pub body: String,
     pub uses: Vec<ResourceKey>,
+    pub secrets: Secrets,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,11 @@ impl Action {
 pub struct Change {
     pub key: ResourceKey,
     pub action: Action,
+    /// Secrets that are sealed before the command, so that the resource never refers to what is not there.
+    pub seals: Vec<Seal>,
     pub command: Option<Command>,
+    /// Secrets that go after the command, when nothing refers to them.
+    pub idle: Vec<SecretKey>,
 }
 
 /// Why a plan can't be carried out, for people. Nothing was changed.
@@ -51,10 +57,17 @@ pub enum PlanError {
     Unknown { key: ResourceKey },
     #[error("{key} is used by {user}: delete that too, or first")]
     InUse { key: ResourceKey, user: ResourceKey },
+    #[error("the secrets of {key} can't be sealed: {cause}")]
+    Unsealed { key: ResourceKey, cause: String },
 }
 
 /// Tenants come before what lives in them, credentials before sources that use them.
-pub fn apply(state: &ControlState, wanted: Vec<Wanted>, at: Timestamp) -> Result<Vec<Change>, Vec<PlanError>> {
+pub fn apply(
+    state: &ControlState,
+    wanted: Vec<Wanted>,
+    at: Timestamp,
+    sealer: &dyn Sealer,
+) -> Result<Vec<Change>, Vec<PlanError>> {
     let mut errors = Vec::new();
     let mut sorted: BTreeMap<ResourceKey, Wanted> = BTreeMap::new();
     for it in wanted {
@@ -73,20 +86,29 @@ pub fn apply(state: &ControlState, wanted: Vec<Wanted>, at: Timestamp) -> Result
     if !errors.is_empty() {
         return Err(errors);
     }
-    Ok(sorted.into_values().map(|it| put(state, it, at)).collect())
+    let mut changes = Vec::with_capacity(sorted.len());
+    for it in sorted.into_values() {
+        match put(state, it, at, sealer) {
+            Ok(change) => changes.push(change),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(changes) } else { Err(errors) }
 }
 
-fn put(state: &ControlState, wanted: Wanted, at: Timestamp) -> Change {
-    let Wanted { key, body, uses } = wanted;
+fn put(state: &ControlState, wanted: Wanted, at: Timestamp, sealer: &dyn Sealer) -> Result<Change, PlanError> {
+    let Wanted { key, body, uses, secrets } = wanted;
+    let Sealing { body, seals, idle } = sealing(state, &key, body, &secrets, sealer)
+        .map_err(|error| PlanError::Unsealed { key: key.clone(), cause: error.to_string() })?;
     let action = match state.resource(&key) {
         None => Action::Created,
         Some(standing) if standing.body == body && standing.uses.iter().eq(uses.iter().collect::<BTreeSet<_>>()) => {
-            return Change { key, action: Action::Unchanged, command: None };
+            return Ok(Change { key, action: Action::Unchanged, seals, command: None, idle });
         }
         Some(_) => Action::Updated,
     };
     let ResourceKey { kind, tenant, name } = key.clone();
-    Change { key, action, command: Some(Command::PutResource { kind, tenant, name, body, uses, at }) }
+    Ok(Change { key, action, seals, command: Some(Command::PutResource { kind, tenant, name, body, uses, at }), idle })
 }
 
 /// Users go before what they use.
@@ -116,13 +138,18 @@ pub fn delete(state: &ControlState, keys: Vec<ResourceKey>, at: Timestamp) -> Re
 
 fn remove(key: ResourceKey, at: Timestamp) -> Change {
     let ResourceKey { kind, tenant, name } = key.clone();
-    Change { key, action: Action::Deleted, command: Some(Command::DeleteResource { kind, tenant, name, at }) }
+    let command = Some(Command::DeleteResource { kind, tenant, name, at });
+    // The state forgets the secrets of a credential together with it.
+    Change { key, action: Action::Deleted, seals: Vec::new(), command, idle: Vec::new() }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sealing::Fetched;
+    use super::super::sealing::tests::Turned;
     use super::*;
-    use crate::cluster::Outcome;
+    use crate::cluster::{Outcome, SecretCommand};
+    use crate::secret::Secret;
 
     const AT: Timestamp = Timestamp::ZERO;
 
@@ -130,17 +157,32 @@ mod tests {
         ResourceKey { kind, tenant: tenant.map(|it| it.parse().unwrap()), name: name.to_owned() }
     }
     fn tenant() -> Wanted {
-        Wanted { key: key(ResourceKind::Tenant, None, "contoso"), body: "{}".into(), uses: Vec::new() }
+        Wanted {
+            key: key(ResourceKind::Tenant, None, "contoso"),
+            body: "{}".into(),
+            uses: Vec::new(),
+            secrets: Secrets::new(),
+        }
     }
     fn credential() -> Wanted {
-        Wanted { key: key(ResourceKind::Credential, Some("contoso"), "app"), body: "{}".into(), uses: Vec::new() }
+        Wanted {
+            key: key(ResourceKind::Credential, Some("contoso"), "app"),
+            body: "{}".into(),
+            uses: Vec::new(),
+            secrets: Secrets::new(),
+        }
     }
     fn source() -> Wanted {
         let key = key(ResourceKind::Source, Some("contoso"), "hub");
-        Wanted { key, body: "{}".into(), uses: vec![credential().key] }
+        Wanted { key, body: "{}".into(), uses: vec![credential().key], secrets: Secrets::new() }
     }
 
     fn carry_out(state: &mut ControlState, changes: &[Change]) {
+        for Seal { key, replaces, secret } in changes.iter().flat_map(|change| change.seals.clone()) {
+            let sealed = Turned.seal(&key, replaces + 1, &secret).unwrap();
+            let put = SecretCommand::Put { key, replaces, sealed, at: AT };
+            assert_eq!(state.apply(Command::Secret(put)), Outcome::Done);
+        }
         for command in changes.iter().filter_map(|change| change.command.clone()) {
             assert_eq!(state.apply(command), Outcome::Done);
         }
@@ -152,17 +194,17 @@ mod tests {
     #[test]
     fn whatever_the_order_given_every_step_finds_what_it_needs() {
         let mut state = ControlState::default();
-        let changes = apply(&state, vec![source(), credential(), tenant()], AT).unwrap();
+        let changes = apply(&state, vec![source(), credential(), tenant()], AT, &Turned).unwrap();
         assert_eq!(
             actions(&changes),
             ["Created tenant `contoso`", "Created credential `contoso/app`", "Created source `contoso/hub`"]
         );
         carry_out(&mut state, &changes);
 
-        let again = apply(&state, vec![source(), credential(), tenant()], AT).unwrap();
+        let again = apply(&state, vec![source(), credential(), tenant()], AT, &Turned).unwrap();
         assert!(again.iter().all(|change| change.action == Action::Unchanged && change.command.is_none()));
         let changed = Wanted { body: r#"{"x":1}"#.into(), ..source() };
-        assert_eq!(actions(&apply(&state, vec![changed], AT).unwrap()), ["Updated source `contoso/hub`"]);
+        assert_eq!(actions(&apply(&state, vec![changed], AT, &Turned).unwrap()), ["Updated source `contoso/hub`"]);
 
         let all = vec![tenant().key, credential().key, source().key];
         let gone = delete(&state, all, AT).unwrap();
@@ -173,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_missing_or_still_used_is_named_before_anything_changes() {
         let mut state = ControlState::default();
-        let told = apply(&state, vec![source()], AT).unwrap_err();
+        let told = apply(&state, vec![source()], AT, &Turned).unwrap_err();
         assert_eq!(
             told.iter().map(ToString::to_string).collect::<Vec<_>>(),
             [
@@ -181,9 +223,12 @@ mod tests {
                 "source `contoso/hub` needs credential `contoso/app`, which does not exist: apply it too",
             ]
         );
-        assert_eq!(apply(&state, vec![tenant(), tenant()], AT).unwrap_err(), [PlanError::Twice { key: tenant().key }]);
+        assert_eq!(
+            apply(&state, vec![tenant(), tenant()], AT, &Turned).unwrap_err(),
+            [PlanError::Twice { key: tenant().key }]
+        );
 
-        let changes = apply(&state, vec![tenant(), credential(), source()], AT).unwrap();
+        let changes = apply(&state, vec![tenant(), credential(), source()], AT, &Turned).unwrap();
         carry_out(&mut state, &changes);
         let told = delete(&state, vec![credential().key], AT).unwrap_err();
         assert_eq!(
@@ -192,5 +237,24 @@ mod tests {
         );
         let sink = key(ResourceKind::Sink, None, "siem");
         assert_eq!(delete(&state, vec![sink.clone()], AT).unwrap_err(), [PlanError::Unknown { key: sink }]);
+    }
+
+    #[test]
+    fn a_changed_secret_updates_its_credential_and_one_that_cannot_be_sealed_stops_everything() {
+        let mut state = ControlState::default();
+        let with = |text: &str| {
+            let secrets = Secrets::from([("secret".to_owned(), Fetched::Value(Secret::new(text.into())))]);
+            vec![tenant(), Wanted { secrets, ..credential() }]
+        };
+        let first = apply(&state, with("one"), AT, &Turned).unwrap();
+        assert_eq!(first[1].seals.len(), 1);
+        assert!(!format!("{first:?}").contains("\"one\""), "no plan shows a secret: {first:?}");
+        carry_out(&mut state, &first);
+        let again = apply(&state, with("one"), AT, &Turned).unwrap();
+        assert!(again.iter().all(|change| change.action == Action::Unchanged && change.seals.is_empty()));
+        let changed = apply(&state, with("two"), AT, &Turned).unwrap();
+        assert_eq!((changed[1].action, changed[1].seals[0].replaces), (Action::Updated, 1));
+        let told = apply(&state, with("no"), AT, &Turned).unwrap_err();
+        assert_eq!(told[0].to_string(), "the secrets of credential `contoso/app` can't be sealed: it can't be");
     }
 }

@@ -1,5 +1,6 @@
 //! What each call of the admin API does: check who asks, plan purely, propose, answer.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tonic::{Code, Request, Response, Status as Answer};
 
 use super::Backend;
 use super::access::{METHODS, Role, Tokens, may};
-use super::carry_out::{Cause, carry_out};
+use super::carry_out::{Cause, Tools, carry_out};
 use super::convert::{self, BadWire};
 use super::invite;
 use super::limits::{
@@ -19,12 +20,14 @@ use super::limits::{
 };
 use super::members::{self, Changing};
 use super::plan::{self, Change, PlanError, Wanted};
+use super::sealing::{Fetched, Secrets, as_written};
 use super::tap::{Filter, only_tenant};
 use super::view::TapEvent;
 use crate::clock::Clock;
 use crate::cluster::{ClusterError, ControlPlane, Level, ResourceKey, ResourceKind};
 use crate::config::resources;
 use crate::metrics;
+use crate::secret::Secret;
 use crate::wire::v1;
 
 /// The admin API over one node.
@@ -72,18 +75,21 @@ impl<B: Backend> Service<B> {
     async fn apply(&self, request: v1::ApplyRequest, role: Role) -> Result<v1::ApplyResponse, Answer> {
         bounded(request.resources.len())?;
         let mut wanted = Vec::with_capacity(request.resources.len());
+        let mut secrets = read_secrets(request.secrets).map_err(bad)?;
         let mut faults = Vec::new();
         for resource in request.resources {
-            match read_resource(resource) {
+            match read_resource(resource, &mut secrets) {
                 Ok(it) => wanted.push(it),
                 Err(more) => faults.extend(more),
             }
         }
+        let strays = secrets.keys().map(|key| format!("{key}: a secret came without its credential: give both"));
+        faults.extend(strays);
         if !faults.is_empty() {
             return Err(Answer::invalid_argument(listed(&faults)));
         }
-        let at = self.clock.now();
-        let planned = self.control().read(|state| plan::apply(state, wanted, at));
+        let (at, sealer) = (self.clock.now(), self.backend.sealer());
+        let planned = self.control().read(|state| plan::apply(state, wanted, at, &*sealer));
         let changes = planned.map_err(|errors| refused(&errors))?;
         let answer = v1::ApplyResponse { changes: changes.iter().map(convert::change_to_wire).collect() };
         if !request.dry_run {
@@ -111,9 +117,11 @@ impl<B: Backend> Service<B> {
     }
 
     async fn carry_out(&self, changes: Vec<Change>, role: Role) -> Result<(), Answer> {
-        carry_out(self.control(), changes, role.name()).await.map_err(|stopped| {
+        let (control, sealer) = (self.control().clone(), self.backend.sealer());
+        let tools = Tools { control, sealer, clock: self.clock.clone() };
+        carry_out(&tools, changes, role.name()).await.map_err(|stopped| {
             let code = match &stopped.cause {
-                Cause::Refused(_) => Code::FailedPrecondition,
+                Cause::Refused(_) | Cause::Unsealed(_) => Code::FailedPrecondition,
                 Cause::Cluster(error) => code_of(error),
             };
             Answer::new(code, stopped.to_string())
@@ -122,7 +130,7 @@ impl<B: Backend> Service<B> {
 
     fn get(&self, request: v1::GetRequest) -> Result<v1::GetResponse, Answer> {
         let key = convert::key_from_wire(request.key).map_err(bad)?;
-        let body = self.control().read(|state| state.resource(&key).map(|resource| resource.body.clone()));
+        let body = self.control().read(|state| state.resource(&key).map(|resource| as_written(&resource.body).0));
         let body = body.ok_or_else(|| Answer::not_found(format!("{key} does not exist")))?;
         Ok(v1::GetResponse { resource: Some(v1::Resource { key: Some(convert::key_to_wire(&key)), body }) })
     }
@@ -141,7 +149,7 @@ impl<B: Backend> Service<B> {
                 .filter(|(key, _)| of_tenant(key))
                 .map(|(key, resource)| v1::Resource {
                     key: Some(convert::key_to_wire(key)),
-                    body: resource.body.clone(),
+                    body: as_written(&resource.body).0,
                 })
                 .collect()
         });
@@ -203,7 +211,20 @@ impl Tap {
     }
 }
 
-fn read_resource(resource: v1::Resource) -> Result<Wanted, Vec<String>> {
+/// The secrets of a call, by the credentials they belong to.
+fn read_secrets(values: Vec<v1::SecretValue>) -> Result<BTreeMap<ResourceKey, Secrets>, BadWire> {
+    let mut secrets: BTreeMap<ResourceKey, Secrets> = BTreeMap::new();
+    for value in values {
+        // Taken first, so that the text is wiped whatever is wrong with its key.
+        let secret = Secret::new(value.value);
+        let key = convert::key_from_wire(value.key)?;
+        secrets.entry(key).or_default().insert(value.field, Fetched::Value(secret));
+    }
+    Ok(secrets)
+}
+
+/// Takes the resource's secrets along, which must be those that it refers to.
+fn read_resource(resource: v1::Resource, secrets: &mut BTreeMap<ResourceKey, Secrets>) -> Result<Wanted, Vec<String>> {
     let key = convert::key_from_wire(resource.key).map_err(|error| vec![error.to_string()])?;
     let body: Map<String, Value> =
         serde_json::from_str(&resource.body).map_err(|_| vec![format!("{key}: the body is not a JSON object")])?;
@@ -211,7 +232,16 @@ fn read_resource(resource: v1::Resource) -> Result<Wanted, Vec<String>> {
         complaints.into_iter().map(|it| format!("{key}: {}", it.problem)).collect::<Vec<_>>()
     };
     let checked = resources::check(&key, &body).map_err(told)?;
-    Ok(Wanted { key, body: checked.body, uses: checked.uses })
+    let secrets = secrets.remove(&key).unwrap_or_default();
+    let absent = checked.secrets.iter().filter(|(field, _)| !secrets.contains_key(*field));
+    let mut faults: Vec<String> = absent
+        .map(|(field, _)| {
+            format!("{key}: what `{field}` refers to did not come along: apply with this version's `siemgate`")
+        })
+        .collect();
+    let unknown = secrets.keys().filter(|given| checked.secrets.iter().all(|(field, _)| field != given));
+    faults.extend(unknown.map(|_| format!("{key}: a secret came along that it does not refer to: leave it out")));
+    if faults.is_empty() { Ok(Wanted { key, body: checked.body, uses: checked.uses, secrets }) } else { Err(faults) }
 }
 
 fn bounded(resources: usize) -> Result<(), Answer> {

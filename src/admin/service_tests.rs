@@ -18,12 +18,14 @@ use tonic::transport::Channel;
 use tonic::{Code, Request};
 
 use super::access::{METHODS, Permission, Role as Access, Tokens, may};
+use super::sealing::Sealer;
+use super::sealing::tests::Turned;
 use super::server::Server;
 use super::view::{self, Status, TapEvent};
 use super::{Backend, limits};
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::pki::token::{JoinToken, Pin};
-use crate::cluster::{Command, ControlPlane, Level, Settings};
+use crate::cluster::{Command, ControlPlane, Level, Outcome, Settings};
 use crate::ids::NodeId;
 use crate::secret::Secret;
 use crate::wire::{PUBLIC_DESCRIPTORS, v1};
@@ -51,6 +53,9 @@ impl Backend for StillBackend {
     fn control(&self) -> &ControlPlane {
         &self.control
     }
+    fn sealer(&self) -> Arc<dyn Sealer> {
+        Arc::new(Turned)
+    }
     async fn status(&self) -> Status {
         view::tests::status()
     }
@@ -62,8 +67,8 @@ impl Backend for StillBackend {
     }
 }
 
-struct Served {
-    backend: Arc<StillBackend>,
+pub(super) struct Served {
+    pub(super) backend: Arc<StillBackend>,
     address: SocketAddr,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -73,7 +78,7 @@ fn token(role: Access) -> String {
     role.name().repeat(5)
 }
 
-async fn served() -> Served {
+pub(super) async fn served() -> Served {
     served_with(limits::FIRST_WORD_TIMEOUT).await
 }
 
@@ -90,9 +95,9 @@ async fn served_with(patience: Duration) -> Served {
     Served { backend, address, stop, tasks }
 }
 
-type Client = v1::admin_client::AdminClient<InterceptedService<Channel, Bearer>>;
+pub(super) type Client = v1::admin_client::AdminClient<InterceptedService<Channel, Bearer>>;
 #[derive(Clone)]
-struct Bearer(String);
+pub(super) struct Bearer(String);
 impl tonic::service::Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
         if !self.0.is_empty() {
@@ -109,21 +114,33 @@ impl Served {
         v1::admin_client::AdminClient::with_interceptor(channel, Bearer(bearer))
             .max_decoding_message_size(limits::ANSWER_BYTES_MAX)
     }
-    async fn admin(&self) -> Client {
+    /// Lets the control plane take all that this version knows to say.
+    pub(super) async fn raise(&self) {
+        let raise = Command::RaiseLevel { level: Level::NEWEST };
+        assert_eq!(self.backend.control.propose(raise).await.unwrap(), Outcome::Done);
+    }
+    pub(super) async fn admin(&self) -> Client {
         self.client(&token(Access::Administrator)).await
     }
 }
 
-fn key(kind: v1::ResourceKind, tenant: &str, name: &str) -> v1::ResourceKey {
+pub(super) fn key(kind: v1::ResourceKind, tenant: &str, name: &str) -> v1::ResourceKey {
     v1::ResourceKey { kind: kind.into(), tenant: tenant.into(), name: name.into() }
 }
-fn tenant(name: &str) -> v1::Resource {
+pub(super) fn tenant(name: &str) -> v1::Resource {
     let body = r#"{"directory":"11111111-2222-3333-4444-555555555555"}"#.into();
     v1::Resource { key: Some(key(v1::ResourceKind::Tenant, "", name)), body }
 }
-fn credential(tenant: &str, name: &str, secret: &str) -> v1::Resource {
+pub(super) fn credential(tenant: &str, name: &str, secret: &str) -> v1::Resource {
     let body = serde_json::json!({"grant": "connection-string", "connection_string": secret}).to_string();
     v1::Resource { key: Some(key(v1::ResourceKind::Credential, tenant, name)), body }
+}
+pub(super) fn secret(tenant: &str, name: &str, value: &str) -> v1::SecretValue {
+    let key = Some(key(v1::ResourceKind::Credential, tenant, name));
+    v1::SecretValue { key, field: "connection_string".into(), value: value.into() }
+}
+pub(super) fn apply(resources: Vec<v1::Resource>, secrets: Vec<v1::SecretValue>) -> v1::ApplyRequest {
+    v1::ApplyRequest { resources, dry_run: false, secrets }
 }
 fn event(tenant: &str, size: usize) -> Arc<TapEvent> {
     Arc::new(TapEvent {
@@ -140,14 +157,16 @@ fn event(tenant: &str, size: usize) -> Arc<TapEvent> {
 #[tokio::test]
 async fn resources_are_applied_shown_and_deleted() {
     let served = served().await;
+    served.raise().await;
     let mut client = served.admin().await;
     let resources = vec![credential("contoso", "hub", "${env:HUB}"), tenant("contoso")];
 
-    let dry = v1::ApplyRequest { resources: resources.clone(), dry_run: true };
+    let secrets = vec![secret("contoso", "hub", "Endpoint=sb://canary-4711/")];
+    let wet = apply(resources, secrets);
+    let dry = v1::ApplyRequest { dry_run: true, ..wet.clone() };
     let planned = client.apply(dry).await.unwrap().into_inner();
     assert_eq!(client.list(v1::ListRequest::default()).await.unwrap().into_inner().resources, []);
 
-    let wet = v1::ApplyRequest { resources: resources.clone(), dry_run: false };
     assert_eq!(client.apply(wet.clone()).await.unwrap().into_inner(), planned);
     let unchanged = client.apply(wet).await.unwrap().into_inner();
     assert!(unchanged.changes.iter().all(|change| change.action() == v1::ChangeAction::Unchanged));
@@ -172,7 +191,7 @@ async fn faults_of_a_body_are_told_and_a_secret_in_it_is_not() {
     let served = served().await;
     let mut client = served.admin().await;
     let resources = vec![tenant("Contoso"), credential("contoso", "hub", "Endpoint=sb://canary-4711/")];
-    let refused = client.apply(v1::ApplyRequest { resources, dry_run: false }).await.unwrap_err();
+    let refused = client.apply(apply(resources, Vec::new())).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(refused.message().contains("`Contoso` is not a name"), "{refused}");
     assert!(
@@ -250,6 +269,8 @@ async fn call(client: &mut Client, method: &str) -> Result<(), tonic::Status> {
         "Delete" => client.delete(v1::DeleteRequest::default()).await.map(drop),
         "Tap" => client.tap(v1::TapRequest::default()).await.map(drop),
         "Invite" => client.invite(v1::InviteRequest::default()).await.map(drop),
+        "Cluster" => client.cluster(v1::ClusterRequest {}).await.map(drop),
+        "ChangeCluster" => client.change_cluster(v1::ChangeClusterRequest::default()).await.map(drop),
         other => panic!("no call for {other}: add it here"),
     }
 }
@@ -281,7 +302,7 @@ async fn an_invitation_gives_a_token_of_which_the_cluster_knows_the_hash_alone()
     };
     let early = client.invite(invite(600, v1::MemberRole::Witness)).await.unwrap_err();
     assert_eq!(early.code(), Code::FailedPrecondition, "not every node knows invitations yet: {early}");
-    control.propose(Command::RaiseLevel { level: Level::NEWEST }).await.unwrap();
+    served.raise().await;
     for wrong in
         [invite(1_801, v1::MemberRole::Data), invite(0, v1::MemberRole::Data), invite(-5, v1::MemberRole::Data)]
     {
@@ -311,10 +332,10 @@ async fn a_request_beyond_the_limit_is_refused() {
     let served = served().await;
     let mut resource = tenant("contoso");
     resource.body = " ".repeat(limits::REQUEST_BYTES_MAX);
-    let refused = served.admin().await.apply(v1::ApplyRequest { resources: vec![resource], dry_run: true }).await;
+    let refused = served.admin().await.apply(apply(vec![resource], Vec::new())).await;
     assert_eq!(refused.unwrap_err().code(), Code::OutOfRange);
     let many = vec![tenant("contoso"); limits::RESOURCES_PER_CALL_MAX + 1];
-    let refused = served.admin().await.apply(v1::ApplyRequest { resources: many, dry_run: true }).await.unwrap_err();
+    let refused = served.admin().await.apply(apply(many, Vec::new())).await.unwrap_err();
     assert!(refused.message().contains("split them"), "{refused}");
 }
 

@@ -26,7 +26,8 @@ const INPUT_BYTES_MAX: u64 = 16 << 20;
     siemgate apply /etc/siemgate/resources.toml\n  \
     siemgate apply --dry-run tenants.d/        show what would change\n  \
     make-resources | siemgate apply -          read standard input\n\n\
-    What a file doesn't name stays as it is. Nothing changes unless everything is right.")]
+    What a file doesn't name stays as it is. Nothing changes unless everything is right. Secrets are read from where\n    \
+    ${file:/path} and ${env:NAME} point on this machine, and kept sealed; apply again when they change.")]
 pub struct Apply {
     /// Files, folders of `*.toml` files, or `-` for standard input
     #[arg(required = true, value_name = "FILE")]
@@ -95,11 +96,32 @@ pub async fn apply(args: Apply) -> anyhow::Result<()> {
     if declared.is_empty() {
         bail!("the files name no resource; write [[tenant]], [[credential]], [[source]] or [[sink]]");
     }
+    let secrets = fetch(&declared)?;
     let resource = |it: Declared| v1::Resource { key: Some(key_to_wire(&it.key)), body: it.checked.body };
-    let wanted = v1::ApplyRequest { resources: declared.into_iter().map(resource).collect(), dry_run: args.dry_run };
+    let resources = declared.into_iter().map(resource).collect();
+    let wanted = v1::ApplyRequest { resources, dry_run: args.dry_run, secrets };
     let mut admin = connect(&args.connection).await?;
     let answer = admin.apply(request(wanted)).await.map_err(refusal)?.into_inner();
     show_changes(answer.changes, args.dry_run, args.format.output)
+}
+
+/// Reads what the resources refer to, here and now: from then on the cluster keeps it sealed.
+fn fetch(declared: &[Declared]) -> Result<Vec<v1::SecretValue>, Faults> {
+    let mut faults = Faults::default();
+    let mut secrets = Vec::new();
+    for it in declared {
+        for (field, reference) in &it.checked.secrets {
+            match reference.read() {
+                Ok(secret) => secrets.push(v1::SecretValue {
+                    key: Some(key_to_wire(&it.key)),
+                    field: (*field).to_owned(),
+                    value: secret.expose().to_owned(),
+                }),
+                Err(error) => faults.add(&it.file, it.place, format!("`{field}` of {}: {error}", it.key)),
+            }
+        }
+    }
+    faults.or(Some(secrets))
 }
 
 /// Files and folders, and standard input where a `-` stands.
@@ -243,6 +265,28 @@ mod tests {
         let told = |kind, text| key(kind, text).unwrap_err().to_string();
         assert_eq!(told(ResourceKind::Source, "defender"), "a source belongs to a tenant: write TENANT/defender");
         assert_eq!(told(ResourceKind::Sink, "a/b"), "a sink belongs to no tenant: write its name alone");
+    }
+
+    #[test]
+    fn secrets_are_fetched_here_and_one_that_cannot_be_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub");
+        let text = format!(
+            "[[credential]]\nname = \"hub\"\ntenant = \"contoso\"\ngrant = \"connection-string\"\n\
+             connection_string = \"${{file:{}}}\"\n",
+            path.display()
+        );
+        let declared = resources::parse(Path::new("r.toml"), &text, &mut Faults::default());
+        let told = fetch(&declared).unwrap_err().to_string();
+        assert!(
+            told.contains("r.toml:1") && told.contains("`connection_string` of credential `contoso/hub`"),
+            "{told}"
+        );
+        std::fs::write(&path, "hunter2\n").unwrap();
+        let secrets = fetch(&declared).unwrap();
+        let fetched: Vec<_> = secrets.iter().map(|it| (it.field.as_str(), it.value.as_str())).collect();
+        assert_eq!(fetched, [("connection_string", "hunter2")]);
+        assert!(!format!("{secrets:?}").contains("hunter2"));
     }
 
     #[test]

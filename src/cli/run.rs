@@ -14,10 +14,11 @@ use tokio::task::JoinSet;
 
 use super::args::NodeFile;
 use super::signal;
+use crate::admin::carry_out::{Tools, carry_out};
 use crate::admin::plan::{self, PlanError, Wanted};
-use crate::admin::{self, carry_out::carry_out, token_file};
+use crate::admin::sealing::{Fetched, Secrets};
+use crate::admin::{self, Backend, token_file};
 use crate::clock::Clock;
-use crate::cluster::ControlPlane;
 use crate::config::Config;
 use crate::config::resources::{self, Declared};
 use crate::metrics::Recorder;
@@ -75,7 +76,7 @@ async fn serve(config: &Config, declared: Vec<Declared>, history: Option<PathBuf
         node = starting => node.context("start the node")?,
         () = signal::stop() => return Ok(()),
     };
-    apply(node.control(), declared, &clock).await.context("apply the resources named in the configuration")?;
+    apply(&node, declared, &clock).await.context("apply the resources named in the configuration")?;
 
     let backend = node.backend();
     let (stop_api, api_stops) = watch::channel(false);
@@ -123,15 +124,41 @@ async fn until_told_to_stop(node: &mut Node, faces: &mut JoinSet<()>) -> anyhow:
 }
 
 /// Makes the cluster have what the files say. What they don't name stays.
-async fn apply(control: &ControlPlane, declared: Vec<Declared>, clock: &Clock) -> anyhow::Result<()> {
+async fn apply(node: &Node, declared: Vec<Declared>, clock: &Clock) -> anyhow::Result<()> {
     if declared.is_empty() {
         return Ok(());
     }
-    let wanted = |it: Declared| Wanted { key: it.key, body: it.checked.body, uses: it.checked.uses };
+    if node.locked() {
+        tracing::error!(
+            remedy = "copy the key file of another node into the data directory, and start again",
+            "the resources named in the configuration are not applied: this node can't seal their secrets"
+        );
+        return Ok(());
+    }
     let wanted = declared.into_iter().map(wanted).collect();
     let told = |errors: Vec<PlanError>| anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
-    let changes = control.read(|state| plan::apply(state, wanted, clock.now())).map_err(told)?;
-    Ok(carry_out(control, changes, "configuration").await?)
+    let sealer = node.backend().sealer();
+    let planned = node.control().read(|state| plan::apply(state, wanted, clock.now(), &*sealer));
+    let tools = Tools { control: node.control().clone(), sealer, clock: clock.clone() };
+    Ok(carry_out(&tools, planned.map_err(told)?, "configuration").await?)
+}
+
+/// A secret that can't be read keeps no node from starting: what is sealed stays, and a credential without it is shown as
+/// unusable.
+fn wanted(declared: Declared) -> Wanted {
+    let Declared { key, checked, .. } = declared;
+    let mut secrets = Secrets::new();
+    for (field, reference) in checked.secrets {
+        let fetched = reference.read().map_or_else(
+            |error| {
+                tracing::warn!(resource = %key, %error, "a secret can't be read here; what is sealed of it stays in use");
+                Fetched::Unread
+            },
+            Fetched::Value,
+        );
+        secrets.insert(field.to_owned(), fetched);
+    }
+    Wanted { key, body: checked.body, uses: checked.uses, secrets }
 }
 
 pub(super) fn make_data_dir(path: &Path) -> anyhow::Result<()> {

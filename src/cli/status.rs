@@ -111,7 +111,7 @@ fn feeds(feeds: &[FeedStatus]) -> Option<String> {
         "OWNER",
         "EPOCH",
         "STATE",
-        "FRESHNESS",
+        "FRESH",
         "LAG",
         "UNREAD",
         "READ",
@@ -207,7 +207,7 @@ mod tests {
         for expected in [
             "Node gw1 (1), version 0.1.0: ready, up 3d",
             "Raft: leader, node 1 leads 1 voter, term 3, applied 1042",
-            "contoso/defender/0           event-hub      1  reading       1.2s   5m      12  1234567    1234000",
+            "contoso/defender/0           event-hub      1      7  reading   1.2s   5m      12  1234567    1234000",
             "contoso/archive       event-hub  see below",
             "source contoso/archive, 24h ago: login.microsoftonline.com refused our credential: AADSTS7000222",
             "source `contoso/newer`, 24h ago: ",

@@ -221,7 +221,9 @@ pub enum Refusal {
     StaleNode { node: NodeId, current: NodeEpoch },
     #[error("leadership {current} has begun: what was judged in an earlier one counts no more")]
     StaleLeader { current: Leadership },
-    #[error("a member is named `{name}` already: remove it first, or choose another name")]
+    #[error(
+        "a member that lives, or has yet to start, is named `{name}`: choose another name, or remove that one first"
+    )]
     NameTaken { name: String },
     #[error("node {node} still reads {feeds} feeds: drain it first")]
     HoldsFeeds { node: NodeId, feeds: u64 },

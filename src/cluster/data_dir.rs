@@ -19,6 +19,8 @@ use crate::ids::ClusterId;
 
 const IDENTITY: &str = "identity";
 const LOCK: &str = "lock";
+/// There once the leader found that the log here lacks what it acknowledged. No node ever starts beside it.
+const FORGOT: &str = "forgot";
 /// Names a directory may hold and still count as empty.
 const NOT_DATA: [&str; 2] = [LOCK, "lost+found"];
 
@@ -69,6 +71,9 @@ fn read_identity(disk: &dyn Disk, settings: &Settings) -> Result<Identity, Clust
     // Were the identity found here forgotten in a power cut, the next start would make the directory anew.
     disk.sync_folder("").map_err(failed("sync the data directory"))?;
     let names = disk.list("").map_err(failed("list the data directory"))?;
+    if names.iter().any(|name| name == FORGOT) {
+        return Err(forgot());
+    }
     if names.iter().any(|name| name == IDENTITY) {
         let bytes = disk.read(IDENTITY).map_err(failed("read the identity file"))?;
         let identity = decode(&bytes)?;
@@ -101,6 +106,18 @@ pub(super) fn owner(disk: &dyn Disk) -> Result<Option<PeerName>, ClusterError> {
     let identity = decode(&disk.read(IDENTITY).map_err(failed("read the identity file"))?)?;
     let name = PeerName { cluster: ClusterId(identity.cluster), node: identity.node };
     Ok(identity.formed.then_some(name))
+}
+
+/// Makes sure that no node starts in this directory again.
+pub(super) fn condemn(disk: &dyn Disk, why: &str) -> Result<(), ClusterError> {
+    replace(disk, "", FORGOT, why.as_bytes()).map_err(failed("condemn the data directory"))
+}
+
+/// What is wrong with a condemned directory.
+pub(super) fn forgot() -> ClusterError {
+    let what = "it lacks entries that this node had acknowledged, so its disk went back in time: remove the node from \
+                the cluster, empty the directory, and join under a new id";
+    ClusterError::Damaged { file: "log".into(), offset: 0, what: what.into() }
 }
 
 pub(super) fn write_identity(disk: &dyn Disk, identity: &Identity) -> Result<(), ClusterError> {

@@ -4,8 +4,12 @@
 //! part of it may be missing after a crash. A failed sync says nothing about what is on disk and is never repeated.
 
 use std::fs;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 /// A folder tree. Paths are relative and use `/`.
 pub trait Disk: Send + Sync + 'static {
@@ -25,11 +29,15 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
 }
 
-/// A file open for writing at its end.
+/// A file open for writing behind what was written before.
 pub trait DiskFile: Send + Sync {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Makes room for so many more bytes, which read as zeros until they are written. Syncing what is written there
+    /// changes nothing about the file itself, which takes a file system much less.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()>;
     /// Makes content and length durable.
     fn sync(&mut self) -> io::Result<()>;
+    /// Cuts the file to `len` bytes, room included, and goes on writing there.
     fn cut(&mut self, len: u64) -> io::Result<()>;
 }
 
@@ -100,10 +108,12 @@ impl Disk for RealDisk {
         Ok(bytes)
     }
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(RealFile(fs::File::create(self.path(path))?)))
+        Ok(Box::new(RealFile { file: fs::File::create(self.path(path))?, end: 0 }))
     }
     fn append(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(RealFile(fs::File::options().append(true).open(self.path(path))?)))
+        let file = fs::File::options().write(true).open(self.path(path))?;
+        let end = file.metadata()?.len();
+        Ok(Box::new(RealFile { file, end }))
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path(from), self.path(to))
@@ -116,16 +126,30 @@ impl Disk for RealDisk {
     }
 }
 
-struct RealFile(fs::File);
+struct RealFile {
+    file: fs::File,
+    /// Where what was written ends, and the next write goes.
+    end: u64,
+}
 
 impl DiskFile for RealFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        self.file.write_all_at(bytes, self.end)?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        match fallocate(&self.file, FallocateFlags::empty(), self.end, bytes) {
+            // A file system that can't do it works without.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
     fn cut(&mut self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.end = len;
+        self.file.set_len(len)
     }
 }

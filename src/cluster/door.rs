@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use openraft::Snapshot;
 use openraft::error::{CheckIsLeaderError, RaftError};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use parking_lot::Mutex as Guarded;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -15,19 +16,21 @@ use super::ClusterError;
 use super::admission::{Envelope, NotAdmitted, PeerName, admit};
 use super::codec::{CodecError, command_bytes, decode_snapshot};
 use super::command::{Command, Outcome};
+use super::data_dir;
+use super::disk::Disk;
 use super::fatal::OnFatal;
 use super::incoming::{Incoming, Taken};
 use super::lease::Leases;
-use super::limits::{ELECTION_MAX, PROPOSE_TIMEOUT};
+use super::limits::{ELECTION_MAX, HEARTBEAT, PROPOSE_TIMEOUT};
 use super::machine::Shared;
 use super::member::Standing;
 use super::members::Members;
-use super::peers::{Answer, Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Request, Verdict};
+use super::peers::{Accusation, Answer, Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Request, Verdict};
 use super::proposer::{self, Proposal};
 use super::state::ControlState;
-use super::types::{Raft, SnapshotMeta, TypeConfig};
+use super::types::{Raft, SnapshotMeta, TypeConfig, Vote};
 use crate::clock::Clock;
-use crate::ids::NodeId;
+use crate::ids::{ClusterId, NodeId};
 
 /// Nodes that were members once, as far as this process saw them go.
 #[derive(Debug, Clone, Default)]
@@ -71,11 +74,16 @@ pub(super) struct Inside {
     pub judging: Arc<Judging>,
     pub on_fatal: OnFatal,
     pub incoming: Mutex<Incoming>,
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Door {
     pub(super) fn new(inside: Inside) -> Self {
         Self(Arc::new(inside))
+    }
+
+    pub(super) fn cluster(&self) -> ClusterId {
+        self.0.me.cluster
     }
 
     pub(super) fn admit(&self, envelope: &Envelope, certified: PeerName) -> Result<(), NotAdmitted> {
@@ -145,6 +153,10 @@ impl Inside {
             Ask::Heartbeat(beat) => Reply::Heartbeat(self.judge(from, &beat)),
             Ask::Change(change) => Reply::Change(self.members.change(change).await),
             Ask::TakeOver => Reply::TakeOver(self.members.take_over().await),
+            Ask::Forgot(accusation) => {
+                speaks_for_itself(from, accusation.vote.leader_id().voted_for())?;
+                return Err(self.stop_for_good(from, accusation));
+            }
             Ask::Status => Reply::Status(self.status()),
         })
     }
@@ -152,9 +164,8 @@ impl Inside {
     /// Takes a piece of a snapshot, and installs the whole once it is there and proven by its hash.
     async fn take(&self, from: NodeId, chunk: Chunk) -> Result<ChunkTaken, ClusterError> {
         let vote = chunk.vote;
-        let mine = self.raft.with_raft_state(|state| *state.vote_ref()).await.map_err(|_| ClusterError::Stopped)?;
-        if mine > vote {
-            return Ok(ChunkTaken { vote: mine, held: 0, installed: false });
+        if let Some(newer) = self.hear(vote).await? {
+            return Ok(ChunkTaken { vote: newer, held: 0, installed: false });
         }
         let mut incoming = self.incoming.lock().await;
         let bytes = match incoming.take(&chunk) {
@@ -183,9 +194,26 @@ impl Inside {
         let meta = SnapshotMeta { last_log_id: head.applied.last, last_membership, snapshot_id: head.id };
         tracing::info!(%from, snapshot = meta.snapshot_id, bytes = bytes.len(), "received a snapshot");
         let snapshot = Snapshot::<TypeConfig> { meta, snapshot: Box::new(Cursor::new(bytes)) };
-        let installed = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|_| ClusterError::Stopped)?;
+        let mut installing = std::pin::pin!(self.raft.install_full_snapshot(vote, snapshot));
+        let installed = loop {
+            match timeout(HEARTBEAT, &mut installing).await {
+                Ok(installed) => break installed.map_err(|_| ClusterError::Stopped)?,
+                Err(_) => drop(self.hear(vote).await?),
+            }
+        };
         incoming.clear();
         Ok(ChunkTaken { vote: installed.vote, held: chunk.total, installed: true })
+    }
+
+    /// Takes a piece of a snapshot for the heartbeat that it also is. openraft's leader sends none to whom it sends a
+    /// snapshot; without them this node would stand for election before it has the whole, and so stop its leader. Answers
+    /// the newer vote if the sender leads no more.
+    async fn hear(&self, vote: Vote) -> Result<Option<Vote>, ClusterError> {
+        let beat = AppendEntriesRequest { vote, prev_log_id: None, entries: Vec::new(), leader_commit: None };
+        match self.raft.append_entries(beat).await.map_err(|_| ClusterError::Stopped)? {
+            AppendEntriesResponse::HigherVote(newer) => Ok(Some(newer)),
+            _ => Ok(None),
+        }
     }
 
     /// Takes commands from a member that follows. They share entries with everything else that is proposed here.
@@ -218,6 +246,18 @@ impl Inside {
         let state = self.shared.state.read();
         let (term, now) = (self.raft.metrics().borrow().current_term, self.judging.clock.uptime());
         Ok(self.judging.leases.lock().heard(from, beat.node_epoch, state.member(from), term, now))
+    }
+
+    /// A leader says that this node lacks what it had acknowledged to it. That holds whoever leads by now. This node must
+    /// neither vote nor be counted again, so it says so in its directory, and ends.
+    fn stop_for_good(&self, from: NodeId, accusation: Accusation) -> ClusterError {
+        let Accusation { acknowledged, missing, .. } = accusation;
+        let why =
+            format!("node {from}: everything up to {acknowledged} was acknowledged, and {missing} is not there\n");
+        let condemned = data_dir::condemn(self.disk.as_ref(), &why).err();
+        let failure = condemned.unwrap_or_else(data_dir::forgot);
+        self.on_fatal.call(&failure);
+        failure
     }
 
     fn status(&self) -> PeerStatus {

@@ -23,7 +23,8 @@ use super::raft_network::{Contact, Network};
 use super::reads::Reads;
 use super::snapshot::Snapshots;
 use super::types::Raft;
-use super::{Begin, ClusterError, Settings, applied, data_dir, service};
+use super::writer::Durability;
+use super::{Begin, ClusterError, Settings, applied, data_dir, disk_watch, service};
 use crate::ids::{ClusterId, NodeId};
 use crate::metrics;
 
@@ -46,6 +47,7 @@ pub(super) struct Engine {
     pub reads: Reads,
     pub door: Door,
     pub judging: Arc<Judging>,
+    pub durability: Durability,
     /// Ends the engine when it turns true.
     pub stop: watch::Sender<bool>,
     /// Closes when the engine has ended.
@@ -102,17 +104,16 @@ async fn run(
         Ok(opened) => opened,
         Err(error) => return drop(ready.send(Err(error))),
     };
-    let Opened { raft, shared, contact, cluster } = opened;
+    let Opened { raft, shared, contact, cluster, durability } = opened;
     let (proposals, queue) = mpsc::channel(PROPOSALS_QUEUED_MAX);
-    let removed = Removed::default();
+    let (removed, gate) = (Removed::default(), Arc::new(RwLock::default()));
     let judging = Arc::new(Judging { clock: settings.clock.clone(), ..Judging::default() });
-    let gate = Arc::new(RwLock::default());
     let (node, peers) = (settings.node_id, settings.peers.clone());
     let members = Arc::new(Members {
         node,
         raft: raft.clone(),
         peers: peers.clone(),
-        contact,
+        contact: contact.clone(),
         removed: removed.clone(),
         gate: gate.clone(),
         one_at_a_time: Mutex::default(),
@@ -127,11 +128,22 @@ async fn run(
         judging: judging.clone(),
         on_fatal: settings.on_fatal.clone(),
         incoming: Mutex::default(),
+        disk: store.disk.clone(),
     });
     let reads = Reads { node, raft: raft.clone(), peers: peers.clone(), shared: shared.clone() };
     let runtime = Handle::current();
-    let engine =
-        Engine { proposals, raft: raft.clone(), shared, reads, door: door.clone(), judging, stop, ended, runtime };
+    let engine = Engine {
+        proposals,
+        raft: raft.clone(),
+        shared,
+        reads,
+        door: door.clone(),
+        judging,
+        durability,
+        stop,
+        ended,
+        runtime,
+    };
     if ready.send(Ok(engine)).is_err() {
         let _ = raft.shutdown().await;
         return;
@@ -140,7 +152,7 @@ async fn run(
     let mut until = stopping.clone();
     let failure = tokio::select! {
         failure = proposer.run(queue) => failure,
-        failure = watch(&raft, &metrics, &removed) => Some(failure),
+        failure = watch(&raft, &metrics, &contact, &removed) => Some(failure),
         failure = listen(settings.listen, settings.keyring, door, async {
             drop(until.wait_for(|stopping| *stopping).await);
         }) => failure,
@@ -174,26 +186,31 @@ struct Opened {
     shared: Arc<Shared>,
     contact: Contact,
     cluster: ClusterId,
+    durability: Durability,
 }
 
 async fn open(settings: &Settings, store: &Store, metrics: &metrics::Raft) -> Result<Opened, ClusterError> {
     let (identity, log) = data_dir::open_log(&store.disk, settings, settings.sizes.segment_bytes)?;
-    let log = log.observed_by(metrics.sync.clone());
+    let log = log.observed_by(metrics.sync.clone(), metrics.log_bytes.clone());
     let heads = log.heads().clone();
     let snapshots = Snapshots::open(store.disk.clone())?;
     let kept = snapshots.kept();
     let (shared, contact) = (Arc::<Shared>::default(), Contact::default());
     let applied = applied::Applied::open(store.applied.clone())?;
     let on_fatal = settings.on_fatal.clone();
-    let mut machine = Machine::open(applied, snapshots, &heads, shared.clone(), on_fatal.clone(), metrics.clone())?;
-    let mut log = LogStore::new(log, on_fatal).purging_behind(kept);
+    let machine = Machine::open(applied, snapshots, &heads, shared.clone(), on_fatal.clone(), metrics.clone())?;
+    let mut machine = machine.told_to(settings.chronicle.clone());
+    let mut log = LogStore::new(log, on_fatal)?.purging_behind(kept).demoting(settings.node_id);
     let voters = voters(&mut log, &mut machine).await?;
     let alone = voters == BTreeSet::from([settings.node_id.0]);
-    if !alone {
-        log = log.demoting(settings.node_id);
-    }
-    let network =
-        Network { peers: settings.peers.clone(), contact: contact.clone(), chunk_bytes: settings.sizes.chunk_bytes };
+    let durability = log.durability();
+    disk_watch::watch(durability.clone(), settings.on_fatal.clone())?;
+    let network = Network {
+        peers: settings.peers.clone(),
+        contact: contact.clone(),
+        durability: durability.clone(),
+        chunk_bytes: settings.sizes.chunk_bytes,
+    };
     let raft = Raft::new(settings.node_id.0, Arc::new(config(settings)), network, log, machine).await;
     let raft = raft.map_err(|error| storage("start Raft", &error))?;
     let initialized = raft.is_initialized().await.map_err(|error| storage("start Raft", &error))?;
@@ -202,13 +219,13 @@ async fn open(settings: &Settings, store: &Store, metrics: &metrics::Raft) -> Re
             let members = BTreeMap::from([(settings.node_id.0, BasicNode::new(address))]);
             raft.initialize(members).await.map_err(|error| storage("form the cluster", &error))?;
         }
-        _ if alone && heads.vote.is_none_or(|vote| !vote.is_committed()) => {
-            // It stopped in the middle of its own election; nobody else could lead, so there is nothing to wait for.
+        _ if alone => {
+            // Nobody else could lead, so there is nothing to wait for.
             raft.trigger().elect().await.map_err(|error| storage("start an election", &error))?;
         }
         _ => {}
     }
-    Ok(Opened { raft, shared, contact, cluster: ClusterId(identity.cluster) })
+    Ok(Opened { raft, shared, contact, cluster: ClusterId(identity.cluster), durability })
 }
 
 fn config(settings: &Settings) -> Config {
@@ -231,7 +248,7 @@ async fn voters(log: &mut LogStore, machine: &mut Machine) -> Result<BTreeSet<u6
 }
 
 /// Reports where Raft stands, until Raft has ended by itself.
-async fn watch(raft: &Raft, metrics: &metrics::Raft, removed: &Removed) -> ClusterError {
+async fn watch(raft: &Raft, metrics: &metrics::Raft, contact: &Contact, removed: &Removed) -> ClusterError {
     let mut seen = raft.metrics();
     let (mut members, mut leader) = (BTreeSet::new(), None);
     loop {
@@ -239,12 +256,14 @@ async fn watch(raft: &Raft, metrics: &metrics::Raft, removed: &Removed) -> Clust
             let now = seen.borrow_and_update();
             metrics.leader.set_count(u64::from(now.current_leader == Some(now.id)));
             metrics.term.set_count(now.current_term);
+            metrics.forgetful.set_count(contact.forgetful().len() as u64);
             metrics.last_log.set_count(now.last_log_index.unwrap_or(0));
             if let Err(fatal) = &now.running_state {
                 return storage("go on", fatal);
             }
             if leader != now.current_leader {
                 leader = now.current_leader;
+                metrics.leader_changes.increment(1);
                 tracing::info!(node = now.id, leader, term = now.current_term, "the leader changed");
             }
             let nodes = now.membership_config.membership().nodes().map(|(node, _)| NodeId(*node)).collect();

@@ -1,5 +1,7 @@
 //! The log's frames as bytes: how they are written, and how what a crash left is told from damage. Pure.
 //!
+//! Behind the last frame of the last segment there may be room for more, which is zeros.
+//!
 //! A frame is one write followed by one sync, and no frame is written before the one ahead of it was synced. So only
 //! the last frame of the last segment can be unacknowledged, and anything wrong elsewhere is damage.
 //!
@@ -122,7 +124,8 @@ fn step(segment: u64, offset: u64, rest: &[u8]) -> Result<Step, BadFrame> {
     if crc32fast::hash(body) == word(4..8) {
         return Ok(Step::Frame { payload: body[..len].iter().map(|byte| byte ^ MASK).collect(), len: end });
     }
-    if end == rest.len() && has_unwritten_sector(offset, rest) {
+    let is_last = rest[end..].iter().all(|byte| *byte == 0);
+    if is_last && has_unwritten_sector(offset, &rest[..end]) {
         return Ok(Step::Torn("a frame was written in part"));
     }
     damaged("a frame does not match its checksum")
@@ -137,7 +140,8 @@ fn has_unwritten_sector(offset: u64, frame: &[u8]) -> bool {
 
 /// Whether a frame begins anywhere in `rest`. Headers know their place, so payload is never taken for one.
 fn has_header(segment: u64, offset: u64, rest: &[u8]) -> bool {
-    rest.chunks_exact(HEADER_BYTES).zip(0..).any(|(header, n)| {
+    let written = |header: &[u8]| header.iter().any(|byte| *byte != 0);
+    rest.chunks_exact(HEADER_BYTES).zip(0..).filter(|(header, _)| written(header)).any(|(header, n)| {
         let crc = header_crc(segment, offset + n * HEADER_BYTES as u64, &header[..12]);
         header[12..] == crc.to_le_bytes()
     })
@@ -218,6 +222,23 @@ mod tests {
                 torn[(sector * SECTOR_BYTES).max(kept)..end].fill(0);
             }
             assert_eq!(scan(SEGMENT, &torn, true).unwrap().end, kept as u64, "sectors {missing:b}");
+            torn.resize(torn.len() + 2_000, 0);
+            assert_eq!(scan(SEGMENT, &torn, true).unwrap().end, kept as u64, "sectors {missing:b}, with room behind");
+        }
+    }
+
+    #[test]
+    fn room_behind_the_last_frame_is_no_damage_where_no_segment_follows() {
+        let mut bytes = segment_of(&[b"first", b"last"]);
+        let end = bytes.len();
+        bytes.resize(end + 1_000, 0);
+        assert_eq!(scan(SEGMENT, &bytes, true).unwrap().end, end as u64);
+        assert!(scan(SEGMENT, &bytes, false).is_err());
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let found = scan(SEGMENT, &flipped, true).map(|scan| scan.end);
+            assert!(found.is_err() || found == Ok(end as u64), "bit {bit}: {found:?}");
         }
     }
 

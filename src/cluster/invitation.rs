@@ -142,7 +142,7 @@ impl ControlState {
             return Err(not_invited(NotInvited::Expired));
         }
         // Admitting it again would give two keys to one node, if one of that name never started.
-        if self.members.values().any(|member| member.spec.name == spec.name) {
+        if self.name_holder(&spec.name).is_some() {
             return Err(Refusal::NameTaken { name: spec.name });
         }
         let outcome = self.admit_node(spec, at, touched)?;

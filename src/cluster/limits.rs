@@ -46,6 +46,8 @@ pub const MOVED_LATELY: Duration = Duration::from_secs(300);
 pub const LAPSED_TOGETHER: Duration = Duration::from_secs(30);
 /// Largest sealed secret: a certificate chain with its key, or a refresh token several times over.
 pub const SEALED_BYTES_MAX: usize = 32 << 10;
+/// A secret's name: that of a credential, and the key of the credential that refers to it.
+pub const SECRET_NAME_BYTES_MAX: usize = NAME_BYTES_MAX + 1 + 32;
 /// Secrets in the cluster: two for each credential that [`RESOURCES_MAX`] leaves room for in practice.
 pub const SECRETS_MAX: usize = 20_000;
 /// Bytes of all secrets together, which travel in every snapshot.
@@ -68,6 +70,8 @@ pub const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes after which the log goes on in a new file: small enough to purge in steps, large enough to sync seldom twice.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
+/// Room that is made ahead in a log file, so that few syncs have to change the file's length. A start looks through it.
+pub const LOG_ROOM_BYTES: u64 = 1 << 20;
 /// Largest frame a reader believes; anything longer is damage. An entry, its frame and some slack fit well within.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 /// Decoded log entries kept in memory, so that applying what was just appended does not read the disk.
@@ -110,6 +114,10 @@ pub const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one election of a transfer may take before the next one begins.
 pub const ELECT_PAUSE: Duration = Duration::from_millis(200);
+/// A write to the log that takes longer keeps a node from renewing its lease, and one that takes this much longer ends
+/// its process: a disk that stands still must not hold feeds.
+pub const DISK_STALL_LEASE: Duration = Duration::from_secs(2);
+pub const DISK_STALL_MAX: Duration = Duration::from_secs(10);
 /// How often a node says that it lives, and how long it waits for an answer.
 pub const BEAT: Duration = Duration::from_millis(500);
 pub const BEAT_TIMEOUT: Duration = Duration::from_millis(1_000);
@@ -132,8 +140,10 @@ pub const LEARNERS_MAX: usize = 8;
 pub const CHUNK_BYTES: usize = 1 << 20;
 /// Largest snapshot that is received; twice what the largest state should be.
 pub const SNAPSHOT_BYTES_MAX: u64 = 512 << 20;
-/// How long one piece of a snapshot may take; the last one is answered when the whole is installed and synced.
-pub const CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one piece of a snapshot may take on a slow link; the last one is answered when the whole is installed and
+/// synced.
+pub const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
+pub const INSTALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pieces in a row that may fail before Raft is told, and the pause before each is sent again.
 pub const CHUNK_FAILURES_MAX: u32 = 5;
 pub const CHUNK_PAUSE: Duration = Duration::from_millis(100);
@@ -194,6 +204,7 @@ const _: () =
 const _: () = assert!(DELIVER_TIMEOUT.as_millis() < PROPOSE_TIMEOUT.as_millis());
 const _: () = assert!(TRANSFER_TIMEOUT.as_millis() * 2 < CHANGE_TIMEOUT.as_millis());
 const _: () = assert!(PEER_CALLS_MAX < PEER_STREAMS_MAX as usize);
+const _: () = assert!(2 * BATCHES_IN_FLIGHT * (COMMAND_BYTES_MAX + BATCH_BYTES_MAX) < FRAME_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES + COMMAND_BYTES_MAX + 2 * BATCH_BYTES_MAX < PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(CHUNK_BYTES * 2 < PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(CAUGHT_UP_ENTRIES < LOG_KEPT_ENTRIES);

@@ -14,10 +14,11 @@ use tokio::sync::watch;
 use super::ClusterError;
 use super::applied::{Applied, Loaded};
 use super::codec::{AppliedTo, SnapshotHead, decode_snapshot, encode_key, encode_part, encode_snapshot, parts_of};
-use super::command::Outcome;
+use super::command::{Command, Outcome};
 use super::fatal::OnFatal;
 use super::limits::STATE_BYTES_ALARM;
 use super::log::Heads;
+use super::settings::Chronicle;
 use super::snapshot::Snapshots;
 use super::state::{ControlState, Touched};
 use super::types::{Batch, Entry, LogId, SnapshotMeta, StorageError, StoredMembership, TypeConfig};
@@ -51,6 +52,7 @@ pub(super) struct Machine {
     snapshots: Snapshots,
     on_fatal: OnFatal,
     metrics: metrics::Raft,
+    chronicle: Option<Arc<dyn Chronicle>>,
 }
 
 impl Machine {
@@ -84,6 +86,7 @@ impl Machine {
             snapshots,
             on_fatal,
             metrics,
+            chronicle: None,
         };
         machine.weigh(&state);
         if !is_stored {
@@ -92,6 +95,12 @@ impl Machine {
         *machine.shared.state.write() = state;
         machine.publish();
         Ok(machine)
+    }
+
+    /// From now on `chronicle` hears what is applied.
+    pub(super) fn told_to(mut self, chronicle: Option<Arc<dyn Chronicle>>) -> Self {
+        self.chronicle = chronicle;
+        self
     }
 
     fn apply_all(&mut self, entries: impl Iterator<Item = Entry>) -> Result<Vec<Vec<Outcome>>, ClusterError> {
@@ -103,7 +112,15 @@ impl Machine {
             outcomes.push(match entry.payload {
                 EntryPayload::Blank => Vec::new(),
                 EntryPayload::Normal(Batch(commands)) => {
-                    commands.into_iter().map(|command| state.apply_noting(command, &mut touched)).collect()
+                    let mut apply = |(number, command): (u64, Command)| {
+                        let heard = self.chronicle.as_ref().map(|chronicle| (chronicle, command.clone()));
+                        let outcome = state.apply_noting(command, &mut touched);
+                        if let Some((chronicle, command)) = heard {
+                            chronicle.applied((entry.log_id.index, number), &command, &outcome, &state);
+                        }
+                        outcome
+                    };
+                    (0..).zip(commands).map(&mut apply).collect()
                 }
                 EntryPayload::Membership(membership) => {
                     self.position.membership = StoredMembership::new(Some(entry.log_id), membership);
@@ -121,6 +138,9 @@ impl Machine {
         self.applied
             .store(changes.into_iter().map(|(key, part)| (key, part.map(|part| part.value))), &self.position)?;
         self.publish();
+        if let Some(chronicle) = &self.chronicle {
+            chronicle.stands(self.position.last.map_or(0, |id| id.index), self.position.digest);
+        }
         Ok(outcomes)
     }
 

@@ -14,7 +14,7 @@ use crate::ids::{Epoch, FeedId, Leadership, NAME_BYTES_MAX, NodeEpoch, NodeId};
 /// What a node is when it is admitted. Nothing of it changes afterwards: a node with another address is another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeSpec {
-    /// Unique among the members.
+    /// Unique among the members that live or have yet to start.
     pub name: String,
     /// Where other members reach it.
     pub peer: String,
@@ -133,10 +133,10 @@ impl ControlState {
         touched: &mut Touched,
     ) -> Result<Outcome, Refusal> {
         check_spec(&spec)?;
-        if let Some((node, member)) = self.members.iter().find(|(_, member)| member.spec.name == spec.name) {
+        if let Some((node, member)) = self.name_holder(&spec.name) {
             // The same proposal again, because its first outcome was not heard.
             return if member.spec == spec && member.node_epoch == NodeEpoch::default() {
-                Ok(Outcome::Node(*node))
+                Ok(Outcome::Node(node))
             } else {
                 Err(Refusal::NameTaken { name: spec.name })
             };
@@ -163,6 +163,13 @@ impl ControlState {
         self.members.insert(node, member);
         touched.extend([Part::Counters, Part::Member(node)]);
         Ok(Outcome::Node(node))
+    }
+
+    /// The member that keeps others from taking its name: one that lives, or has yet to start. Who takes a dead node's
+    /// place may have its name.
+    pub(super) fn name_holder(&self, name: &str) -> Option<(NodeId, &Member)> {
+        let holds = |member: &Member| member.alive || member.node_epoch == NodeEpoch::default();
+        self.members().find(|(_, member)| member.spec.name == name && holds(member))
     }
 
     fn start_node(

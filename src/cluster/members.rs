@@ -62,6 +62,10 @@ impl Members {
             Plan::Voters(voters) => self.propose(ChangeMembers::ReplaceAllVoters(ids(&voters)), false).await,
             Plan::DropLearners(nodes) => self.propose(ChangeMembers::RemoveNodes(ids(&nodes)), false).await,
             Plan::Transfer(to) => self.transfer(to).await,
+            Plan::Move { node, address } => {
+                let nodes = BTreeMap::from([(node.0, BasicNode::new(address))]);
+                self.propose(ChangeMembers::SetNodes(nodes), true).await
+            }
         }
     }
 

@@ -36,6 +36,11 @@ pub enum Change {
     Transfer {
         to: NodeId,
     },
+    /// The only member is reached at another address from now on. With more of them, addresses never change in place:
+    /// who was given the old one could meet another node there.
+    Move {
+        address: String,
+    },
 }
 
 /// Where the members stand, as the leader sees it.
@@ -68,6 +73,10 @@ pub(super) enum Plan {
     Voters(BTreeSet<NodeId>),
     DropLearners(BTreeSet<NodeId>),
     Transfer(NodeId),
+    Move {
+        node: NodeId,
+        address: String,
+    },
 }
 
 /// Why a change is refused, and what to do instead.
@@ -99,6 +108,8 @@ pub enum ChangeRefused {
     NoQuorum { voters: BTreeSet<NodeId>, answering: BTreeSet<NodeId>, needed: usize },
     #[error("afterwards only {} of the voters {} would answer and {needed} would be needed: the cluster would stand still", Nodes(.answering), Nodes(.voters))]
     LosesQuorum { voters: BTreeSet<NodeId>, answering: BTreeSet<NodeId>, needed: usize },
+    #[error("there are other members, which know this node by its address: addresses never change in place")]
+    NotAlone,
     #[error("node {node} leads: transfer the leadership to another voter first")]
     Leads { node: NodeId },
     #[error("node {node} is a learner: promote it first")]
@@ -139,6 +150,7 @@ pub(super) fn preflight(standing: &Standing, change: &Change) -> Result<Plan, Ch
         Change::Remove { nodes } => standing.remove(nodes),
         Change::Replace { old, new } => standing.replace(*old, *new),
         Change::Transfer { to } => standing.transfer(*to),
+        Change::Move { address } => standing.relocate(address),
     }
 }
 
@@ -174,7 +186,9 @@ impl Standing {
         if !is_address(&address) {
             return Err(ChangeRefused::BadAddress { address });
         }
-        if let Some((node, _)) = self.members.iter().find(|(_, taken)| **taken == address) {
+        // Every call names the node it is meant for, so that whoever takes a dead node's address is never taken for it.
+        let holds = |(node, taken): &(&NodeId, &String)| **taken == address && self.alive.contains(*node);
+        if let Some((node, _)) = self.members.iter().find(holds) {
             return Err(ChangeRefused::AddressTaken { address, node: *node });
         }
         if self.members.len() - self.voters().len() >= LEARNERS_MAX {
@@ -239,6 +253,21 @@ impl Standing {
         }
         self.check_ready(to)?;
         Ok(Plan::Transfer(to))
+    }
+
+    fn relocate(&self, address: &str) -> Result<Plan, ChangeRefused> {
+        if self.members.len() != 1 {
+            return Err(ChangeRefused::NotAlone);
+        }
+        if self.members.get(&self.leader).is_some_and(|known| known == address) {
+            return Ok(Plan::Nothing);
+        }
+        let address = address.to_owned();
+        if is_address(&address) {
+            Ok(Plan::Move { node: self.leader, address })
+        } else {
+            Err(ChangeRefused::BadAddress { address })
+        }
     }
 
     /// Whether a member answers and has nearly all entries.

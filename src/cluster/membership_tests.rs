@@ -129,6 +129,8 @@ fn ids_and_addresses_are_used_once() {
     assert_eq!(preflight(&standing, &add(4, &address(4))), Ok(Plan::Nothing));
     assert!(matches!(refused(&standing, &add(4, &address(5))), ChangeRefused::Moved { .. }));
     assert!(matches!(refused(&standing, &add(5, &address(2))), ChangeRefused::AddressTaken { node: NodeId(2), .. }));
+    let plan = Plan::Add { node: NodeId(5), address: address(2) };
+    assert_eq!(preflight(&without(standing.clone(), &[2]), &add(5, &address(2))), Ok(plan), "in a dead node's place");
     let plan = Plan::Add { node: NodeId(5), address: address(5) };
     assert_eq!(preflight(&standing, &add(5, &address(5))), Ok(plan));
     for bad in ["", "host", "host:", ":7444", "host:0", "host:70000", "::1:7444", "a b:1", "h/x:1", &"h".repeat(300)] {
@@ -215,5 +217,18 @@ proptest! {
         let promoted = preflight(&standing, &Change::Promote { nodes: ready });
         let no_quorum = matches!(promoted, Err(ChangeRefused::NoQuorum { .. } | ChangeRefused::LosesQuorum { .. }));
         prop_assert!(promoted.is_ok() || no_quorum, "{:?}", promoted);
+    }
+}
+
+#[test]
+fn only_a_node_that_is_alone_may_be_reached_elsewhere_from_now_on() {
+    let moved = |address: &str| Change::Move { address: address.into() };
+    let alone = healthy(&[1], &[]);
+    let plan = Plan::Move { node: NodeId(1), address: "gw1:7444".into() };
+    assert_eq!(preflight(&alone, &moved("gw1:7444")), Ok(plan));
+    assert_eq!(preflight(&alone, &moved(&address(1))), Ok(Plan::Nothing));
+    assert!(matches!(preflight(&alone, &moved("gw1")), Err(ChangeRefused::BadAddress { .. })));
+    for others in [healthy(&[1], &[2]), healthy(&[1, 2, 3], &[])] {
+        assert_eq!(preflight(&others, &moved("gw1:7444")), Err(ChangeRefused::NotAlone));
     }
 }

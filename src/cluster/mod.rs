@@ -30,16 +30,19 @@ pub mod salvage;
 mod snapshot;
 
 // How it is agreed on: Raft around both.
+mod disk_watch;
 mod engine;
 mod leadership;
 mod log_store;
 mod machine;
 mod members;
+mod memory;
 mod overview;
 mod proposer;
 mod raft_network;
 mod reads;
 mod types;
+mod writer;
 
 // How members talk: what they ask and answer, then the wire.
 mod admission;
@@ -55,7 +58,7 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,17 +78,20 @@ pub use feed::{FeedState, GapRecord, RecallTo};
 pub use invitation::{InviteCommand, NotInvited, TokenHash};
 pub use level::Level;
 pub use member::{Member, NodeSpec, Role, Standing};
+pub use memory::Forgot;
 pub use overview::{MemberView, Overview};
 pub use secret_record::{Sealed, SecretCommand, SecretKey, SecretKind, SecretRecord};
 pub use service::Listen;
-pub use settings::{Begin, Settings, Sizes};
+pub use settings::{Begin, Chronicle, Settings, Sizes};
 pub use state::{ControlState, Resource};
 pub use transport::Remote;
 
-use crate::ids::NodeId;
+use crate::ids::{ClusterId, NodeId};
 use disk::RealDisk;
 use engine::{Engine, Store};
-use limits::{BEAT_TIMEOUT, CHANGE_TIMEOUT, COMMAND_BYTES_MAX, PROPOSE_TIMEOUT, READ_TIMEOUT, READY_TIMEOUT};
+use limits::{
+    BEAT_TIMEOUT, CHANGE_TIMEOUT, COMMAND_BYTES_MAX, DISK_STALL_LEASE, PROPOSE_TIMEOUT, READ_TIMEOUT, READY_TIMEOUT,
+};
 use membership::Change;
 use peers::{Answer, Ask, Beat, Reply, Request, Verdict};
 
@@ -238,6 +244,10 @@ impl ControlPlane {
 
     /// Tells the leader that this node lives under `node_epoch`, and answers what the leader thinks of it.
     pub async fn heartbeat(&self, beat: Beat) -> Result<Verdict, ClusterError> {
+        if self.engine.durability.stalls_for(DISK_STALL_LEASE) {
+            let cause = "a write has taken too long already".into();
+            return Err(ClusterError::Storage { action: "write the log".into(), cause });
+        }
         match self.at_leader(Ask::Heartbeat(beat), BEAT_TIMEOUT).await? {
             Reply::Heartbeat(verdict) => verdict,
             _ => Err(ClusterError::Unknown { why: "the leader's answer can't be read".into() }),
@@ -267,9 +277,20 @@ impl ControlPlane {
         self.engine.inside(asked).await
     }
 
+    /// Members that were found, while this node led, not to have what they had acknowledged. They get nothing any more,
+    /// and must be removed and join anew.
+    pub fn forgetful(&self) -> BTreeMap<NodeId, Forgot> {
+        self.engine.door.members().contact.forgetful()
+    }
+
     /// The way in for members that are reached otherwise than by TLS, such as in tests.
     pub fn door(&self) -> Door {
         self.engine.door.clone()
+    }
+
+    /// The cluster this node belongs to.
+    pub fn cluster(&self) -> ClusterId {
+        self.engine.door.cluster()
     }
 
     pub fn view(&self) -> View {

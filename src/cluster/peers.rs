@@ -48,6 +48,7 @@ pub(super) enum Ask {
     Heartbeat(Beat),
     Change(Change),
     TakeOver,
+    Forgot(Accusation),
     Status,
 }
 
@@ -62,6 +63,7 @@ pub enum Kind {
     Heartbeat,
     Change,
     TakeOver,
+    Forgot,
     Status,
 }
 
@@ -89,6 +91,7 @@ impl Request {
             Ask::Heartbeat(_) => Kind::Heartbeat,
             Ask::Change(_) => Kind::Change,
             Ask::TakeOver => Kind::TakeOver,
+            Ask::Forgot(_) => Kind::Forgot,
             Ask::Status => Kind::Status,
         }
     }
@@ -109,6 +112,7 @@ pub(super) enum Reply {
     Change(Result<(), ClusterError>),
     /// Whether the node leads now.
     TakeOver(bool),
+    Forgot,
     Status(PeerStatus),
 }
 
@@ -135,6 +139,14 @@ pub(super) struct Chunk {
     pub total: u64,
     pub offset: u64,
     pub data: Bytes,
+}
+
+/// The leader's statement that a member does not have what it acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Accusation {
+    pub vote: Vote,
+    pub acknowledged: u64,
+    pub missing: u64,
 }
 
 /// A snapshot's SHA-256, which is at its end.

@@ -19,9 +19,11 @@ use openraft::{BasicNode, OptionalSend, Snapshot};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
-use super::limits::{CHUNK_FAILURES_MAX, CHUNK_PAUSE, CHUNK_TIMEOUT, PEER_PAUSE};
-use super::peers::{Answer, Ask, CallFailed, Chunk, ChunkTaken, Peer, Peers, Reply, Request, SnapshotHash};
-use super::types::{TypeConfig, Vote};
+use super::limits::{CHUNK_FAILURES_MAX, CHUNK_PAUSE, CHUNK_TIMEOUT, ELECTION_MIN, INSTALL_TIMEOUT, PEER_PAUSE};
+use super::memory::{Forgot, Memory};
+use super::peers::{Accusation, Answer, Ask, CallFailed, Chunk, ChunkTaken, Peer, Peers, Reply, Request, SnapshotHash};
+use super::types::{LogId, TypeConfig, Vote};
+use super::writer::Durability;
 use crate::ids::NodeId;
 
 /// What a leader knows of its followers beside their logs. Clones share it.
@@ -32,6 +34,7 @@ pub(super) struct Contact(Arc<Shared>);
 struct Shared {
     /// When the newest request was sent to which a member answered as a follower does.
     answered: Mutex<BTreeMap<NodeId, Instant>>,
+    memory: Mutex<Memory>,
     muted: AtomicBool,
 }
 
@@ -55,12 +58,19 @@ impl Contact {
     fn muted(&self) -> bool {
         self.0.muted.load(Ordering::Relaxed)
     }
+
+    /// The members that were found not to have what they acknowledged to this node.
+    pub(super) fn forgetful(&self) -> BTreeMap<NodeId, Forgot> {
+        self.0.memory.lock().forgetful().clone()
+    }
 }
 
 /// The factory openraft takes.
 pub(super) struct Network {
     pub peers: Arc<dyn Peers>,
     pub contact: Contact,
+    /// Of this node's own log.
+    pub durability: Durability,
     /// Bytes of a snapshot that travel in one call.
     pub chunk_bytes: usize,
 }
@@ -68,6 +78,7 @@ pub(super) struct Network {
 pub(super) struct Connection {
     peers: Arc<dyn Peers>,
     contact: Contact,
+    durability: Durability,
     chunk_bytes: usize,
     to: Peer,
 }
@@ -79,6 +90,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
         Connection {
             peers: self.peers.clone(),
             contact: self.contact.clone(),
+            durability: self.durability.clone(),
             chunk_bytes: self.chunk_bytes,
             to: Peer { node: NodeId(target), address: node.addr.clone() },
         }
@@ -101,8 +113,64 @@ impl Connection {
         Unreachable::new(&CallFailed::Unanswered { peer: self.to.clone(), why })
     }
 
+    fn unreachable(&self, why: &str) -> Unreachable {
+        Unreachable::new(&CallFailed::Unreachable { peer: self.to.clone(), why: why.to_owned() })
+    }
+
+    /// Tells a member that it forgot, until it has heard it and stopped. Nothing else is sent to it any more.
+    async fn accuse(&self, leadership: Vote, forgot: Forgot, within: Duration) -> Unreachable {
+        let accusation = Accusation { vote: leadership, acknowledged: forgot.acknowledged, missing: forgot.missing };
+        if let Err(failed) = self.peers.ask(&self.to, Request(Ask::Forgot(accusation)), within).await {
+            tracing::debug!(node = %self.to.node, %failed, "a member that forgot was not told so");
+        }
+        self.unreachable("it does not have what it acknowledged; remove it and let it join anew")
+    }
+
+    /// Waits until this node's own log is durable up to an entry: before a follower hears that it is committed, and
+    /// before openraft hears that a follower has it.
+    async fn durable(&mut self, upto: Option<LogId>) -> Result<(), Unreachable> {
+        match upto {
+            Some(upto) if !self.durability.reaches(upto.index).await => {
+                Err(self.unreachable("this node's own log could not be written"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares what a follower says of its log with what it had acknowledged when it was asked.
+    fn believe(
+        &self,
+        asked: &Asked,
+        response: AppendEntriesResponse<u64>,
+    ) -> Result<AppendEntriesResponse<u64>, Forgot> {
+        let mut memory = self.contact.0.memory.lock();
+        match &response {
+            AppendEntriesResponse::Success => memory.acknowledge(asked.leadership, self.to.node, asked.last),
+            AppendEntriesResponse::PartialSuccess(upto) => memory.acknowledge(asked.leadership, self.to.node, *upto),
+            AppendEntriesResponse::HigherVote(_) => {}
+            AppendEntriesResponse::Conflict => {
+                if let Some(forgot) = memory.contradict(self.to.node, asked.before, asked.previous) {
+                    let Forgot { acknowledged, missing } = forgot;
+                    tracing::error!(
+                        node = %self.to.node,
+                        acknowledged,
+                        missing,
+                        "a member does not have what it acknowledged: its disk went back in time; \
+                         remove it, empty its data directory and let it join anew"
+                    );
+                }
+                if let Some(forgot) = memory.forgetful().get(&self.to.node) {
+                    return Err(*forgot);
+                }
+            }
+        }
+        Ok(response)
+    }
+
     async fn chunk(&self, chunk: Chunk) -> Result<ChunkTaken, CallFailed> {
-        match self.ask(Ask::Snapshot(chunk), CHUNK_TIMEOUT).await? {
+        let last = chunk.offset + chunk.data.len() as u64 == chunk.total;
+        let within = if last { INSTALL_TIMEOUT } else { CHUNK_TIMEOUT };
+        match self.ask(Ask::Snapshot(chunk), within).await? {
             Reply::Snapshot(taken) => Ok(taken),
             _ => Err(CallFailed::Unanswered { peer: self.to.clone(), why: "not an answer to a snapshot".into() }),
         }
@@ -145,6 +213,16 @@ impl Connection {
     }
 }
 
+/// What a follower was asked to append.
+struct Asked {
+    leadership: Vote,
+    /// What it had acknowledged by then.
+    before: Option<LogId>,
+    previous: Option<LogId>,
+    /// What it acknowledges by storing all of it.
+    last: Option<LogId>,
+}
+
 /// A snapshot ends with its hash.
 fn hash_of(bytes: &[u8]) -> SnapshotHash {
     bytes.last_chunk().copied().unwrap_or_default()
@@ -157,14 +235,36 @@ impl RaftNetwork<TypeConfig> for Connection {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, RPCError<u64, BasicNode, RaftError<u64>>> {
         if self.contact.muted() {
-            let why = "a leader without a majority keeps silent".to_owned();
-            return Err(Unreachable::new(&CallFailed::Unreachable { peer: self.to.clone(), why }).into());
+            return Err(self.unreachable("a leader without a majority keeps silent").into());
         }
-        match self.ask(Ask::Append(request), option.hard_ttl()).await {
-            Ok(Reply::Append(response)) => Ok(response),
-            Ok(_) => Err(self.strange().into()),
-            Err(failed) => Err(Unreachable::new(&failed).into()),
+        if self.durability.stalls_for(ELECTION_MIN) {
+            return Err(self.unreachable("a leader whose disk does not answer keeps silent").into());
         }
+        self.durable(request.leader_commit).await?;
+        let asked = Asked {
+            leadership: request.vote,
+            before: self.contact.0.memory.lock().acknowledged(request.vote, self.to.node),
+            previous: request.prev_log_id,
+            last: request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id),
+        };
+        let forgot = self.contact.0.memory.lock().forgetful().get(&self.to.node).copied();
+        if let Some(forgot) = forgot {
+            return Err(self.accuse(asked.leadership, forgot, option.hard_ttl()).await.into());
+        }
+        let response = match self.ask(Ask::Append(request), option.hard_ttl()).await {
+            Ok(Reply::Append(response)) => response,
+            Ok(_) => return Err(self.strange().into()),
+            Err(failed) => return Err(Unreachable::new(&failed).into()),
+        };
+        // openraft takes it that a follower's log never goes back, and counts wrongly if it does.
+        let believed = self.believe(&asked, response);
+        let response = believed.map_err(|_| self.unreachable("it does not have what it acknowledged"))?;
+        match &response {
+            AppendEntriesResponse::Success => self.durable(asked.last).await?,
+            AppendEntriesResponse::PartialSuccess(upto) => self.durable(*upto).await?,
+            AppendEntriesResponse::Conflict | AppendEntriesResponse::HigherVote(_) => {}
+        }
+        Ok(response)
     }
 
     /// openraft sends snapshots through [`Self::full_snapshot`], which does not come here.
@@ -195,6 +295,10 @@ impl RaftNetwork<TypeConfig> for Connection {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
+        if self.contact.forgetful().contains_key(&self.to.node) {
+            let why = "it does not have what it acknowledged";
+            return Err(StreamingError::Unreachable(self.unreachable(why)));
+        }
         let (meta, bytes) = (snapshot.meta, Bytes::from(snapshot.snapshot.into_inner()));
         tracing::info!(to = %self.to.node, snapshot = meta.snapshot_id, bytes = bytes.len(), "sending a snapshot");
         tokio::select! {

@@ -1,6 +1,9 @@
 //! Reads the log's segments back, and refuses whatever a crash cannot explain.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::ClusterError;
 use super::codec::{CodecError, FrameBody, Identity, Opening, decode_frame};
@@ -12,6 +15,8 @@ use super::types::{Entry, LogId};
 /// A log as it was found.
 pub(super) struct Replayed {
     pub current: Segment,
+    /// Bytes of the segments before it.
+    pub earlier: BTreeMap<u64, u64>,
     pub heads: Heads,
     pub entries: BTreeMap<u64, Slot>,
 }
@@ -23,7 +28,7 @@ pub(super) fn replay(disk: &dyn Disk, identity: &Identity) -> Result<Replayed, C
     let names = disk.list(FOLDER).map_err(failed("list the log folder"))?;
     let numbers = segment_numbers(&names)?;
     let mut replay = Replay { identity, begun: false, heads: Heads::default(), base: None, entries: BTreeMap::new() };
-    let mut end = 0;
+    let (mut end, mut earlier) = (0, BTreeMap::new());
     let last = numbers[numbers.len() - 1];
     for number in numbers {
         let path = segment_path(number);
@@ -35,7 +40,8 @@ pub(super) fn replay(disk: &dyn Disk, identity: &Identity) -> Result<Replayed, C
         for (offset, payload) in &scan.frames {
             replay.take(number, *offset, payload)?;
         }
-        if scan.end < bytes.len() as u64 {
+        let rest = usize::try_from(scan.end).ok().and_then(|end| bytes.get(end..)).unwrap_or_default();
+        if rest.iter().any(|byte| *byte != 0) {
             tracing::warn!(
                 file = path,
                 kept = scan.end,
@@ -44,12 +50,14 @@ pub(super) fn replay(disk: &dyn Disk, identity: &Identity) -> Result<Replayed, C
             );
         }
         end = scan.end;
+        earlier.extend((number != last).then_some((number, end)));
     }
     replay.check_whole()?;
     let mut file = disk.append(&segment_path(last)).map_err(failed("open the log"))?;
     // The last frame may be whole and yet not synced: it counts from now on, so it must stay.
     file.cut(end).and_then(|()| file.sync()).map_err(failed("sync the log"))?;
-    Ok(Replayed { current: Segment { number: last, len: end, file }, heads: replay.heads, entries: replay.entries })
+    let current = Segment { number: last, len: end, room: end, file: Arc::new(Mutex::new(file)) };
+    Ok(Replayed { current, earlier, heads: replay.heads, entries: replay.entries })
 }
 
 /// Reads the entries of the frame a slot lies in.

@@ -60,7 +60,7 @@ impl ControlState {
         match key.kind {
             ResourceKind::Source => self.end_feeds_of(key, touched),
             ResourceKind::Sink => self.forget_cursors_of(key, touched),
-            ResourceKind::Tenant | ResourceKind::Credential => {}
+            ResourceKind::Tenant | ResourceKind::Credential => self.forget_secrets_of(key, touched),
         }
         Ok(Outcome::Done)
     }

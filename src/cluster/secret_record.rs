@@ -5,11 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{Outcome, Refusal};
-use super::limits::{SEALED_BYTES_MAX, SECRETS_BYTES_MAX, SECRETS_MAX};
+use super::command::{Outcome, Refusal, ResourceKey, ResourceKind};
+use super::limits::{SEALED_BYTES_MAX, SECRET_NAME_BYTES_MAX, SECRETS_BYTES_MAX, SECRETS_MAX};
 use super::state::{ControlState, Part, Touched};
 use crate::clock::Timestamp;
-use crate::ids::{NAME_BYTES_MAX, TenantId};
+use crate::ids::TenantId;
 
 /// What a sealed secret is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,6 +46,25 @@ impl SecretKey {
     /// The key that signs for the members.
     pub fn authority() -> Self {
         Self { kind: SecretKind::Authority, tenant: None, name: "members".to_owned() }
+    }
+
+    /// What one key of a credential refers to; none for a resource of another kind.
+    pub fn of_credential(credential: &ResourceKey, field: &str) -> Option<Self> {
+        let tenant = credential.tenant.clone();
+        let name = format!("{}/{field}", credential.name);
+        (credential.kind == ResourceKind::Credential).then_some(Self { kind: SecretKind::Credential, tenant, name })
+    }
+
+    /// Whether it has no meaning without this resource. What is of a credential is named `credential` or
+    /// `credential/field`; no name of a resource holds a slash.
+    fn belongs_to(&self, owner: &ResourceKey) -> bool {
+        let of_tenant = self.tenant.is_some() && self.tenant == owner.tenant;
+        let named = self.name.split('/').next() == Some(owner.name.as_str());
+        match owner.kind {
+            ResourceKind::Tenant => self.tenant.as_ref().is_some_and(|tenant| tenant.as_str() == owner.name),
+            ResourceKind::Credential => of_tenant && named && self.kind != SecretKind::Authority,
+            ResourceKind::Source | ResourceKind::Sink => false,
+        }
     }
 }
 impl fmt::Display for SecretKey {
@@ -108,6 +127,20 @@ impl ControlState {
         self.secrets.iter()
     }
 
+    /// The secrets that go with a resource.
+    pub fn secrets_of(&self, owner: &ResourceKey) -> impl Iterator<Item = &SecretKey> {
+        self.secrets.keys().filter(move |key| key.belongs_to(owner))
+    }
+
+    /// Forgets what has no meaning without a resource that goes. There are none before the level that introduced them.
+    pub(super) fn forget_secrets_of(&mut self, owner: &ResourceKey, touched: &mut Touched) {
+        let going: Vec<SecretKey> = self.secrets_of(owner).cloned().collect();
+        for key in going {
+            self.secrets.remove(&key);
+            touched.insert(Part::Secret(key));
+        }
+    }
+
     pub(super) fn apply_to_secret(
         &mut self,
         command: SecretCommand,
@@ -160,8 +193,8 @@ impl ControlState {
 
 fn check(key: &SecretKey, sealed: &Sealed) -> Result<(), Refusal> {
     let malformed = |reason: String| Err(Refusal::Malformed { reason });
-    if key.name.is_empty() || key.name.len() > NAME_BYTES_MAX {
-        return malformed(format!("a secret's name has 1 to {NAME_BYTES_MAX} bytes"));
+    if key.name.is_empty() || key.name.len() > SECRET_NAME_BYTES_MAX {
+        return malformed(format!("a secret's name has 1 to {SECRET_NAME_BYTES_MAX} bytes"));
     }
     match (key.kind, &key.tenant) {
         (SecretKind::Authority, Some(_)) => return malformed(format!("{key} belongs to no tenant")),

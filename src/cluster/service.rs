@@ -205,6 +205,9 @@ impl pb::peers_server::Peers for Service {
     async fn take_over(&self, request: Request<pb::TakeOverRequest>) -> Result<Response<pb::TakeOverAnswer>, Status> {
         self.call(request).await
     }
+    async fn forgot(&self, request: Request<pb::ForgotRequest>) -> Result<Response<pb::ForgotAnswer>, Status> {
+        self.call(request).await
+    }
     async fn status(&self, request: Request<pb::StatusRequest>) -> Result<Response<pb::StatusAnswer>, Status> {
         self.call(request).await
     }

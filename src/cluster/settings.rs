@@ -1,14 +1,17 @@
 //! What a control plane needs to start.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::certificate::Credentials;
+use super::command::{Command, Outcome};
 use super::fatal::OnFatal;
 use super::limits::{CHUNK_BYTES, LOG_KEPT_ENTRIES, SEGMENT_BYTES, SNAPSHOT_ENTRIES};
 use super::peers::{Alone, Peers};
 use super::pki::Keyring;
 use super::service::Listen;
+use super::state::ControlState;
 use super::transport::Remote;
 use crate::clock::Clock;
 use crate::ids::{ClusterId, NodeId};
@@ -29,9 +32,19 @@ pub struct Settings {
     pub listen: Option<Listen>,
     /// What leases are counted on.
     pub clock: Clock,
+    /// Who writes down what is applied here, for a checker to read; nobody in normal life.
+    pub chronicle: Option<Arc<dyn Chronicle>>,
     /// What the node lends for signing; without it, nobody joins through this member.
     pub keyring: Option<Arc<dyn Keyring>>,
     pub sizes: Sizes,
+}
+
+/// Hears what is applied here, in its order. After a start it may hear again what it was told before.
+pub trait Chronicle: fmt::Debug + Send + Sync {
+    /// The command at `place`, an entry's index in the log and a number within it, had this outcome and left this state.
+    fn applied(&self, place: (u64, u64), command: &Command, outcome: &Outcome, state: &ControlState);
+    /// With everything up to `index` applied, the state has this digest.
+    fn stands(&self, index: u64, digest: u128);
 }
 
 /// What becomes of an empty data directory. One that was begun stays what it was made for.
@@ -44,7 +57,7 @@ pub enum Begin {
 }
 
 impl Begin {
-    pub(super) fn cluster(&self) -> Option<ClusterId> {
+    pub fn cluster(&self) -> Option<ClusterId> {
         match self {
             Self::Form { cluster, .. } => *cluster,
             Self::Join { cluster } => Some(*cluster),
@@ -83,6 +96,7 @@ impl Settings {
             peers: Arc::new(Alone),
             listen: None,
             clock: Clock::System,
+            chronicle: None,
             keyring: None,
             sizes: Sizes::default(),
         }

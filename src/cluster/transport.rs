@@ -24,7 +24,8 @@ use tonic::{Code, Response, Status};
 use super::admission::{Envelope, PROTOCOL, PeerName};
 use super::certificate::{self, Credentials};
 use super::codec::{
-    ReplyWire, append_to_wire, beat_to_wire, change_to_wire, chunk_to_wire, propose_to_wire, vote_request_to_wire,
+    ReplyWire, accusation_to_wire, append_to_wire, beat_to_wire, change_to_wire, chunk_to_wire, propose_to_wire,
+    vote_request_to_wire,
 };
 use super::limits::{
     CONNECT_TIMEOUT, PEER_CALLS_MAX, PEER_CONNECTION_WINDOW_BYTES, PEER_CONNECTIONS_MAX, PEER_HEADER_BYTES_MAX,
@@ -229,6 +230,7 @@ async fn carry(mut client: Client, ask: Ask) -> Result<Answer, Status> {
         Ask::Heartbeat(beat) => answer(client.heartbeat(beat_to_wire(beat)).await),
         Ask::Change(change) => answer(client.change_members(change_to_wire(&change)).await),
         Ask::TakeOver => answer(client.take_over(pb::TakeOverRequest {}).await),
+        Ask::Forgot(accusation) => answer(client.forgot(accusation_to_wire(&accusation)).await),
         Ask::Status => answer(client.status(pb::StatusRequest {}).await),
     }
 }

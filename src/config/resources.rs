@@ -16,6 +16,7 @@ use crate::cluster::{ResourceKey, ResourceKind};
 use crate::identity;
 use crate::ids::TenantId;
 use crate::pipeline::spec::SinkSpec;
+use crate::secret::SecretRef;
 use crate::sources::{self, rest};
 
 /// Resource files in one folder; a folder with more is not one of ours.
@@ -37,6 +38,8 @@ pub struct Checked {
     pub body: String,
     /// Resources that must exist as long as this one does.
     pub uses: Vec<ResourceKey>,
+    /// Where its secrets are, by the keys that refer to them.
+    pub secrets: Vec<(&'static str, SecretRef)>,
 }
 
 /// Reads every resource of the given files and folders, or everything that is wrong with them.
@@ -176,9 +179,14 @@ fn duplicates(declared: &[Declared], faults: &mut Faults) {
 
 /// Checks a body against the type of its component.
 pub fn check(key: &ResourceKey, body: &Map<String, Value>) -> Result<Checked, Vec<Complaint>> {
+    let mut secrets = Vec::new();
     let uses = match key.kind {
         ResourceKind::Tenant => typed::<identity::TenantConfig>(body, |_| None).map(|_| Vec::new())?,
-        ResourceKind::Credential => typed::<identity::Config>(body, |_| None).map(|_| Vec::new())?,
+        ResourceKind::Credential => {
+            let config = typed::<identity::Config>(body, |_| None)?;
+            secrets.extend(config.secrets().into_iter().map(|(field, reference)| (field, reference.clone())));
+            Vec::new()
+        }
         ResourceKind::Source => {
             let config = typed(body, source_fault)?;
             let credential = |tenant: &TenantId| ResourceKey::credential(tenant, config.credential().as_str());
@@ -186,7 +194,7 @@ pub fn check(key: &ResourceKey, body: &Map<String, Value>) -> Result<Checked, Ve
         }
         ResourceKind::Sink => typed::<SinkSpec>(body, SinkSpec::fault).map(|_| Vec::new())?,
     };
-    Ok(Checked { body: Value::Object(body.clone()).to_string(), uses })
+    Ok(Checked { body: Value::Object(body.clone()).to_string(), uses, secrets })
 }
 
 fn typed<T: DeserializeOwned>(

@@ -21,7 +21,7 @@ pub struct TenantConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "grant", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Config {
-    /// Client credentials proven by a certificate. Preferred: the key never leaves the node.
+    /// Client credentials proven by a certificate. Preferred: the key never leaves the cluster.
     ClientCertificate {
         client_id: ClientId,
         /// The certificate as PEM; the first one in the file counts.
@@ -68,6 +68,28 @@ impl Config {
             Self::ClientCertificate { .. } => "client-certificate",
             Self::ClientSecret { .. } => "client-secret",
             Self::ConnectionString { .. } => "connection-string",
+        }
+    }
+
+    /// The secrets it proves itself with, by the keys that operators write.
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        match self {
+            Self::ClientCertificate { certificate, private_key, .. } => {
+                vec![("certificate", certificate), ("private_key", private_key)]
+            }
+            Self::ClientSecret { secret, .. } => vec![("secret", secret)],
+            Self::ConnectionString { connection_string } => vec![("connection_string", connection_string)],
+        }
+    }
+
+    /// The same, to put what is sealed in their place.
+    pub fn secrets_mut(&mut self) -> Vec<(&'static str, &mut SecretRef)> {
+        match self {
+            Self::ClientCertificate { certificate, private_key, .. } => {
+                vec![("certificate", certificate), ("private_key", private_key)]
+            }
+            Self::ClientSecret { secret, .. } => vec![("secret", secret)],
+            Self::ConnectionString { connection_string } => vec![("connection_string", connection_string)],
         }
     }
 }

@@ -31,22 +31,21 @@ pub struct Account {
     pub key: KeyRef,
 }
 
-/// Where the proof is kept. It is read for each request, so that a rotated secret counts at once.
+/// Where the proof is kept. It is read for each request, so that it is in memory no longer than that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KeyRef {
-    Secret(String),
-    Certificate { certificate: String, private_key: String },
+    Secret(SecretRef),
+    Certificate { certificate: SecretRef, private_key: SecretRef },
 }
 
 impl Account {
     pub fn new(config: &Config, directory: &DirectoryId) -> Result<Self, IdentityError> {
         let (client, authority, version, key) = match config {
             Config::ClientSecret { client_id, secret, authority, version, expires: _ } => {
-                (client_id, authority, version, KeyRef::Secret(secret.to_string()))
+                (client_id, authority, version, KeyRef::Secret(secret.clone()))
             }
             Config::ClientCertificate { client_id, certificate, private_key, authority, version } => {
-                let key =
-                    KeyRef::Certificate { certificate: certificate.to_string(), private_key: private_key.to_string() };
+                let key = KeyRef::Certificate { certificate: certificate.clone(), private_key: private_key.clone() };
                 (client_id, authority, version, key)
             }
             Config::ConnectionString { .. } => return Err(IdentityError::NoGrant),
@@ -125,11 +124,10 @@ impl Entra {
     }
 
     fn proof(&self, account: &Account, audience: &str) -> Result<Proof, IdentityError> {
-        let read = |reference: &str| -> Result<_, IdentityError> { Ok(reference.parse::<SecretRef>()?.read()?) };
         match &account.key {
-            KeyRef::Secret(secret) => Ok(Proof::Secret(read(secret)?)),
+            KeyRef::Secret(secret) => Ok(Proof::Secret(secret.read()?)),
             KeyRef::Certificate { certificate, private_key } => {
-                let signer = Signer::new(&read(certificate)?, &read(private_key)?)?;
+                let signer = Signer::new(&certificate.read()?, &private_key.read()?)?;
                 let id = uuid::Uuid::new_v4().to_string();
                 let statement =
                     Statement { client: account.client.as_str(), audience, id: &id, now: self.server_now() };

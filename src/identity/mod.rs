@@ -69,7 +69,8 @@ impl IdentityError {
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Secret { .. } => Some(
-                "put the secret where the credential refers to, readable by the service's user, or correct the reference",
+                "put the secret where the credential refers to, readable by the service's user, or correct the reference; \
+                 then apply the credential again",
             ),
             Self::Certificate { .. } => Some(
                 "give a PEM certificate and its unencrypted RSA private key, and upload the certificate to the app \

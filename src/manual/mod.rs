@@ -33,8 +33,14 @@ pub mod decisions {
     pub mod one_level_for_log_and_state {}
     #[doc = include_str!("decisions/0011-what-openraft-is-not-left-to-do.md")]
     pub mod what_openraft_is_not_left_to_do {}
+    #[doc = include_str!("decisions/0012-a-leader-syncs-beside-its-followers.md")]
+    pub mod a_leader_syncs_beside_its_followers {}
+    #[doc = include_str!("decisions/0013-secrets-are-sealed-where-they-are-applied.md")]
+    pub mod secrets_are_sealed_where_they_are_applied {}
     #[doc = include_str!("decisions/0014-joining-by-a-token-that-pins-the-authority.md")]
     pub mod joining_by_a_token_that_pins_the_authority {}
+    #[doc = include_str!("decisions/0015-leases-and-leaderships.md")]
+    pub mod leases_and_leaderships {}
     #[doc = include_str!("decisions/0016-beginning-anew-with-one-node.md")]
     pub mod beginning_anew_with_one_node {}
     #[doc = include_str!("decisions/0017-certificates-of-ones-own-and-copies-of-a-node.md")]

@@ -9,9 +9,10 @@ use metrics::{Counter, Gauge, Histogram, Label};
 use super::{
     ADMIN_CALLS, CREDENTIAL_EXPIRY, CREDENTIAL_FAILURES, CREDENTIAL_REQUESTS, FAULTS, FEED_CURSOR_AGE, FEED_EPOCH,
     FEED_FRESHNESS, FEED_LAG, FEED_LAG_MESSAGES, FEED_LOST, FEED_QUARANTINED, FEED_READ, FEED_STATE, LANE_DELIVERED,
-    LANE_FILTERED, LANE_IN_FLIGHT, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED, RAFT_LEADER, RAFT_LOG, RAFT_PROPOSALS,
-    RAFT_PROPOSE, RAFT_STATE_BYTES, RAFT_SYNC, RAFT_TERM, SINK_ACKNOWLEDGED, SINK_IN_FLIGHT, SINK_RETRIES, SINK_SENT,
-    SINK_STATE, SOURCE_PROBLEM, counter_of, gauge_of, histogram_of,
+    LANE_FILTERED, LANE_IN_FLIGHT, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED, RAFT_FORGETFUL, RAFT_LEADER,
+    RAFT_LEADER_CHANGES, RAFT_LOG, RAFT_LOG_BYTES, RAFT_PROPOSALS, RAFT_PROPOSE, RAFT_STATE_BYTES, RAFT_SYNC,
+    RAFT_TERM, SINK_ACKNOWLEDGED, SINK_IN_FLIGHT, SINK_RETRIES, SINK_SENT, SINK_STATE, SOURCE_PROBLEM, counter_of,
+    gauge_of, histogram_of,
 };
 use crate::ids::{CredentialId, FeedId, NodeId, SinkId, SourceId, TenantId};
 
@@ -29,7 +30,7 @@ impl Drop for LiveGauge {
 }
 
 impl Live {
-    fn of(metric: Metric, labels: &[Label]) -> Self {
+    pub(super) fn of(metric: Metric, labels: &[Label]) -> Self {
         let live = Self(Arc::new(LiveGauge(gauge_of(metric, labels.to_vec()))));
         live.set_known(None);
         live
@@ -219,6 +220,9 @@ pub struct Raft {
     pub propose: Histogram,
     pub proposals: Counter,
     pub sync: Histogram,
+    pub leader_changes: Counter,
+    pub log_bytes: Live,
+    pub forgetful: Live,
     pub state_bytes: Live,
 }
 
@@ -233,6 +237,9 @@ impl Raft {
             propose: histogram_of(RAFT_PROPOSE, labels.clone()),
             proposals: counter_of(RAFT_PROPOSALS, labels.clone()),
             sync: histogram_of(RAFT_SYNC, labels.clone()),
+            leader_changes: counter_of(RAFT_LEADER_CHANGES, labels.clone()),
+            log_bytes: Live::of(RAFT_LOG_BYTES, &labels),
+            forgetful: Live::of(RAFT_FORGETFUL, &labels),
             state_bytes: Live::of(RAFT_STATE_BYTES, &labels),
         }
     }

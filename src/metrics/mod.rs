@@ -2,6 +2,7 @@
 //! counts through them, so that nothing is formatted or looked up for a record.
 
 mod handles;
+mod living;
 mod recorder;
 
 use metrics::{Counter, Gauge, Histogram, Label};
@@ -9,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, Label};
 pub use handles::{
     Credential, Feed, Lane, Live, Raft, Sink, Source, Sum, admin_call, faulty_resources, member_certificate,
 };
+pub use living::{Leading, Life, feeds_owned};
 pub use recorder::{Recorder, without_tenants};
 
 /// What a metric does over time; the unit and `_total` are part of its name.
@@ -97,11 +99,31 @@ pub const RAFT_PROPOSE: Metric =
     histogram("siemgate_raft_propose_seconds", "Time from proposing a command to its being applied.");
 pub const RAFT_PROPOSALS: Metric = counter("siemgate_raft_proposals_total", "Commands proposed on this node.");
 pub const RAFT_SYNC: Metric = histogram("siemgate_raft_sync_seconds", "Time to write and sync one log frame.");
+pub const RAFT_LEADER_CHANGES: Metric =
+    counter("siemgate_raft_leader_changes_total", "Times this node saw another leader than before, or none.");
+pub const RAFT_LOG_BYTES: Metric = gauge("siemgate_raft_log_bytes", "Size of Raft's log on disk.");
+pub const RAFT_FORGETFUL: Metric = gauge(
+    "siemgate_raft_forgetful_members",
+    "Members found not to have what they acknowledged to this node; remove them and let them join anew.",
+);
 pub const RAFT_STATE_BYTES: Metric = gauge("siemgate_raft_state_bytes", "Encoded size of the replicated state.");
 
 pub const MEMBER_CERTIFICATE: Metric = gauge(
     "siemgate_member_certificate_expiry_seconds",
     "Time until the certificate ends by which members know this node; negative once it has.",
+);
+
+pub const LEASE: Metric =
+    gauge("siemgate_node_lease_seconds", "How long this node may still act unless its lease is renewed.");
+pub const LIFE: Metric = gauge("siemgate_node_life", "Number of the life this node is in; it rises when one is lost.");
+pub const FEEDS_OWNED: Metric = gauge("siemgate_feeds_owned", "Feeds this node owns.");
+pub const LIVES_ENDED: Metric = counter(
+    "siemgate_lives_ended_total",
+    "Lives that this node ended while it led, because they were not heard for a whole lease.",
+);
+pub const TAKEOVER: Metric = histogram(
+    "siemgate_takeover_seconds",
+    "From a node's last sign of life to new owners for its feeds, as the leader saw it.",
 );
 
 pub const BUILD: Metric = gauge("siemgate_build_info", "Always 1; the version is a label.");
@@ -141,8 +163,16 @@ pub const ALL: &[Metric] = &[
     RAFT_PROPOSE,
     RAFT_PROPOSALS,
     RAFT_SYNC,
+    RAFT_LEADER_CHANGES,
+    RAFT_LOG_BYTES,
+    RAFT_FORGETFUL,
     RAFT_STATE_BYTES,
     MEMBER_CERTIFICATE,
+    LEASE,
+    LIFE,
+    FEEDS_OWNED,
+    LIVES_ENDED,
+    TAKEOVER,
     BUILD,
     PROCESS_MEMORY,
     PROCESS_FILES,

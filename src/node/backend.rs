@@ -8,8 +8,10 @@ use tokio::sync::broadcast;
 
 use super::board::Board;
 use super::deployment::Deployment;
+use super::keyring::Keyring;
 use super::sinks::{RunningSink, Sinks};
 use crate::admin::Backend;
+use crate::admin::sealing::Sealer;
 use crate::admin::view::{
     Fault, FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState, SinkStatus, SourceStatus,
     Status, TapEvent,
@@ -39,22 +41,34 @@ pub struct NodeBackend {
     control: ControlPlane,
     board: Arc<Board>,
     sinks: Arc<Mutex<Sinks>>,
+    keyring: Arc<Keyring>,
     tap: broadcast::Sender<Arc<TapEvent>>,
     draining: AtomicBool,
 }
 
 impl NodeBackend {
-    pub fn new(about: About, clock: Clock, control: ControlPlane, board: Arc<Board>, sinks: Arc<Mutex<Sinks>>) -> Self {
+    pub fn new(
+        about: About,
+        clock: Clock,
+        keyring: Arc<Keyring>,
+        control: ControlPlane,
+        board: Arc<Board>,
+        sinks: Arc<Mutex<Sinks>>,
+    ) -> Self {
         let tap = broadcast::Sender::new(TAP_EVENTS);
-        Self { about, clock, control, board, sinks, tap, draining: AtomicBool::new(false) }
+        Self { about, clock, keyring, control, board, sinks, tap, draining: AtomicBool::new(false) }
     }
 
     pub fn tap_sender(&self) -> Tap {
-        Arc::new(TapSender { watchers: self.tap.clone(), board: self.board.clone(), clock: self.clock.clone() })
+        Arc::new(TapSender { watchers: self.tap.clone(), board: self.board.clone() })
     }
 
     pub fn draining(&self) {
         self.draining.store(true, Relaxed);
+    }
+
+    pub fn locked(&self) -> bool {
+        self.keyring.locked().is_some()
     }
 
     pub fn started(&self) -> Timestamp {
@@ -127,9 +141,13 @@ impl Backend for NodeBackend {
         &self.control
     }
 
+    fn sealer(&self) -> Arc<dyn Sealer> {
+        self.keyring.clone()
+    }
+
     async fn status(&self) -> Status {
         let now = self.clock.now();
-        let deployment = self.control.read(Deployment::of);
+        let deployment = self.control.read(|state| Deployment::of(state, &self.keyring));
         Status {
             at: now,
             node: self.node(),
@@ -144,6 +162,7 @@ impl Backend for NodeBackend {
     fn health(&self) -> Health {
         let view = self.control.view();
         Health::of(view.leader, view.applied, view.last_log, self.draining.load(Relaxed))
+            .unless(self.keyring.locked().map(|locked| locked.to_string()))
     }
 
     fn tap(&self) -> broadcast::Receiver<Arc<TapEvent>> {
@@ -247,7 +266,6 @@ fn sink_status(name: &SinkId, sink: &RunningSink, now: Timestamp) -> SinkStatus 
 struct TapSender {
     watchers: broadcast::Sender<Arc<TapEvent>>,
     board: Arc<Board>,
-    clock: Clock,
 }
 
 impl Watcher for TapSender {
@@ -256,7 +274,7 @@ impl Watcher for TapSender {
     }
 
     fn show(&self, event: Tapped) {
-        self.board.history.read(&event, self.clock.now());
+        self.board.history.read(&event);
         // Nobody watching any more is no fault.
         let _ = self.watchers.send(Arc::new(TapEvent {
             id: event.id,

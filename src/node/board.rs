@@ -24,7 +24,7 @@ pub struct Board {
     pub discovery: Mutex<BTreeMap<SourceKey, Problem>>,
     /// Resources that can't be used, and why.
     pub faults: Mutex<BTreeMap<ResourceKey, Problem>>,
-    pub history: History,
+    pub history: Arc<History>,
     pub credentials: Credentials,
     clock: Clock,
 }
@@ -36,7 +36,7 @@ pub struct OnBoard {
 }
 
 impl Board {
-    pub fn new(clock: Clock, history: History, credentials: Credentials) -> Self {
+    pub fn new(clock: Clock, history: Arc<History>, credentials: Credentials) -> Self {
         let (feeds, discovery, faults) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self { feeds, discovery, faults, history, credentials, clock }
     }
@@ -76,7 +76,6 @@ impl Board {
 
 impl Commits for Board {
     fn committed(&self, item: &CursorItem) {
-        self.history.committed(item, self.clock.now());
         if let Some(feed) = self.feeds.lock().get(&item.feed) {
             feed.status.committed(self.clock.now());
         }

@@ -14,7 +14,7 @@ use crate::identity::{self, Config, IdentityError, Tokens};
 use crate::ids::{CredentialId, TenantId};
 use crate::sources::event_hubs::ConnectionString;
 
-/// How often files are looked into: a certificate that was replaced is noticed within this.
+/// How often secrets are looked into, for the end of what a node reads for itself.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// How long the failure of a request is shown while nobody asks again. A source in trouble asks every minute or two, so
 /// that an older failure belongs to a source that is gone.
@@ -134,12 +134,14 @@ fn told(error: &IdentityError, at: Timestamp) -> Problem {
 fn warn(tenant: &TenantId, credential: &CredentialId, config: &Config, urgency: Urgency, ends: Timestamp) {
     let remedy = match config {
         Config::ClientCertificate { .. } => {
-            "upload a new certificate to the app registration, then replace the files of the old one"
+            "upload a new certificate to the app registration, replace the files of the old one, and apply again"
         }
         Config::ClientSecret { .. } => {
-            "create a new secret in the app registration, store it in place of the old one, and set `expires` anew"
+            "create a new secret in the app registration, store it in place of the old one, set `expires` anew, and apply"
         }
-        Config::ConnectionString { .. } => "have a new signature made and store it in place of the old one",
+        Config::ConnectionString { .. } => {
+            "have a new signature made, store it in place of the old one, and apply again"
+        }
     };
     match urgency {
         Urgency::None => {}

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
+use super::keyring::Keyring;
 use super::reconcile::Declared;
+use crate::admin::sealing::as_written;
 use crate::cluster::placement::Wish;
-use crate::cluster::{ControlState, Resource, ResourceKey, ResourceKind};
+use crate::cluster::{ControlState, Resource, ResourceKey, ResourceKind, SecretKey};
 use crate::identity;
 use crate::ids::{CredentialId, FeedId, SinkId, SourceId, TenantId};
 use crate::pipeline::spec::SinkSpec;
@@ -40,10 +43,10 @@ pub struct Configured<T> {
 }
 
 impl Deployment {
-    pub fn of(state: &ControlState) -> Self {
+    pub fn of(state: &ControlState, keyring: &Arc<Keyring>) -> Self {
         let mut deployment = Self::default();
         for (key, resource) in ResourceKind::ALL.into_iter().flat_map(|kind| state.resources(kind)) {
-            if let Err(error) = deployment.take(key, resource, state) {
+            if let Err(error) = deployment.take(key, resource, state, keyring) {
                 deployment
                     .faults
                     .insert(key.clone(), Fault { error, remedy: "apply it again in a form this version reads" });
@@ -52,14 +55,21 @@ impl Deployment {
         deployment
     }
 
-    fn take(&mut self, key: &ResourceKey, resource: &Resource, state: &ControlState) -> Result<(), String> {
+    fn take(
+        &mut self,
+        key: &ResourceKey,
+        resource: &Resource,
+        state: &ControlState,
+        keyring: &Arc<Keyring>,
+    ) -> Result<(), String> {
         let owner = || key.tenant.clone().ok_or_else(|| "belongs to no tenant".to_owned());
         match key.kind {
             ResourceKind::Tenant => {
                 self.tenants.insert(parsed(&key.name)?, from_json(&resource.body)?);
             }
             ResourceKind::Credential => {
-                self.credentials.insert((owner()?, parsed(&key.name)?), from_json(&resource.body)?);
+                let config = credential(key, resource, state, keyring)?;
+                self.credentials.insert((owner()?, parsed(&key.name)?), config);
             }
             ResourceKind::Source => {
                 let (tenant, spec) = (owner()?, from_json::<sources::Config>(&resource.body)?);
@@ -133,6 +143,24 @@ impl Deployment {
 /// What reading costs, roughly: a partition carries telemetry, a collection some findings a minute.
 const PARTITION_WEIGHT: u32 = 4;
 const COLLECTION_WEIGHT: u32 = 1;
+/// What is sealed takes the place of the reference it was read from. A credential that was applied by a version without
+/// seals has none: then each node reads the reference for itself.
+fn credential(
+    key: &ResourceKey,
+    resource: &Resource,
+    state: &ControlState,
+    keyring: &Arc<Keyring>,
+) -> Result<identity::Config, String> {
+    let (body, sealed) = as_written(&resource.body);
+    let mut config: identity::Config = from_json(&body)?;
+    for (field, reference) in config.secrets_mut() {
+        let place = SecretKey::of_credential(key, field).filter(|_| sealed.iter().any(|it| it == field));
+        if let Some(place) = place {
+            *reference = keyring.sealed(reference, &place, state.secret(&place));
+        }
+    }
+    Ok(config)
+}
 
 fn from_json<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, String> {
     serde_json::from_str(body).map_err(|error| error.to_string())

@@ -9,11 +9,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::deployment::Deployment;
+use super::keyring::Keyring;
 use crate::clock::Clock;
 use crate::cluster::level::Level;
+use crate::cluster::limits::LEASE_TTL;
 use crate::cluster::placement::{Plan, Policy, Wish, plan};
 use crate::cluster::{Command, ControlPlane, MoveOutcome, Outcome};
 use crate::ids::{FeedId, NodeId};
+use crate::metrics;
 
 /// How often leases are looked at; a dead node's feeds wait at most this much longer.
 const LOOK: Duration = Duration::from_millis(50);
@@ -30,6 +33,7 @@ pub struct Leading {
     pub node: NodeId,
     pub control: ControlPlane,
     pub clock: Clock,
+    pub keyring: Arc<Keyring>,
 }
 
 /// What was looked at last, and when.
@@ -41,6 +45,9 @@ struct Looked {
     revision: Option<u64>,
     deployment: Arc<Deployment>,
     not_before: Option<Instant>,
+    /// Since when the feeds of an ended life wait for new owners.
+    orphaned_since: Option<Instant>,
+    figures: metrics::Leading,
 }
 
 impl Leading {
@@ -58,7 +65,7 @@ impl Leading {
                 self.look(&mut looked).await;
             } else {
                 self.control.end_judging();
-                looked = Looked::default();
+                looked = Looked { figures: looked.figures, ..Looked::default() };
             }
         }
     }
@@ -79,7 +86,10 @@ impl Leading {
         }
         for expiry in self.control.expiries(self.clock.now()) {
             tracing::warn!(?expiry, "a node was not heard for a whole lease: its feeds pass on");
-            self.propose(expiry).await;
+            if self.propose(expiry).await.is_some() {
+                looked.figures.ended.increment(1);
+                looked.orphaned_since.get_or_insert_with(|| Instant::now() - LEASE_TTL);
+            }
         }
         self.place(looked).await;
         if looked.members_at.is_none_or(|at| at.elapsed() >= MEMBERS_INTERVAL) {
@@ -100,7 +110,7 @@ impl Leading {
         let Plan { moves, recalls } = self.control.read(|state| {
             let revision = state.counters().revision;
             if looked.revision != Some(revision) {
-                looked.deployment = Arc::new(Deployment::of(state));
+                looked.deployment = Arc::new(Deployment::of(state, &self.keyring));
                 looked.revision = Some(revision);
             }
             let wishes: BTreeMap<FeedId, Wish> = looked.deployment.wishes(state);
@@ -113,6 +123,9 @@ impl Leading {
         }
         if !moves.is_empty() {
             self.assign(moves).await;
+        }
+        if let Some(since) = looked.orphaned_since.take() {
+            looked.figures.takeover.record(since.elapsed().as_secs_f64());
         }
     }
 

@@ -16,6 +16,7 @@ use crate::cluster::peers::{Beat, Verdict};
 use crate::cluster::{ClusterError, Command, ControlPlane, NodeCommand, Outcome, Standing};
 use crate::ids::{NodeEpoch, NodeId};
 use crate::lease::Lease;
+use crate::metrics;
 
 /// How long a failed beginning of a life waits before the next attempt.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
@@ -33,13 +34,16 @@ pub struct Living {
     control: ControlPlane,
     clock: Clock,
     lives: watch::Sender<Life>,
+    figures: metrics::Life,
+    /// Whether this node can't open the cluster's secrets, so that each of its lives votes and owns nothing.
+    locked: bool,
 }
 
 impl Living {
     /// Begins a life. What the one before it held is released by this.
-    pub async fn begin(control: ControlPlane, node: NodeId, clock: Clock) -> Result<Self, NodeError> {
-        let life = begin(&control, node, &clock).await?;
-        Ok(Self { node, control, clock, lives: watch::Sender::new(life) })
+    pub async fn begin(control: ControlPlane, node: NodeId, clock: Clock, locked: bool) -> Result<Self, NodeError> {
+        let life = begin(&control, node, &clock, locked).await?;
+        Ok(Self { node, control, clock, lives: watch::Sender::new(life), figures: metrics::Life::default(), locked })
     }
 
     /// The present life, and each that follows it.
@@ -56,7 +60,9 @@ impl Living {
                 _ = stop.wait_for(|stopped| *stopped) => break,
                 _ = beats.tick() => {}
             }
-            if !self.beat().await {
+            let over = self.beat().await;
+            self.show();
+            if !over {
                 continue;
             }
             tokio::select! {
@@ -65,6 +71,12 @@ impl Living {
             }
         }
         None
+    }
+
+    fn show(&self) {
+        let life = self.lives.borrow();
+        self.figures.lease.set_span(life.lease.remaining());
+        self.figures.life.set_count(life.node_epoch.0);
     }
 
     /// Says once that this life goes on. Returns whether it is over.
@@ -105,7 +117,7 @@ impl Living {
         };
         tracing::warn!(node = %self.node, %node_epoch, "the cluster took this node for dead: beginning a new life");
         loop {
-            match begin(&self.control, self.node, &self.clock).await {
+            match begin(&self.control, self.node, &self.clock, self.locked).await {
                 Ok(life) => {
                     self.lives.send_replace(life);
                     return None;
@@ -123,7 +135,7 @@ impl Living {
     }
 }
 
-async fn begin(control: &ControlPlane, node: NodeId, clock: &Clock) -> Result<Life, NodeError> {
+async fn begin(control: &ControlPlane, node: NodeId, clock: &Clock, locked: bool) -> Result<Life, NodeError> {
     let asked = clock.uptime();
     let start = Command::Node(NodeCommand::Start { node, knows: Level::NEWEST.number(), at: clock.now() });
     match control.propose(start).await? {
@@ -132,6 +144,10 @@ async fn begin(control: &ControlPlane, node: NodeId, clock: &Clock) -> Result<Li
             let lease = Lease::new(clock.clone());
             // Nobody ends a life that has just begun before a whole lease has passed.
             lease.renew(held_until(asked));
+            if locked {
+                let leave = NodeCommand::Leave { node, node_epoch, at: clock.now() };
+                control.propose(Command::Node(leave)).await?;
+            }
             Ok(Life { node_epoch, lease })
         }
         answer => Err(NodeError::NotEnrolled { answer }),

@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
+use super::keyring::{Keyring, binding};
 use super::recovery::staging;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::cluster::pki::authority::{Authority, MEMBER_LIFE, PublicKey, node_key};
 use crate::cluster::pki::files::{Draft, Folder, Identity};
 use crate::cluster::pki::joining::{Applicant, Attempt, Certificates};
 use crate::cluster::pki::own::OwnFiles;
 use crate::cluster::pki::token::{JoinToken, Pin};
-use crate::cluster::pki::{Keyring, PkiError, RawKey};
+use crate::cluster::pki::{Keyring as _, PkiError};
 use crate::cluster::{
     self, Begin, ClusterError, Command, ControlPlane, Credentials, Outcome, PeerName, Sealed, SecretCommand, SecretKey,
-    SecretRecord, Settings,
+    Settings,
 };
 use crate::ids::{ClusterId, NodeId};
-use crate::vault::{Binding, Kek, Ring, VaultError};
+use crate::vault::{Kek, Ring, VaultError};
 
 /// The id of the node that makes a cluster.
 const FOUNDER: NodeId = NodeId(1);
@@ -40,8 +40,8 @@ pub enum MembershipError {
     #[error("this is {name} already: nothing was changed")]
     Already { name: PeerName },
     #[error(
-        "{} is {name}'s, but Raft's data is gone from it, and with it what the node had voted for: remove node {} from \
-         the cluster, empty the directory, and join anew",
+        "{} is {name}'s, but Raft's data is gone from it, and with it what the node had voted for: empty the directory, \
+         join anew, and give the new node the place of node {} with `siemgate cluster replace`",
         dir.display(),
         name.node
     )]
@@ -83,7 +83,7 @@ pub struct Membership {
     pub name: PeerName,
     pub pin: Pin,
     pub credentials: Credentials,
-    pub keyring: Arc<NodeKeyring>,
+    pub keyring: Arc<Keyring>,
     pub(super) folder: Folder,
     pub(super) identity: Arc<watch::Sender<Identity>>,
     /// Where the certificate comes from, unless the cluster signs it.
@@ -134,7 +134,7 @@ impl Membership {
                 (identity, credentials)
             }
         };
-        let keyring = Arc::new(NodeKeyring { ring: Ring::load(&folder.kek())?, clock: clock.clone() });
+        let keyring = Arc::new(Keyring::load(&folder.kek(), name.cluster, clock.clone())?);
         let (pin, identity) = (identity.pin()?, Arc::new(watch::Sender::new(identity)));
         Ok(Self { name, pin, credentials, keyring, folder, identity, own, raft_dir, fresh })
     }
@@ -161,7 +161,7 @@ impl Membership {
             Begin::Join { cluster }
         };
         let mut settings = Settings::member(&self.raft_dir, begin, listener, self.credentials.clone());
-        settings.keyring = Some(self.keyring.clone());
+        settings.keyring = self.keyring.lent();
         if self.fresh {
             cluster::prepare(&settings)?;
             self.folder.started()?;
@@ -264,36 +264,4 @@ pub async fn join(
     draft.write(&joined.identity, true, None)?;
     draft.commit()?;
     Ok(NewMember { name: joined.name, pin })
-}
-
-/// The node's keys, as the control plane may use them.
-#[derive(Debug)]
-pub struct NodeKeyring {
-    ring: Ring,
-    clock: Clock,
-}
-
-impl NodeKeyring {
-    pub fn ring(&self) -> &Ring {
-        &self.ring
-    }
-}
-
-impl Keyring for NodeKeyring {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-    fn open(&self, cluster: ClusterId, key: &SecretKey, record: &SecretRecord) -> Result<Zeroizing<Vec<u8>>, String> {
-        let binding = binding(cluster, key, record.generation);
-        self.ring.open(&binding, record.sealed.as_bytes()).map_err(|error| error.to_string())
-    }
-    fn keys(&self) -> Vec<RawKey> {
-        self.ring.keys().map(|kek| Zeroizing::new(*kek.expose())).collect()
-    }
-}
-
-/// Where a secret of the control state belongs.
-pub(super) fn binding(cluster: ClusterId, key: &SecretKey, generation: u64) -> Binding {
-    let SecretKey { kind, tenant, name } = key.clone();
-    Binding { cluster, tenant, kind: kind.as_str(), name, generation }
 }

@@ -9,6 +9,7 @@ pub mod doctor;
 mod enrol;
 pub mod feeds;
 mod history;
+pub mod keyring;
 mod lead;
 pub mod ledger;
 pub mod life;
@@ -33,7 +34,8 @@ use tokio::task::JoinSet;
 
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
-use crate::cluster::{ClusterError, ControlPlane, NodeSpec, Outcome, PeerName, Role};
+use crate::cluster::membership::Change;
+use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, PeerName, Role};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
@@ -42,6 +44,8 @@ use crate::sources::rest::Graph;
 use backend::{About, NodeBackend};
 use board::Board;
 use credentials::Credentials;
+use history::History;
+use keyring::Keyring;
 use lead::Leading;
 use ledger::CommitLedger;
 use life::{Life, Living};
@@ -69,6 +73,8 @@ pub struct NodeSettings {
 const CURRENT_WITHIN: Duration = Duration::from_secs(60);
 /// How long the last commit and the control plane's end may take once all feeds have drained.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// How long a node that stops looks for the others before it stops without them.
+const SHUTDOWN_REACH: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -116,9 +122,11 @@ impl Node {
         let started = clock.now();
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
-        let history = history::History::open(settings.history.as_deref())?;
-        let Laid { plane, membership, peer, entered } = settings.wires.lay(&settings.data_dir, &clock).await?;
+        let Laid { mut plane, membership, keyring, peer, entered } =
+            settings.wires.lay(&settings.data_dir, &clock).await?;
         let node = plane.node_id;
+        let history = Arc::new(History::open(settings.history.as_deref(), node, clock.clone())?);
+        plane.chronicle = history.wanted().then(|| history.clone() as Arc<dyn Chronicle>);
         let control = ControlPlane::start(plane).await?;
         if let Some(membership) = &membership
             && let Err(twin) = twin::none_elsewhere(membership, &control, &peer).await
@@ -132,11 +140,9 @@ impl Node {
         until_current(&control).await?;
         let (name, api) = (settings.name.clone(), settings.api);
         let spec = NodeSpec { name, peer, api, weight: enrol::WEIGHT, role: Role::Data };
-        enrol::enrol(&control, spec, &clock).await?;
-        if let Some(membership) = &membership {
-            membership.settle(&control).await?;
-        }
-        let living = Living::begin(control.clone(), node, clock.clone()).await?;
+        settle_in(&control, spec, membership.as_ref(), &clock).await?;
+        let locked = keyring.locked().is_some();
+        let living = Living::begin(control.clone(), node, clock.clone(), locked).await?;
         let lives = living.lives();
         let tokens = Tokens::new(client.clone(), clock.clone());
         let credentials = Credentials::new(tokens.clone(), clock.clone());
@@ -146,6 +152,7 @@ impl Node {
         let backend = Arc::new(NodeBackend::new(
             About { name: settings.name, started, pin: membership.as_ref().map(|it| it.pin) },
             clock.clone(),
+            keyring.clone(),
             control.clone(),
             board.clone(),
             sinks.clone(),
@@ -163,10 +170,12 @@ impl Node {
             tap: backend.tap_sender(),
             quarantine: Quarantine::new(settings.data_dir.join("quarantine")),
             sinks: sinks.clone(),
+            keyring: keyring.clone(),
         };
         let mut supervisor_task = JoinSet::new();
         supervisor_task.spawn(supervisor.run(lives.clone(), stopped));
-        let keeping = keep(&control, &clock, ledger, living, membership, &keeping_stopped);
+        let kept = Kept { control: control.clone(), clock: clock.clone(), keyring, ledger, living, membership };
+        let keeping = kept.up(&keeping_stopped);
         tracing::info!(data_dir = %settings.data_dir.display(), %node, "node started");
         Ok(Self {
             control,
@@ -184,6 +193,11 @@ impl Node {
 
     pub fn control(&self) -> &ControlPlane {
         &self.control
+    }
+
+    /// Whether the node lacks the key that opens the cluster's secrets.
+    pub fn locked(&self) -> bool {
+        self.backend.locked()
     }
 
     pub fn backend(&self) -> Arc<impl Backend + use<>> {
@@ -210,7 +224,10 @@ impl Node {
         self.backend.draining();
         self.stop.send_replace(true);
         while self.supervisor.join_next().await.is_some() {}
-        self.hand_over_leadership().await;
+        let reached = matches!(tokio::time::timeout(SHUTDOWN_REACH, self.control.current()).await, Ok(Ok(_)));
+        if reached {
+            self.hand_over_leadership().await;
+        }
         self.stop_keeping.send_replace(true);
         let keeping_ends = async { while self.keeping.join_next().await.is_some() {} };
         if tokio::time::timeout(SHUTDOWN_GRACE, keeping_ends).await.is_err() {
@@ -218,9 +235,7 @@ impl Node {
                 "the last cursors could not be committed in time: the next start repeats what came after them"
             );
         }
-        let (node, node_epoch) = (self.control.view().node, self.lives.borrow().node_epoch);
-        let ended = life::end(&self.control, node, node_epoch, &self.clock);
-        if !matches!(tokio::time::timeout(SHUTDOWN_GRACE, ended).await, Ok(Ok(()))) {
+        if !reached || self.end_life().await.is_err() {
             tracing::warn!("the cluster could not be told that this life ended: it waits for its lease to end");
         }
         let mut sinks = std::mem::take(&mut *self.sinks.lock());
@@ -228,6 +243,14 @@ impl Node {
         self.control.shutdown().await?;
         self.board.clear();
         tracing::info!("node stopped");
+        Ok(())
+    }
+
+    /// Ends this life in order, so that nobody waits for its lease.
+    async fn end_life(&self) -> Result<(), NodeError> {
+        let (node, node_epoch) = (self.control.view().node, self.lives.borrow().node_epoch);
+        let ended = life::end(&self.control, node, node_epoch, &self.clock);
+        tokio::time::timeout(SHUTDOWN_GRACE, ended).await.map_err(|_| ClusterError::Busy)??;
         Ok(())
     }
 
@@ -262,33 +285,67 @@ async fn until_current(control: &ControlPlane) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Starts what goes on until everything was handed over. Heartbeats and leases are kept on Raft's threads, so that no
-/// load of records makes this node look dead or blind.
-fn keep(
+/// Makes the cluster know this node as what it is now.
+async fn settle_in(
     control: &ControlPlane,
+    spec: NodeSpec,
+    membership: Option<&Membership>,
     clock: &Clock,
+) -> Result<(), NodeError> {
+    relocate(control, &spec.peer).await?;
+    enrol::enrol(control, spec, clock).await?;
+    if let Some(membership) = membership {
+        membership.settle(control).await?;
+        membership.keyring.compare(control);
+    }
+    Ok(())
+}
+
+/// A node that is alone may be reached elsewhere than before; who joins later is told the new address.
+async fn relocate(control: &ControlPlane, address: &str) -> Result<(), NodeError> {
+    let view = control.view();
+    let alone = matches!(&view.members[..], [(node, known)] if *node == view.node && known != address);
+    if alone && !address.is_empty() {
+        control.change(Change::Move { address: address.to_owned() }).await?;
+        tracing::info!(address, "the only member is reached at another address now");
+    }
+    Ok(())
+}
+
+/// What goes on until everything was handed over: commits, heartbeats, certificates, and leading.
+struct Kept {
+    control: ControlPlane,
+    clock: Clock,
+    keyring: Arc<Keyring>,
     ledger: Arc<CommitLedger<Board>>,
     living: Living,
     membership: Option<Membership>,
-    stopped: &watch::Receiver<bool>,
-) -> JoinSet<Option<NodeError>> {
-    let mut keeping = JoinSet::new();
-    let stop = stopped.clone();
-    keeping.spawn(async move {
-        ledger.run(stop).await;
-        None
-    });
-    let (plane, stop) = (control.clone(), stopped.clone());
-    keeping.spawn(async move { plane.undisturbed(living.run(stop)).await.unwrap_or_else(|error| Some(error.into())) });
-    if let Some(membership) = membership {
-        let (control, clock, stop) = (control.clone(), clock.clone(), stopped.clone());
+}
+
+impl Kept {
+    /// Starts all of it. Heartbeats and leases are kept on Raft's threads, so that no load of records makes this node look
+    /// dead or blind.
+    fn up(self, stopped: &watch::Receiver<bool>) -> JoinSet<Option<NodeError>> {
+        let Self { control, clock, keyring, ledger, living, membership } = self;
+        let mut keeping = JoinSet::new();
+        let stop = stopped.clone();
         keeping.spawn(async move {
-            renewal::run(membership, control, clock, stop).await;
+            ledger.run(stop).await;
             None
         });
+        let (plane, stop) = (control.clone(), stopped.clone());
+        keeping
+            .spawn(async move { plane.undisturbed(living.run(stop)).await.unwrap_or_else(|error| Some(error.into())) });
+        if let Some(membership) = membership {
+            let (control, clock, stop) = (control.clone(), clock.clone(), stopped.clone());
+            keeping.spawn(async move {
+                renewal::run(membership, control, clock, stop).await;
+                None
+            });
+        }
+        let leading = Leading { node: control.view().node, control: control.clone(), clock, keyring };
+        let stop = stopped.clone();
+        keeping.spawn(async move { control.undisturbed(leading.run(stop)).await.err().map(Into::into) });
+        keeping
     }
-    let leading = Leading { node: control.view().node, control: control.clone(), clock: clock.clone() };
-    let (plane, stop) = (control.clone(), stopped.clone());
-    keeping.spawn(async move { plane.undisturbed(leading.run(stop)).await.err().map(Into::into) });
-    keeping
 }

@@ -15,6 +15,7 @@ use super::board::{Board, OnBoard};
 use super::deployment::{Deployment, SourceKey};
 use super::discovery::{Discovery, Found, Listing};
 use super::feeds::{Builder, resume};
+use super::keyring::Keyring;
 use super::ledger::CommitLedger;
 use super::life::Life;
 use super::reconcile::{Running, Step, steps};
@@ -55,6 +56,7 @@ pub struct Supervisor {
     pub tap: Tap,
     pub quarantine: Quarantine,
     pub sinks: Arc<Mutex<Sinks>>,
+    pub keyring: Arc<Keyring>,
 }
 
 enum Action {
@@ -71,6 +73,8 @@ struct Loop {
     lives: watch::Receiver<Life>,
     /// Whether everything is to be given up, because the node stops.
     leaving: bool,
+    /// Whether it stops without being able to tell the others, so that nothing can be given up.
+    cut_off: bool,
     deployment: Arc<Deployment>,
     /// The revision of the resources that the deployment was read from.
     revision: Option<u64>,
@@ -96,6 +100,7 @@ impl Supervisor {
             life,
             lives,
             leaving: false,
+            cut_off: false,
             deployment: Arc::default(),
             revision: None,
             running: BTreeMap::new(),
@@ -149,7 +154,8 @@ impl Loop {
         let (fresh, declared, current) = self.with.control.read(|state| {
             let revision = state.counters().revision;
             // Cursors change every second, resources hardly ever: they are read anew only when they did.
-            let fresh = (self.revision != Some(revision)).then(|| (revision, Arc::new(Deployment::of(state))));
+            let fresh = (self.revision != Some(revision))
+                .then(|| (revision, Arc::new(Deployment::of(state, &self.with.keyring))));
             let deployment = fresh.as_ref().map_or(&self.deployment, |(_, deployment)| deployment);
             let present = state.member(self.with.node).is_some_and(|member| member.node_epoch == self.life.node_epoch);
             let declared = deployment.declared(state);
@@ -223,7 +229,7 @@ impl Loop {
     async fn release(&mut self, mut feeds: Vec<(FeedId, Epoch)>) {
         let waits = |feed: &FeedId| self.displaced.get(feed).is_some_and(|(until, _)| *until > Instant::now());
         feeds.retain(|(feed, _)| self.leaving || !waits(feed));
-        if feeds.is_empty() {
+        if feeds.is_empty() || self.cut_off {
             return;
         }
         self.with.ledger.commit().await;
@@ -282,7 +288,6 @@ impl Loop {
             lease: self.life.lease.clone(),
         };
         tracing::info!(%feed, %epoch, "feed started");
-        self.with.board.history.epoch(&feed, epoch, self.with.clock.now());
         self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop });
         self.running.insert(feed.clone(), Running { epoch, fingerprint, stopping: false });
         self.tasks.spawn(async move { (feed, task.run(source, stopped).await) });
@@ -351,10 +356,11 @@ impl Loop {
         let left = timeout_at(Instant::now() + HAND_OVER, self.propose(leave)).await;
         if left.ok().flatten().is_none() {
             tracing::warn!("the cluster could not be told that this node stops: others wait for its lease to end");
+            self.cut_off = true;
         }
         let handed_over = async {
             self.compare().await;
-            while !self.running.is_empty() || self.owns_any() {
+            while !self.running.is_empty() || (self.owns_any() && !self.cut_off) {
                 match self.select().await {
                     Action::Stop => break, // The control plane has ended.
                     action => self.apply(action).await,
@@ -364,7 +370,9 @@ impl Loop {
         if timeout_at(deadline, handed_over).await.is_err() {
             tracing::warn!("not everything could be handed over in time: others wait for this node's lease to end");
         }
-        self.with.ledger.commit().await;
+        if !self.cut_off {
+            self.with.ledger.commit().await;
+        }
     }
 
     fn owns_any(&self) -> bool {

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::NodeError;
-use super::membership::Membership;
+use super::keyring::Keyring;
+use super::membership::{Membership, MembershipError};
 use super::twin;
 use crate::clock::Clock;
 use crate::cluster::pki::own::OwnFiles;
 use crate::cluster::{Door, Settings};
+use crate::ids::ClusterId;
 
 /// The way to the other members.
 #[derive(Clone)]
@@ -34,6 +36,7 @@ pub type Entered = Arc<dyn Fn(Door) + Send + Sync>;
 pub(super) struct Laid {
     pub plane: Settings,
     pub membership: Option<Membership>,
+    pub keyring: Arc<Keyring>,
     /// The address that others are told.
     pub peer: String,
     pub entered: Option<Entered>,
@@ -49,11 +52,15 @@ impl Wires {
                 }
                 let (listener, peer) = listen(address, advertise)?;
                 let plane = membership.settings(listener, &peer)?;
-                Ok(Laid { plane, membership: Some(membership), peer, entered: None })
+                let keyring = membership.keyring.clone();
+                Ok(Laid { plane, membership: Some(membership), keyring, peer, entered: None })
             }
             Self::Given { plane, entered } => {
                 let peer = plane.address().to_owned();
-                Ok(Laid { plane: *plane, membership: None, peer, entered: Some(entered) })
+                let cluster = plane.begin.cluster().unwrap_or(ClusterId([0; 16]));
+                let keyring = Keyring::of_its_own(cluster, clock.clone()).map_err(MembershipError::from)?;
+                let keyring = Arc::new(keyring);
+                Ok(Laid { plane: *plane, membership: None, keyring, peer, entered: Some(entered) })
             }
         }
     }

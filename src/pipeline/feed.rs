@@ -254,9 +254,11 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let wait = self.wait_after_failure();
         self.trouble(FeedState::Retrying, error, "nothing is lost; reading goes on once this passes");
         tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(()),
-            _ = self.stop.wait_for(|halt| *halt != Halt::No) => Err(FeedEnd::Stopped { drained: false }),
+            () = tokio::time::sleep(wait) => return Ok(()),
+            _ = self.stop.wait_for(|halt| *halt != Halt::No) => {}
         }
+        // The batch at hand goes to the next owner whole; what went before it is on its way to the sinks.
+        Err(FeedEnd::Stopped { drained: self.drain().await })
     }
 
     async fn keep_rejected(&mut self, rejected: Vec<Quarantined>) -> Result<(), FeedEnd> {

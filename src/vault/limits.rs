@@ -1,7 +1,7 @@
 //! Every bound of the vault, with its reason.
 
-/// Longest secret: a certificate chain with its key fits several times.
-pub const SECRET_BYTES_MAX: usize = 256 << 10;
+/// Longest secret: a certificate chain with its key fits several times, and sealed it fits into one command of the log.
+pub const SECRET_BYTES_MAX: usize = 31 << 10;
 /// Longest name of a secret: three names of resources and what stands between them.
 pub const NAME_BYTES_MAX: usize = 200;
 /// Key-encryption keys held at once: the newest, the one before it while secrets are sealed anew, and room for a

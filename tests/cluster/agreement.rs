@@ -84,6 +84,7 @@ async fn a_leader_that_is_cut_off_acknowledges_nothing_and_follows_when_it_is_ba
     assert!(cluster.has(old, "after"));
     // Its own proposal may have been proposed again once it followed. It counts only if it was acknowledged.
     if let Some(Ok(Ok(Outcome::Done))) = proposing.join_next().await {
+        cluster.node(old).current().await.unwrap();
         assert!(cluster.has(old, "lost"));
     }
     cluster.agrees().await;

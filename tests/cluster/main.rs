@@ -6,6 +6,7 @@
 mod agreement;
 mod catching_up;
 mod enrolment;
+mod forgetting;
 mod gateway;
 mod handover;
 mod harness;

@@ -17,7 +17,7 @@ use siemgate::ids::{Epoch, FeedId, Incarnation, NodeId};
 use siemgate::node::doctor::{self, Finding, Verdict};
 use siemgate::node::membership::{Membership, MembershipError};
 use siemgate::node::recovery::{self, RecoveryError, staging};
-use siemgate::vault::{Binding, Kek, VaultError};
+use siemgate::vault::{Binding, Kek, Ring, VaultError};
 
 use crate::enrolment::{Member, join, now, port, spec};
 use crate::harness::{LONG, until};
@@ -68,7 +68,8 @@ async fn fill(member: &Member, node: NodeId) {
     let cluster = member.membership.name.cluster;
     let binding =
         Binding { cluster, tenant: secret_key().tenant, kind: "credential", name: "app".into(), generation: 1 };
-    let sealed = Sealed::new(member.membership.keyring.ring().seal(&binding, SECRET).unwrap());
+    let ring = Ring::load(&member.dir.path().join("pki/kek")).unwrap();
+    let sealed = Sealed::new(ring.seal(&binding, SECRET).unwrap());
     member.does(Command::Secret(SecretCommand::Put { key: secret_key(), replaces: 0, sealed, at: now() })).await;
 }
 

@@ -5,14 +5,14 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use siemgate::clock::{Clock, Timestamp};
+use siemgate::clock::Clock;
 use siemgate::pipeline::limits::COMMIT_EVENTS;
 use siemgate::simulator::Settings;
 use siemgate::simulator::receiver::{Options, Receiver, Tally};
 use siemgate::simulator::workload::Random;
 use siemgate::sinks::limits::WINDOW_BYTES;
 
-use super::history::{History, Setup, check};
+use super::history::{History, Setup, check, quarantine};
 use super::stage::Stage;
 
 /// Kills in one run; the long form sets `SIEMGATE_KILLS` and `SIEMGATE_SEED`.
@@ -66,27 +66,14 @@ async fn come_home(stage: &mut Stage) {
     assert!(ended.success(), "a node that is told to stop ends in order: {ended}\n{}", stage.log());
 }
 
-/// What the nodes put into quarantine, by event id, each with its line.
+/// What the nodes put into quarantine.
 fn quarantined(stage: &Stage) -> BTreeMap<String, serde_json::Value> {
-    let Ok(files) = fs::read_dir(stage.path("data/quarantine")) else { return BTreeMap::new() };
-    let texts: Vec<String> = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
-    // The last line may be half written: by a node that was killed, or by one that is at it.
-    let lines = texts.iter().flat_map(|text| text.lines()).filter_map(|line| serde_json::from_str(line).ok());
-    lines.map(|line: serde_json::Value| (line["id"].as_str().unwrap().to_owned(), line)).collect()
+    quarantine::records(&stage.path("data/quarantine"))
 }
 
 /// Streaming records that were received or put into quarantine.
 fn settled(stage: &Stage) -> u64 {
     stage.streamed() + quarantined(stage).len() as u64
-}
-
-/// The lines of a history that the quarantine stands for.
-fn quarantine_lines(stage: &Stage) -> String {
-    let lines = quarantined(stage).into_iter().map(|(id, line)| {
-        let at = Timestamp::parse(line["at"].as_str().unwrap()).unwrap().nanos();
-        format!("{}\n", json!({"kind": "quarantined", "at": at, "feed": line["feed"], "id": id}))
-    });
-    lines.collect()
 }
 
 fn setup(stage: &Stage, tally: &Tally) -> Setup {
@@ -116,7 +103,7 @@ fn history(stage: &Stage) -> History {
         .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
-    files.push(quarantine_lines(stage));
+    files.push(quarantine::lines(&quarantined(stage)));
     let files: Vec<(&str, &str)> = files.iter().map(|text| ("siem", text.as_str())).collect();
     History::parse(&files).unwrap()
 }

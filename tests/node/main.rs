@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on says where")]
 
+mod canary;
+mod checker;
 mod crash;
 mod flow;
+#[path = "../history/mod.rs"]
 mod history;
+mod locked;
 mod seen;
 mod spans;
 mod stage;

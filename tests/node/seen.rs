@@ -68,11 +68,12 @@ async fn what_cannot_work_is_shown_with_what_to_do_until_it_works() {
     assert!(says(Some(&fault.problem), "telepathy", "apply it again"), "{fault:#?}");
 
     std::fs::write(&secret, &access.connection_string).unwrap();
-    let status = until(&node, "nothing takes the source's events", |status| {
-        status.sources.iter().any(|it| says(it.problem.as_ref(), "no sink takes its events", "apply a sink"))
+    until(&node, "its feeds are found, and nothing takes its events", |status| {
+        let source = &status.sources[0];
+        source.feeds == u64::from(access.partitions)
+            && says(source.problem.as_ref(), "no sink takes its events", "apply a sink")
     })
     .await;
-    assert_eq!(status.sources[0].feeds, u64::from(access.partitions));
 
     let sink = json!({"kind": "syslog", "address": stage.receiver.address().to_string(), "format": "cef"});
     put(&node, ResourceKind::Sink, None, "siem", sink, vec![]).await;

@@ -14,9 +14,12 @@ mod state;
 mod trust;
 
 pub(super) use command::command_bytes;
-pub(super) use peers::{AskWire, ReplyWire, append_to_wire, beat_to_wire, change_to_wire, chunk_to_wire};
+pub(super) use peers::{
+    AskWire, ReplyWire, accusation_to_wire, append_to_wire, beat_to_wire, change_to_wire, chunk_to_wire,
+};
 pub(super) use peers::{propose_to_wire, vote_request_to_wire};
-pub(super) use raft::{FrameBody, Identity, Opening, decode_frame, decode_identity, encode_frame, encode_identity};
+pub(super) use raft::{FrameBody, Identity, Opening, decode_frame, decode_identity};
+pub(super) use raft::{encode_entry, encode_frame, encode_frame_of, encode_identity};
 pub(super) use state::{AppliedTo, SnapshotHead, decode_applied, decode_part, decode_snapshot, encode_applied};
 pub(super) use state::{EncodedPart, encode_key, encode_part, encode_snapshot, parts_of};
 

@@ -9,7 +9,7 @@ use super::{CodecError, array};
 use crate::cluster::ClusterError;
 use crate::cluster::command::{Command, Outcome};
 use crate::cluster::membership::Change;
-use crate::cluster::peers::{Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Verdict};
+use crate::cluster::peers::{Accusation, Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Verdict};
 use crate::cluster::types::{TypeConfig, Vote};
 use crate::ids::{NodeEpoch, NodeId};
 use crate::wire::cluster::v1 as pb;
@@ -224,6 +224,7 @@ pub(in crate::cluster) fn change_to_wire(change: &Change) -> pb::ChangeRequest {
         Change::Remove { nodes } => Kind::Remove(voters(nodes)),
         Change::Replace { old, new } => Kind::Replace(pb::Replace { old: old.0, new: new.0 }),
         Change::Transfer { to } => Kind::Transfer(to.0),
+        Change::Move { address } => Kind::Move(address.clone()),
     };
     pb::ChangeRequest { change: Some(kind) }
 }
@@ -238,6 +239,7 @@ impl AskWire for pb::ChangeRequest {
             Kind::Remove(voters) => Change::Remove { nodes: nodes(voters) },
             Kind::Replace(replace) => Change::Replace { old: NodeId(replace.old), new: NodeId(replace.new) },
             Kind::Transfer(to) => Change::Transfer { to: NodeId(to) },
+            Kind::Move(address) => Change::Move { address },
         }))
     }
 }
@@ -267,6 +269,28 @@ impl ReplyWire for pb::TakeOverAnswer {
 
     fn into_reply(self) -> Result<Reply, CodecError> {
         Ok(Reply::TakeOver(self.leads))
+    }
+}
+
+pub(in crate::cluster) fn accusation_to_wire(accusation: &Accusation) -> pb::ForgotRequest {
+    let Accusation { vote, acknowledged, missing } = accusation;
+    pb::ForgotRequest { vote: Some(vote_to_wire(vote)), acknowledged: *acknowledged, missing: *missing }
+}
+
+impl AskWire for pb::ForgotRequest {
+    fn into_ask(self) -> Result<Ask, CodecError> {
+        let (vote, acknowledged, missing) = (vote_of(self.vote)?, self.acknowledged, self.missing);
+        Ok(Ask::Forgot(Accusation { vote, acknowledged, missing }))
+    }
+}
+
+impl ReplyWire for pb::ForgotAnswer {
+    fn from_reply(reply: Reply) -> Option<Self> {
+        matches!(reply, Reply::Forgot).then_some(Self {})
+    }
+
+    fn into_reply(self) -> Result<Reply, CodecError> {
+        Ok(Reply::Forgot)
     }
 }
 

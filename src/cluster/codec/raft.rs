@@ -87,6 +87,32 @@ pub(in crate::cluster) fn encode_frame(committed: Option<&LogId>, body: &FrameBo
     pb::Frame { committed: committed.map(log_id_to_wire), body: Some(body) }.encode_to_vec()
 }
 
+/// An entry as it stands in a frame.
+pub(in crate::cluster) fn encode_entry(entry: &Entry) -> Vec<u8> {
+    entry_to_wire(entry).encode_to_vec()
+}
+
+/// A frame of entries that are encoded already: the same bytes as [`encode_frame`] makes of them.
+pub(in crate::cluster) fn encode_frame_of(committed: Option<&LogId>, entries: Vec<Vec<u8>>) -> Vec<u8> {
+    let entries = Some(EncodedEntries { entries });
+    EncodedFrame { committed: committed.map(log_id_to_wire), entries }.encode_to_vec()
+}
+
+/// [`pb::Frame`] with entries in it, which on the wire are bytes like any others.
+#[derive(Clone, PartialEq, Message)]
+struct EncodedFrame {
+    #[prost(message, optional, tag = "1")]
+    committed: Option<pb::LogId>,
+    #[prost(message, optional, tag = "3")]
+    entries: Option<EncodedEntries>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct EncodedEntries {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    entries: Vec<Vec<u8>>,
+}
+
 pub(in crate::cluster) fn decode_frame(bytes: &[u8]) -> Result<(Option<LogId>, FrameBody), CodecError> {
     let wire = pb::Frame::decode(bytes).map_err(|bad| CodecError::malformed("log frame", bad))?;
     let body = match wire.body.ok_or_else(|| CodecError::newer("a kind of log frame"))? {

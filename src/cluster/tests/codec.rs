@@ -11,27 +11,27 @@ use openraft::{BasicNode, CommittedLeaderId, EntryPayload};
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::commands::{
-    admit, any_command, any_history, assign_feeds, at, commit, credential_key, declare, delete, delete_secret, drain,
-    end, expire, expire_in, feed, gap, invite, lead, leave, log_position, members, objects_position, part, put_secret,
-    recall, redeem, refresh_token, remove, seen, sink_key, source_id, spec, start, tenant_id, withdraw, world,
+use super::commands::{admit, any_command, any_history, assign_feeds, declare, drain, feed, members};
+use super::samples::{
+    commands, commands_of_leaders, commands_of_members, commands_of_trust, state, state_of_leaders, state_of_members,
+    state_of_trust,
 };
 use super::sim_disk::SimDisk;
 use crate::cluster::codec::{
     AppliedTo, CodecError, FrameBody, Identity, Opening, SnapshotHead, decode_applied, decode_frame, decode_identity,
-    decode_snapshot, encode_applied, encode_frame, encode_identity, encode_snapshot, parts_of,
+    decode_snapshot, encode_applied, encode_entry, encode_frame, encode_frame_of, encode_identity, encode_snapshot,
+    parts_of,
 };
-use crate::cluster::command::{Command, NodeCommand};
+use crate::cluster::command::Command;
 use crate::cluster::disk::{Disk, RealDisk};
 use crate::cluster::engine::Store;
 use crate::cluster::level::Level;
 use crate::cluster::member::Role;
-use crate::cluster::secret_record::{SecretKey, SecretKind};
 use crate::cluster::snapshot::Snapshots;
 use crate::cluster::state::ControlState;
 use crate::cluster::types::{Batch, Entry, LogId, Membership, StoredMembership, Vote};
 use crate::cluster::{ClusterError, ControlPlane, MoveOutcome, Outcome, Settings, Sizes, data_dir, frame};
-use crate::ids::{Epoch, Generation, Incarnation, NodeId};
+use crate::ids::{Epoch, Incarnation, NodeId};
 use crate::wire::cluster::v1 as pb;
 
 const SEGMENT_BYTES: u64 = 1 << 20;
@@ -44,90 +44,6 @@ fn membership() -> Membership {
     Membership::new(vec![BTreeSet::from([1]), BTreeSet::from([1, 2, 3])], BTreeMap::from(nodes))
 }
 
-/// Every command of level 1, and every kind of value in one.
-fn commands() -> Vec<Command> {
-    let mut all = world();
-    all.extend([
-        Command::RetireFeeds { tenant: tenant_id(), source: source_id(), parts: vec![part(1)] },
-        Command::Assign { feed: feed(0), node: NodeId(3), at: at(7) },
-        Command::OpenGeneration { feed: feed(0), epoch: Epoch(1), generation: Generation(1_700_000_000_123) },
-        commit(3, 1, 1_700_000_000_123, vec![(0, log_position(-1)), (1, objects_position(5))])
-            .seeing(vec![seen(5, 9), seen(6, 0)])
-            .command(),
-        Command::RecordGap { feed: feed(0), epoch: Epoch(1), gap: gap(12), at: at(8) },
-        declare([2]),
-        Command::Release { feed: feed(2), epoch: Epoch(0) },
-        delete(sink_key(7)),
-        delete(credential_key()),
-    ]);
-    all
-}
-/// Every command that level 2 added.
-fn commands_of_members() -> Vec<Command> {
-    let mut all = members();
-    all.extend([
-        Command::Node(NodeCommand::Admit { spec: spec("w", Role::Witness), at: at(9) }),
-        assign_feeds(&[(0, 1)]),
-        commit(1, 3, 0, vec![(0, log_position(7))]).in_life(1).command(),
-        Command::BeginIncarnation { incarnation: Incarnation(1) },
-        Command::Node(NodeCommand::Start { node: NodeId(1), knows: 99, at: at(10) }),
-        Command::Node(NodeCommand::Start { node: NodeId(2), knows: 2, at: at(11) }),
-        assign_feeds(&[(0, 1)]),
-        expire(1, 2),
-        Command::Node(NodeCommand::Start { node: NodeId(1), knows: 99, at: at(12) }),
-        assign_feeds(&[(0, 1)]),
-        recall(0, (1 << 40) + 2, 2),
-        drain(3, true),
-        admit("gone"),
-        remove(5),
-    ]);
-    all
-}
-/// Every command that level 3 added.
-fn commands_of_trust() -> Vec<Command> {
-    let credential = SecretKey { kind: SecretKind::Credential, ..refresh_token() };
-    vec![
-        Command::Node(NodeCommand::Start { node: NodeId(2), knows: 99, at: at(13) }),
-        Command::Node(NodeCommand::Start { node: NodeId(3), knows: 99, at: at(13) }),
-        Command::RaiseLevel { level: Level::TRUST },
-        put_secret(SecretKey::authority(), 0, b"sealed once"),
-        put_secret(SecretKey::authority(), 1, b"sealed twice"),
-        put_secret(refresh_token(), 0, b"sealed"),
-        put_secret(credential.clone(), 0, b"sealed"),
-        delete_secret(credential),
-        invite(1, Role::Witness, 14),
-        invite(2, Role::Data, 14),
-        invite(3, Role::Data, 14),
-        redeem(1, 9, "joined", 15),
-        withdraw(3),
-    ]
-}
-/// Every command that level 4 added.
-fn commands_of_leaders() -> Vec<Command> {
-    vec![lead(2), expire_in(1, 3, 1), leave(1, 3), end(2, 2)]
-}
-fn state_after(commands: Vec<Command>) -> ControlState {
-    let mut state = ControlState::default();
-    for command in commands {
-        state.apply(command);
-    }
-    state
-}
-fn state() -> ControlState {
-    state_after(commands())
-}
-fn state_of_members() -> ControlState {
-    state_after(commands().into_iter().chain(commands_of_members()).collect())
-}
-fn state_of_trust() -> ControlState {
-    state_after([commands(), commands_of_members(), commands_of_trust()].concat())
-}
-fn state_of_leaders() -> ControlState {
-    let knowing = [1, 2, 3].map(start);
-    let raised = [Command::RaiseLevel { level: Level::LEADERS }];
-    let before = [commands(), commands_of_members()].concat().into_iter().chain(knowing).chain(raised);
-    state_after(before.chain(commands_of_leaders()).chain([leave(1, 4)]).collect())
-}
 fn frames() -> Vec<(&'static str, FrameBody)> {
     let entry = |index, payload| Entry { log_id: log_id(2, index), payload };
     let opening = |vote, purged, last| {
@@ -323,6 +239,10 @@ proptest! {
     #[test]
     fn every_entry_reads_back_as_it_was_written(commands in prop::collection::vec(any_command(), 0..5)) {
         let entry = Entry { log_id: log_id(1, 1), payload: EntryPayload::Normal(Batch(commands)) };
+        let entries = vec![encode_entry(&entry); 2];
+        let body = FrameBody::Entries(vec![entry.clone(), entry.clone()]);
+        let committed = Some(log_id(1, 0));
+        prop_assert_eq!(encode_frame_of(committed.as_ref(), entries), encode_frame(committed.as_ref(), &body));
         let body = FrameBody::Entries(vec![entry]);
         prop_assert_eq!(decode_frame(&encode_frame(None, &body)).unwrap(), (None, body));
     }

@@ -21,10 +21,29 @@ const CRASHES: [Crash; 6] = [Crash::Lose, Crash::Keep, Crash::Tear(1), Crash::Te
 #[derive(Debug, Clone)]
 enum Step {
     Vote(u64),
-    Append { term: u64, indexes: std::ops::RangeInclusive<u64>, bytes: usize },
-    Commit { term: u64, index: u64 },
-    Truncate { since: u64 },
-    Purge { term: u64, upto: u64 },
+    Append {
+        term: u64,
+        indexes: std::ops::RangeInclusive<u64>,
+        bytes: usize,
+    },
+    /// As a leader appends: there at once, durable only after the next write.
+    Stage {
+        term: u64,
+        indexes: std::ops::RangeInclusive<u64>,
+        bytes: usize,
+    },
+    Write,
+    Commit {
+        term: u64,
+        index: u64,
+    },
+    Truncate {
+        since: u64,
+    },
+    Purge {
+        term: u64,
+        upto: u64,
+    },
 }
 
 /// One life of a log: two terms, a tail that is voided and rewritten, purges, and segments that come and go.
@@ -42,10 +61,15 @@ fn script() -> Vec<Step> {
         Step::Commit { term: 2, index: 6 },
         Step::Purge { term: 1, upto: 4 },
         Step::Append { term: 2, indexes: 8..=8, bytes: 600 },
-        Step::Append { term: 2, indexes: 9..=12, bytes: 30 },
+        Step::Append { term: 2, indexes: 9..=9, bytes: 30 },
+        Step::Stage { term: 2, indexes: 10..=10, bytes: 300 },
+        Step::Stage { term: 2, indexes: 11..=12, bytes: 30 },
+        Step::Write,
         Step::Commit { term: 2, index: 12 },
         Step::Purge { term: 2, upto: 12 },
-        Step::Append { term: 2, indexes: 13..=14, bytes: 20 },
+        Step::Append { term: 2, indexes: 13..=13, bytes: 20 },
+        Step::Stage { term: 2, indexes: 14..=14, bytes: 900 },
+        Step::Write,
         Step::Vote(3),
     ]
 }
@@ -63,6 +87,12 @@ fn take(log: &mut Log, step: &Step) -> Result<(), ClusterError> {
     match step.clone() {
         Step::Vote(term) => log.save_vote(Vote::new(term, 1)),
         Step::Append { term, indexes, bytes } => log.append(indexes.map(|n| entry(term, n, bytes)).collect()),
+        Step::Stage { term, indexes, bytes } => log.stage(indexes.map(|n| entry(term, n, bytes)).collect()),
+        Step::Write => {
+            let write = log.begin_write()?.expect("something is staged");
+            let written = write.carry_out();
+            log.end_write(&write, written)
+        }
         Step::Commit { term, index } => {
             log.save_committed(Some(log_id(term, index)));
             Ok(())
@@ -95,7 +125,9 @@ fn run(disk: &SimDisk) -> (Option<Said>, Option<Said>) {
         if take(&mut log, &step).is_err() {
             return (Some(acknowledged), Some(after));
         }
-        acknowledged = after;
+        if !matches!(step, Step::Stage { .. }) {
+            acknowledged = after;
+        }
     }
     (Some(acknowledged), None)
 }
@@ -171,19 +203,27 @@ fn written_log() -> BTreeMap<String, Vec<u8>> {
     disk.files()
 }
 
+/// How many bytes of a file are no room.
+fn written_of(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
 #[test]
 fn every_flipped_bit_of_the_log_or_the_identity_stops_the_node() {
     let files = written_log();
     assert!(files.len() >= 3, "identity and at least two segments: {:?}", files.keys());
+    let whole = said(&mut open(&SimDisk::of(&files)).unwrap());
     for (name, bytes) in &files {
         for bit in 0..bytes.len() * 8 {
             let mut flipped = files.clone();
             flipped.get_mut(name).unwrap()[bit / 8] ^= 1 << (bit % 8);
-            let error = open(&SimDisk::of(&flipped)).err();
-            assert!(
-                matches!(error, Some(ClusterError::Damaged { .. } | ClusterError::Newer { .. })),
-                "{name}, bit {bit}: {error:?}"
-            );
+            let stops = match open(&SimDisk::of(&flipped)) {
+                Err(ClusterError::Damaged { .. } | ClusterError::Newer { .. }) => true,
+                Err(error) => panic!("{name}, bit {bit}: {error}"),
+                // In the room behind the last frame there is nothing that could be damaged.
+                Ok(mut log) => bit / 8 >= written_of(bytes) && said(&mut log) == whole,
+            };
+            assert!(stops, "{name}, bit {bit}");
         }
     }
 }
@@ -257,6 +297,25 @@ fn a_vote_that_vanished_from_an_earlier_segment_stops_the_node() {
     assert!(name.starts_with("log/"));
     bytes.truncate(usize::try_from(opening).unwrap());
     assert!(matches!(open(&SimDisk::of(&files)), Err(ClusterError::Damaged { .. })));
+}
+
+#[test]
+fn what_is_staged_can_be_read_at_once_is_written_as_one_frame_and_counts_as_durable_only_then() {
+    let disk = SimDisk::default();
+    let mut log = open(&disk).unwrap();
+    log.append(vec![entry(1, 0, 10)]).unwrap();
+    log.stage(vec![entry(1, 1, 10), entry(1, 2, 900)]).unwrap();
+    let (syncs, first) = (disk.syncs(), log.begin_write().unwrap().unwrap());
+    log.stage(vec![entry(1, 3, 10)]).unwrap();
+    assert!(log.begin_write().unwrap().is_none(), "one frame at a time");
+    assert_eq!((log.durable(), log.is_staging(), log.read(..).unwrap().len()), (Some(0), true, 4));
+    let written = first.carry_out();
+    log.end_write(&first, written).unwrap();
+    assert_eq!((log.durable(), log.is_staging(), disk.syncs()), (Some(2), true, syncs + 1));
+    assert_eq!(said(&mut open(&disk.after(Crash::Lose)).unwrap()).1.len(), 3, "what is still staged is lost");
+    take(&mut log, &Step::Write).unwrap();
+    assert_eq!((log.durable(), log.is_staging()), (Some(3), false));
+    assert_eq!(said(&mut open(&disk.after(Crash::Lose)).unwrap()), said(&mut log));
 }
 
 #[test]

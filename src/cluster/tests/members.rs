@@ -61,6 +61,12 @@ fn admitting_again_what_never_started_is_one_admission_and_a_name_in_use_is_refu
     assert_eq!(refusal(state.apply(admit_as(other))), Refusal::NameTaken { name: "d".into() });
     state.apply(start(4));
     assert_eq!(refusal(state.apply(admit("d"))), Refusal::NameTaken { name: "d".into() });
+    state.apply(expire(4, 1));
+    assert_eq!(state.apply(admit("d")), Outcome::Node(NodeId(5)), "in a dead node's place");
+    assert_eq!(
+        refusal(state.apply(admit_as(NodeSpec { weight: 7, ..spec("d", Role::Data) }))),
+        Refusal::NameTaken { name: "d".into() }
+    );
 }
 
 #[test]

@@ -11,13 +11,13 @@ use prost::Message;
 use super::commands::{any_command, sink_id, source_key, tenant_key};
 use crate::cluster::ClusterError;
 use crate::cluster::codec::{
-    AskWire, CodecError, ReplyWire, append_to_wire, beat_to_wire, change_to_wire, chunk_to_wire, propose_to_wire,
-    vote_request_to_wire,
+    AskWire, CodecError, ReplyWire, accusation_to_wire, append_to_wire, beat_to_wire, change_to_wire, chunk_to_wire,
+    propose_to_wire, vote_request_to_wire,
 };
 use crate::cluster::command::{ItemOutcome, MoveOutcome, Outcome, Refusal};
 use crate::cluster::member::Standing;
 use crate::cluster::membership::Change;
-use crate::cluster::peers::{Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Verdict};
+use crate::cluster::peers::{Accusation, Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Verdict};
 use crate::cluster::types::{Batch, Entry, LogId, Vote};
 use crate::ids::{Epoch, Generation, NodeEpoch, NodeId};
 use crate::wire::cluster::v1 as pb;
@@ -75,6 +75,8 @@ fn every_other_request_arrives_as_it_was_made() {
     assert_eq!(asked(&pb::ReadIndexRequest {}), "ReadIndex");
     assert_eq!(asked(&pb::TakeOverRequest {}), "TakeOver");
     assert_eq!(asked(&pb::StatusRequest {}), "Status");
+    let accusation = Accusation { vote: Vote::new_committed(3, 2), acknowledged: 9, missing: 7 };
+    assert_eq!(asked(&accusation_to_wire(&accusation)), format!("{:?}", Ask::Forgot(accusation)));
 }
 
 #[test]
@@ -95,6 +97,7 @@ fn every_answer_arrives_as_it_was_given() {
     }
     check(|| Reply::Change(Ok(())), answered::<pb::ChangeAnswer>);
     check(|| Reply::TakeOver(true), answered::<pb::TakeOverAnswer>);
+    check(|| Reply::Forgot, answered::<pb::ForgotAnswer>);
     check(|| Reply::Status(status()), answered::<pb::StatusAnswer>);
     check(|| Reply::Status(PeerStatus::default()), answered::<pb::StatusAnswer>);
     check(|| Reply::Propose(Ok(outcomes())), answered::<pb::ProposeAnswer>);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -13,7 +13,14 @@ use crate::cluster::disk::{Disk, DiskFile};
 const SECTOR: usize = 512;
 
 #[derive(Clone, Default)]
-pub(in crate::cluster) struct SimDisk(Arc<Mutex<Inner>>);
+pub(in crate::cluster) struct SimDisk(Arc<Mutex<Inner>>, Arc<Gate>);
+
+/// Syncs of files wait while it is closed.
+#[derive(Default)]
+struct Gate {
+    closed: Mutex<bool>,
+    opened: Condvar,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -63,6 +70,11 @@ impl SimDisk {
     pub(in crate::cluster) fn fails_next_sync(&self) {
         self.fails_sync(self.syncs() + 1);
     }
+    /// From now on, syncs of files do not return, or do again.
+    pub(in crate::cluster) fn holds_syncs(&self, held: bool) {
+        *self.1.closed.lock() = held;
+        self.1.opened.notify_all();
+    }
     pub(in crate::cluster) fn fails_reads(&self) {
         self.0.lock().failing_reads = true;
     }
@@ -85,7 +97,7 @@ impl SimDisk {
             inner.names.insert(name.clone(), n);
         }
         inner.durable_names = inner.names.clone();
-        Self(Arc::new(Mutex::new(inner)))
+        Self(Arc::new(Mutex::new(inner)), Arc::default())
     }
 
     /// The disk as it is found after the power came back.
@@ -108,13 +120,14 @@ impl SimDisk {
     /// The disk as the next process finds it when only the one before died: all there, and as little synced as it was.
     pub(super) fn restarted(&self) -> Self {
         let inner = self.0.lock();
-        Self(Arc::new(Mutex::new(Inner {
+        let found = Inner {
             contents: inner.contents.clone(),
             names: inner.names.clone(),
             durable_names: inner.durable_names.clone(),
             pending: inner.pending.clone(),
             ..Inner::default()
-        })))
+        };
+        Self(Arc::new(Mutex::new(found)), Arc::default())
     }
 
     fn step<T>(&self, work: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
@@ -176,7 +189,7 @@ impl Content {
         match crash {
             Crash::Lose => self.durable.clone(),
             Crash::Keep => self.written.clone(),
-            Crash::Tear(_) if !self.written.starts_with(&self.durable) => {
+            Crash::Tear(_) if self.written.len() < self.durable.len() => {
                 if random.random() {
                     self.durable.clone()
                 } else {
@@ -184,13 +197,17 @@ impl Content {
                 }
             }
             Crash::Tear(_) => {
+                // Each sector that was written since the last sync is there or not, where it is not as it was then.
                 let len = random.random_range(self.durable.len()..=self.written.len());
                 let mut bytes = self.written[..len].to_vec();
-                let mut from = self.durable.len();
+                let same = self.durable.iter().zip(&self.written).take_while(|(then, now)| then == now).count();
+                let mut from = same.min(len);
                 while from < len {
                     let end = (from / SECTOR * SECTOR + SECTOR).min(len);
                     if random.random_bool(0.3) {
-                        bytes[from..end].fill(0);
+                        for (at, byte) in (from..end).zip(&mut bytes[from..end]) {
+                            *byte = self.durable.get(at).copied().unwrap_or(0);
+                        }
                     }
                     from = end;
                 }
@@ -234,11 +251,12 @@ impl Disk for SimDisk {
             inner.change(Rename::Made(path.to_owned(), id));
             Ok(id)
         })?;
-        Ok(Box::new(SimFile { disk: self.clone(), id }))
+        Ok(Box::new(SimFile { disk: self.clone(), id, end: 0 }))
     }
     fn append(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         let id = self.look(|inner| Ok(*inner.names.get(path).ok_or(io::ErrorKind::NotFound)?))?;
-        Ok(Box::new(SimFile { disk: self.clone(), id }))
+        let end = self.look(|inner| Ok(inner.contents[id].written.len()))?;
+        Ok(Box::new(SimFile { disk: self.clone(), id, end }))
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.step(|inner| {
@@ -269,16 +287,37 @@ impl Disk for SimDisk {
 struct SimFile {
     disk: SimDisk,
     id: usize,
+    /// Where the next write goes.
+    end: usize,
 }
 
 impl DiskFile for SimFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.disk.step(|inner| {
-            inner.contents[self.id].written.extend_from_slice(bytes);
+            let (content, end) = (&mut inner.contents[self.id].written, self.end + bytes.len());
+            if content.len() < end {
+                content.resize(end, 0);
+            }
+            content[self.end..end].copy_from_slice(bytes);
+            self.end = end;
+            Ok(())
+        })
+    }
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        self.disk.step(|inner| {
+            let (content, end) = (&mut inner.contents[self.id].written, self.end + bytes as usize);
+            if content.len() < end {
+                content.resize(end, 0);
+            }
             Ok(())
         })
     }
     fn sync(&mut self) -> io::Result<()> {
+        let mut closed = self.disk.1.closed.lock();
+        while *closed {
+            self.disk.1.opened.wait(&mut closed);
+        }
+        drop(closed);
         self.disk.step(|inner| {
             inner.count_sync()?;
             let content = &mut inner.contents[self.id];
@@ -289,6 +328,7 @@ impl DiskFile for SimFile {
     fn cut(&mut self, len: u64) -> io::Result<()> {
         self.disk.step(|inner| {
             inner.contents[self.id].written.truncate(len as usize);
+            self.end = len as usize;
             Ok(())
         })
     }

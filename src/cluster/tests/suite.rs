@@ -34,7 +34,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for InFolders {
         let raft = metrics::Raft::new(NodeId(1));
         let machine =
             Machine::open(applied, snapshots, &Heads::default(), Arc::default(), on_fatal.clone(), raft).unwrap();
-        Ok((dir, LogStore::new(log, on_fatal), machine))
+        Ok((dir, LogStore::new(log, on_fatal).unwrap(), machine))
     }
 }
 

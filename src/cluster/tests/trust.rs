@@ -1,15 +1,16 @@
 //! The rules of sealed secrets and of invitations.
 
 use super::commands::{
-    admit, delete_secret, invite, members, put_secret, redeem, refresh_token, remove, start, withdraw, world,
+    admit, credential_key, delete, delete_secret, invite, members, put_secret, redeem, refresh_token, remove, start,
+    withdraw, world,
 };
 use crate::clock::Timestamp;
-use crate::cluster::command::{Command, Outcome, Refusal};
+use crate::cluster::command::{Command, Outcome, Refusal, ResourceKey, ResourceKind};
 use crate::cluster::invitation::{InviteCommand, NotInvited};
-use crate::cluster::limits::{INVITATION_LIFE_MAX, INVITATIONS_MAX, SEALED_BYTES_MAX};
+use crate::cluster::limits::{INVITATION_LIFE_MAX, INVITATIONS_MAX, SEALED_BYTES_MAX, SECRET_NAME_BYTES_MAX};
 use crate::cluster::member::Role;
 use crate::cluster::secret_record::{SecretKey, SecretKind};
-use crate::cluster::state::ControlState;
+use crate::cluster::state::{ControlState, Part, Touched};
 use crate::ids::NodeId;
 
 fn settled() -> ControlState {
@@ -55,7 +56,7 @@ fn a_secret_has_a_name_an_owner_and_a_size_within_bounds() {
     let mut state = settled();
     let bad = [
         SecretKey { name: String::new(), ..refresh_token() },
-        SecretKey { name: "x".repeat(65), ..refresh_token() },
+        SecretKey { name: "x".repeat(SECRET_NAME_BYTES_MAX + 1), ..refresh_token() },
         SecretKey { tenant: None, ..refresh_token() },
         SecretKey { kind: SecretKind::Authority, ..refresh_token() },
     ];
@@ -132,4 +133,41 @@ fn invitations_live_briefly_are_few_and_are_swept_when_they_end() {
     assert!(matches!(refusal(state.apply(invite(200, Role::Data, 159))), Refusal::OverLimit { .. }));
     assert_eq!(state.apply(invite(200, Role::Data, 160)), Outcome::Done);
     assert_eq!(state.open_invitations().count(), 1, "those that ended are gone");
+}
+
+#[test]
+fn the_secrets_of_a_credential_go_with_it_and_those_of_others_stay() {
+    let mut state = settled();
+    let of = |tenant: &str, name: &str| SecretKey {
+        kind: SecretKind::Credential,
+        tenant: Some(tenant.parse().unwrap()),
+        name: name.into(),
+    };
+    let credential = credential_key();
+    let (tenant, name) = (credential.tenant.clone().unwrap(), credential.name.clone());
+    let mine = [of(tenant.as_str(), &format!("{name}/secret")), of(tenant.as_str(), &name)];
+    let others = [
+        of(tenant.as_str(), &format!("{name}-2/secret")),
+        of("somebody-else", &format!("{name}/secret")),
+        SecretKey::authority(),
+    ];
+    for key in mine.iter().chain(&others) {
+        assert_eq!(state.apply(put_secret(key.clone(), 0, b"sealed")), Outcome::Done);
+    }
+    let before = state.clone();
+    let users = [ResourceKind::Sink, ResourceKind::Source].into_iter().flat_map(|kind| before.resources(kind));
+    for (user, _) in users {
+        assert_eq!(state.apply(delete(user.clone())), Outcome::Done);
+    }
+    let mut touched = Touched::new();
+    assert_eq!(state.apply_noting(delete(credential), &mut touched), Outcome::Done);
+    for key in &mine {
+        assert_eq!(state.secret(key), None);
+        assert!(touched.contains(&Part::Secret(key.clone())), "{key} is forgotten on the disk too");
+    }
+    assert!(others.iter().all(|key| state.secret(key).is_some()));
+
+    assert_eq!(state.apply(delete(ResourceKey::tenant(&tenant))), Outcome::Done);
+    assert!(state.secrets().all(|(key, _)| key.tenant.as_ref() != Some(&tenant)));
+    assert!(state.secret(&others[1]).is_some() && state.secret(&others[2]).is_some());
 }

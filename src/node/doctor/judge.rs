@@ -83,7 +83,8 @@ pub(super) fn advertised(told: Option<&str>, known: Option<&str>, others: &[&str
     let Some(told) = told else {
         return of(Verdict::Warn, "members are told a port that changes".into(), "give `[listen] peers` a port");
     };
-    if let Some(known) = known.filter(|known| *known != told) {
+    // A node that is alone takes what it is told.
+    if let Some(known) = known.filter(|known| *known != told && !others.is_empty()) {
         let remedy = "addresses never change in place: set it back, or remove the node and let it join anew";
         return of(Verdict::Fail, format!("the others know this node at `{known}`, and it is set to `{told}`"), remedy);
     }

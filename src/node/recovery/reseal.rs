@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::cluster::pki::authority::Authority;
 use crate::cluster::{ControlState, Sealed, SecretCommand, SecretKey};
 use crate::ids::ClusterId;
-use crate::node::membership::binding;
+use crate::node::keyring::binding;
 use crate::vault::{Ring, VaultError};
 
 use super::RecoveryError;

@@ -4,7 +4,7 @@ pub mod authority;
 pub mod network;
 pub mod stranger;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct Cluster {
     acknowledged: Mutex<Vec<String>>,
     /// What nodes said when they could not go on. None should.
     faults: Arc<Mutex<Vec<String>>>,
+    /// Nodes that may be found to have forgotten something.
+    forgetful: BTreeSet<NodeId>,
 }
 
 /// Small, so that snapshots are made and sent within a test.
@@ -91,6 +93,7 @@ impl Cluster {
             running: BTreeMap::new(),
             acknowledged: Mutex::default(),
             faults: Arc::default(),
+            forgetful: BTreeSet::new(),
         };
         for node in 1..=voters {
             cluster.start(node).await;
@@ -270,6 +273,25 @@ impl Cluster {
         }
         assert_eq!(self.network.double_votes(), Vec::<String>::new());
         assert_eq!(*self.faults.lock(), Vec::<String>::new());
+        for (node, plane) in &self.running {
+            let forgetful = plane.forgetful();
+            assert!(forgetful.keys().all(|found| self.forgetful.contains(found)), "at node {node}: {forgetful:?}");
+        }
+    }
+    /// Waits until a node says that it can't go on, and why.
+    pub async fn fault(&self, why: &str) -> String {
+        let said = async || {
+            let mut faults = self.faults.lock();
+            faults.iter().position(|fault| fault.contains(why)).map(|at| faults.remove(at))
+        };
+        until(why, said).await
+    }
+    /// Waits until a leader finds that a node forgot what it acknowledged.
+    pub async fn finds_forgetful(&mut self, node: u64) {
+        self.forgetful.insert(NodeId(node));
+        let found =
+            async || self.running.values().any(|plane| plane.forgetful().contains_key(&NodeId(node))).then_some(());
+        until("it is found to have forgotten", found).await;
     }
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.lock().len()

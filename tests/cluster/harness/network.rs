@@ -86,6 +86,7 @@ impl Network {
         if links.cut.contains(&(from, to)) {
             return Way::Lost;
         }
+        let Some(door) = links.doors.get(&to).cloned() else { return Way::Closed };
         if let Some(left) = links.breaking.get_mut(&kind) {
             if *left == 0 {
                 return Way::Broken;
@@ -93,7 +94,7 @@ impl Network {
             *left -= 1;
         }
         *links.carried.entry(kind).or_default() += 1;
-        links.doors.get(&to).cloned().map_or(Way::Closed, Way::Open)
+        Way::Open(door)
     }
 
     fn loses_answer(&self, from: NodeId, to: NodeId) -> bool {

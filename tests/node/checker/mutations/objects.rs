@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::super::identity::version_id;
-use super::super::line::{Produced, Thing};
 use super::super::model::{ALERTS, INCIDENTS, is_alert};
 use super::*;
+use crate::history::identity::version_id;
+use crate::history::line::{Produced, Thing};
 
 /// An alert in its own feed: it has one face, and comes only once.
 fn is_object(line: &Line) -> bool {

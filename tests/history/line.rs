@@ -1,5 +1,7 @@
 //! The lines of a history, read and put into the order in which things happened.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -15,6 +17,7 @@ pub enum Line {
     Filtered(Resolved),
     Gap(Gap),
     Rewound { at: i64, feed: String, sink: String, applied: Option<u64> },
+    State(State),
     Fault { at: i64, what: String },
 }
 
@@ -74,6 +77,9 @@ pub struct Assigned {
     pub feed: String,
     pub epoch: u64,
     pub applied: Option<u64>,
+    /// The command's number within that entry.
+    #[serde(default)]
+    pub step: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -87,6 +93,9 @@ pub struct Committed {
     pub sequence: Option<i64>,
     pub from: Option<String>,
     pub applied: Option<u64>,
+    /// The command's number within that entry.
+    #[serde(default)]
+    pub step: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -117,6 +126,15 @@ pub struct Gap {
     pub before: Option<i64>,
 }
 
+/// What a node's state was with everything up to an entry applied.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct State {
+    pub at: i64,
+    pub node: u64,
+    pub applied: u64,
+    pub digest: String,
+}
+
 impl Gap {
     pub fn covers(&self, sequence: i64) -> bool {
         self.after.is_none_or(|after| sequence > after) && self.before.is_none_or(|before| sequence < before)
@@ -134,7 +152,20 @@ impl Line {
             Self::Quarantined(line) | Self::Filtered(line) => line.at,
             Self::Gap(line) => line.at,
             Self::Malformed(line) => line.at,
+            Self::State(line) => line.at,
             Self::Rewound { at, .. } | Self::Fault { at, .. } => *at,
+        }
+    }
+
+    /// What a line says of an entry of the cluster's log. Each node says it, and says it again after a restart; that is
+    /// one thing, known from the first time on.
+    fn of_an_entry(&self) -> Option<String> {
+        match self {
+            Self::Epoch(line) if line.applied.is_some() => Some(format!("{:?}", Assigned { at: 0, ..line.clone() })),
+            Self::Committed(line) if line.applied.is_some() => {
+                Some(format!("{:?}", Committed { at: 0, ..line.clone() }))
+            }
+            _ => None,
         }
     }
 
@@ -148,6 +179,7 @@ impl Line {
             Self::Received(_) | Self::Malformed(_) => 4,
             Self::Quarantined(_) | Self::Filtered(_) | Self::Gap(_) => 5,
             Self::Committed(_) | Self::Rewound { .. } => 6,
+            Self::State(_) => 7,
         }
     }
 }
@@ -161,6 +193,8 @@ pub struct History {
 impl History {
     pub fn of(mut lines: Vec<Line>) -> Self {
         lines.sort_by_key(|line| (line.at(), line.rank()));
+        let mut told = HashSet::new();
+        lines.retain(|line| line.of_an_entry().is_none_or(|entry| told.insert(entry)));
         Self { lines }
     }
 
@@ -208,6 +242,10 @@ impl History {
 
     pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
         self.lines.iter().filter_map(|line| if let Line::Gap(line) = line { Some(line) } else { None })
+    }
+
+    pub fn states(&self) -> impl Iterator<Item = &State> {
+        self.lines.iter().filter_map(|line| if let Line::State(line) = line { Some(line) } else { None })
     }
 
     /// Quarantined and filtered alike: what no sink, or one sink, will ever receive.

@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::delivery::Resolutions;
 use super::identity::{Expected, Messages};
-use super::line::{Committed, History, Line};
+use super::line::{Committed, History, Line, State};
 use super::{Rule, Setup, Violation, violation};
+
+/// An entry's index in the cluster's log, and a command's number in it.
+type Place = (u64, u64);
 
 /// The control lines of each feed, in the order in which the cluster applied them.
 fn by_feed(history: &History) -> BTreeMap<&str, Vec<&Line>> {
-    let mut feeds: BTreeMap<&str, Vec<(Option<u64>, &Line)>> = BTreeMap::new();
+    let mut feeds: BTreeMap<&str, Vec<(Option<Place>, &Line)>> = BTreeMap::new();
     for line in &history.lines {
         let (feed, applied) = match line {
-            Line::Epoch(line) => (&line.feed, line.applied),
-            Line::Committed(line) => (&line.feed, line.applied),
-            Line::Rewound { feed, applied, .. } => (feed, *applied),
+            Line::Epoch(line) => (&line.feed, line.applied.map(|applied| (applied, line.step))),
+            Line::Committed(line) => (&line.feed, line.applied.map(|applied| (applied, line.step))),
+            Line::Rewound { feed, applied, .. } => (feed, applied.map(|applied| (applied, 0))),
             _ => continue,
         };
         feeds.entry(feed).or_default().push((applied, line));
@@ -33,16 +36,14 @@ pub fn epochs_increase(history: &History) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut assigned: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
     for (feed, lines) in by_feed(history) {
-        let mut last: Option<(u64, Option<u64>)> = None;
+        let mut last: Option<u64> = None;
         for line in lines {
             let Line::Epoch(line) = line else { continue };
-            // Several nodes may tell of the same entry of the cluster's log.
-            let again = last.is_some_and(|last| last == (line.epoch, line.applied) && line.applied.is_some());
-            if last.is_some_and(|(epoch, _)| line.epoch <= epoch) && !again {
-                let what = format!("{feed} was assigned epoch {} after {}", line.epoch, last.map_or(0, |last| last.0));
+            if let Some(before) = last.filter(|before| line.epoch <= *before) {
+                let what = format!("{feed} was assigned epoch {} after {before}", line.epoch);
                 found.push(violation(Rule::EpochsIncrease, what));
             }
-            last = Some((line.epoch, line.applied));
+            last = Some(line.epoch);
             assigned.entry(feed).or_default().insert(line.epoch);
         }
     }
@@ -101,6 +102,20 @@ fn place(line: &Committed) -> String {
 /// Nanoseconds of a time in Microsoft's spelling.
 pub fn moment(text: Option<&str>) -> Option<i64> {
     text.map(|text| siemgate::clock::Timestamp::parse(text).expect("the nodes write times that can be read").nanos())
+}
+
+/// S6: nodes that applied the same entries have the same state.
+pub fn states_agree(history: &History) -> Vec<Violation> {
+    let mut first: BTreeMap<u64, &State> = BTreeMap::new();
+    let mut found = Vec::new();
+    for line in history.states() {
+        let before = *first.entry(line.applied).or_insert(line);
+        if before.digest != line.digest {
+            let what = format!("nodes {} and {} differ once {} is applied", before.node, line.node, line.applied);
+            found.push(violation(Rule::StatesAgree, what));
+        }
+    }
+    found
 }
 
 /// S3: whatever a commit covers was resolved for that sink when the commit was accepted.

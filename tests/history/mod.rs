@@ -22,6 +22,9 @@
 //! - `{"kind":"committed","at":…,"feed":…,"sink":…,"epoch":…,"generation":…,"sequence":…,"applied":…}` when a commit is
 //!   accepted: everything up to and with `sequence` is resolved; for objects `"from":"2030-01-01T…Z"` in its place.
 //!   `applied` is the index in the cluster's log; where a feed's lines have it, it orders them, else `at` does;
+//!   With several commands in one entry, `"step"` is the command's number in it. All nodes tell of every entry they
+//!   apply, and tell again of those they replay; the first time counts;
+//! - `{"kind":"state","at":…,"node":1,"applied":…,"digest":…}`: what everything up to that entry made of the state;
 //! - `{"kind":"read","at":…,"feed":…,"epoch":…,"object":…,"updated":…,"digest":"16 hex digits","id":…}` when a version
 //!   of an object becomes an event;
 //! - `{"kind":"quarantined","at":…,"feed":…,"id":…,"sink":…}` and `{"kind":"filtered",…}`; without `sink` for all sinks;
@@ -32,14 +35,12 @@
 
 mod acknowledged;
 mod control;
-mod delivery;
-mod identity;
-mod line;
-mod model;
-mod mutations;
+pub mod delivery;
+pub mod identity;
+pub mod line;
 mod objects;
 mod order;
-mod processes;
+pub mod quarantine;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -58,6 +59,8 @@ pub struct Setup {
     pub drained: bool,
     /// The largest number of duplicates after one fault, by what it was. Other faults explain none.
     pub duplicates: BTreeMap<String, usize>,
+    /// How long a fault keeps its node from committing what it still delivers, in nanoseconds; nothing is no time at all.
+    pub lasting: BTreeMap<String, i64>,
     /// How long after a receiver confirmed a connection everything on it is committed, in nanoseconds. A fault later
     /// than that brings nothing of it again.
     pub settled: Option<i64>,
@@ -82,6 +85,8 @@ pub enum Rule {
     EpochsIncrease,
     /// S5: the same record has the same event id, which follows from its coordinates.
     Identity,
+    /// S6: what several nodes applied leaves each of them the same state.
+    StatesAgree,
     /// S9: an event arrives under the feed it belongs to, and at no sink it isn't routed to.
     Isolation,
     /// S13: within an epoch no object goes back to an older version.
@@ -124,6 +129,7 @@ pub fn check(history: &History, setup: &Setup) -> Vec<Violation> {
     found.extend(acknowledged::what_is_settled_never_comes_again(history, setup));
     found.extend(control::epochs_increase(history));
     found.extend(control::commits_are_fenced_and_never_decrease(history));
+    found.extend(control::states_agree(history));
     found.extend(control::commits_follow_receipt(history, setup, &expected));
     found.extend(order::positions_increase(history, &expected));
     found.extend(objects::latest_versions_arrive(history, setup));

@@ -1,7 +1,7 @@
 //! Damage to ownership and commits: back, ahead, under the wrong epoch.
 
-use super::super::line::Committed;
 use super::*;
+use crate::history::line::{Committed, State};
 
 /// Changes one commit of a log.
 fn recommit(change: impl Fn(&mut Committed)) -> impl Fn(&mut Vec<Line>, &mut Random) -> bool {
@@ -59,11 +59,31 @@ fn a_repeated_or_lowered_epoch_is_found() {
 }
 
 #[test]
-fn an_epoch_told_by_several_nodes_is_no_repetition_of_it() {
+fn an_entry_told_by_several_nodes_is_no_repetition_of_it() {
     let (mut history, setup) = run(1, STEPS);
-    let again: Vec<Line> = history.lines.iter().filter(|line| matches!(line, Line::Epoch(_))).cloned().collect();
+    // A node that starts again replays what it applied, when the feed has long passed on.
+    let mut again: Vec<Line> =
+        history.lines.iter().filter(|line| matches!(line, Line::Epoch(_) | Line::Committed(_))).cloned().collect();
+    for line in &mut again {
+        match line {
+            Line::Epoch(line) => line.at += 1_000_000_000,
+            Line::Committed(line) => line.at += 1_000_000_000,
+            _ => {}
+        }
+    }
     history.lines.extend(again);
     assert_holds(&History::of(history.lines), &setup);
+}
+
+#[test]
+fn a_node_whose_state_differs_is_found() {
+    let (mut history, setup) = run(1, STEPS);
+    let at = history.lines.last().map_or(0, Line::at) + 1;
+    let stands = |node, digest: &str| Line::State(State { at, node, applied: 7, digest: digest.to_owned() });
+    history.lines.extend([stands(1, "a"), stands(2, "a")]);
+    assert_holds(&history, &setup);
+    history.lines.push(stands(3, "b"));
+    assert_found(&[Rule::StatesAgree], history.lines, &setup, 1);
 }
 
 #[test]

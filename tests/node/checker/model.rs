@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use siemgate::clock::Timestamp;
 use siemgate::simulator::workload::Random;
 
-use super::Setup;
-use super::identity::{gap_id, record_id, version_id};
-use super::line::{Assigned, Committed, Gap, History, Line, Produced, Read, Received, Resolved, Thing};
+use crate::history::Setup;
+use crate::history::identity::{gap_id, record_id, version_id};
+use crate::history::line::{Assigned, Committed, Gap, History, Line, Produced, Read, Received, Resolved, Thing};
 
 const SINKS: [&str; 2] = ["siem-a", "siem-b"];
 const LOGS: [&str; 2] = ["contoso/hub/0", "fabrikam/hub/1"];
@@ -32,6 +32,7 @@ pub fn run(seed: u64, steps: usize) -> (History, Setup) {
         sinks: SINKS.map(str::to_owned).to_vec(),
         drained: true,
         duplicates: BTreeMap::from([("kill".to_owned(), model.duplicates)]),
+        lasting: BTreeMap::new(),
         settled: Some(SETTLED),
         verbatim: true,
         starts: BTreeMap::new(),
@@ -158,7 +159,7 @@ impl Model {
         self.conn += 2;
         for feed in feeds() {
             let (at, applied) = (self.tick(), self.apply());
-            self.lines.push(Line::Epoch(Assigned { at, feed: feed.to_owned(), epoch: self.epoch, applied }));
+            self.lines.push(Line::Epoch(Assigned { at, feed: feed.to_owned(), epoch: self.epoch, applied, step: 0 }));
         }
     }
 
@@ -279,6 +280,7 @@ impl Model {
             sequence: Some(progress.next as i64 - 1),
             from: None,
             applied,
+            step: 0,
         }));
     }
 
@@ -354,6 +356,7 @@ impl Model {
                 sequence: None,
                 from: Some(from.clone()),
                 applied,
+                step: 0,
             }));
         }
     }

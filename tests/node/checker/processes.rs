@@ -9,8 +9,8 @@ use siemgate::simulator::receiver::{Options, Receiver};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::identity::record_id;
-use super::{History, Rule, Setup, assert_holds, check};
+use crate::history::identity::record_id;
+use crate::history::{History, Rule, Setup, assert_holds, check};
 
 const FEED: &str = "contoso/hub/0";
 const BOUND: Duration = Duration::from_secs(10);

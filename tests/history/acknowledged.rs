@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::delivery::kill_at;
 use super::line::{History, Line, Received};
 use super::{Rule, Setup, Violation, violation};
 
@@ -28,11 +27,11 @@ impl<'a> Confirmed<'a> {
     }
 }
 
-/// A duplicate is owed to a kill only if its connection was not confirmed, or so shortly before the kill that its
-/// cursors were not committed.
+/// A duplicate is owed to a fault only if its connection was not confirmed, or so shortly before the fault, or while it
+/// lasted, that its cursors were not committed.
 pub fn what_is_settled_never_comes_again(history: &History, setup: &Setup) -> Vec<Violation> {
     let Some(settled) = setup.settled else { return Vec::new() };
-    let kills: Vec<i64> = history.lines.iter().filter_map(kill_at).collect();
+    let faults: Vec<(i64, i64)> = history.lines.iter().filter_map(|line| span(line, setup)).collect();
     let mut confirmed = Confirmed::default();
     let mut came: HashMap<(&str, &str), u64> = HashMap::new();
     let mut found = Vec::new();
@@ -41,11 +40,18 @@ pub fn what_is_settled_never_comes_again(history: &History, setup: &Setup) -> Ve
         confirmed.frame(line);
         let Some(before) = came.insert((&line.sink, &line.id), line.conn) else { continue };
         let Some(at) = confirmed.at.get(&(line.sink.as_str(), before)) else { continue };
-        let next_kill = kills.get(kills.partition_point(|kill| kill < at)).copied().unwrap_or(i64::MAX);
-        if next_kill - at > settled {
+        let near = |(from, until): &(i64, i64)| from - at <= settled && at <= until;
+        if !faults.iter().any(near) {
             let what = format!("{} got {} of {} again, though it was confirmed in time", line.sink, line.id, line.feed);
             found.push(violation(Rule::Duplicates, what));
         }
     }
     found
+}
+
+/// From when to when a fault that explains duplicates keeps its node from committing what it delivers.
+fn span(line: &Line, setup: &Setup) -> Option<(i64, i64)> {
+    let Line::Fault { at, what } = line else { return None };
+    let lasting = setup.lasting.get(what).copied().unwrap_or(0);
+    setup.duplicates.contains_key(what).then(|| (*at, at.saturating_add(lasting)))
 }

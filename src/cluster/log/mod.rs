@@ -1,7 +1,10 @@
 //! Raft's log, vote and committed index on disk: segments of frames, see [`super::frame`].
 //!
-//! Everything is durable when a call returns. The first failed write, sync or read makes the log refuse all further
+//! Everything is durable when a call returns, but for what is staged: it is there to be read, and durable once it has
+//! been written, in one frame with all that was staged by then. Nothing else is written before that. The first failed write, sync or read makes the log refuse all further
 //! work: what a disk holds after a failed sync is unknown, so a repeated one proves nothing.
+
+mod staged;
 
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
@@ -9,14 +12,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use metrics::Histogram;
+use parking_lot::Mutex;
 
 use super::ClusterError;
 use super::codec::{FrameBody, Identity, Opening, encode_frame};
 use super::disk::{Disk, DiskFile, TEMPORARY, join};
 use super::frame;
-use super::limits::LOG_CACHE_BYTES;
+use super::limits::{LOG_CACHE_BYTES, LOG_ROOM_BYTES};
 use super::replay::{self, Replayed};
 use super::types::{Entry, LogId, Vote};
+use crate::metrics::Live;
+use staged::{Place, STAGED};
 
 pub(super) const FOLDER: &str = "log";
 
@@ -30,10 +36,17 @@ pub(super) struct Log {
     /// Where each entry that still counts is. Invariant: indexes follow each other without a hole.
     entries: BTreeMap<u64, Slot>,
     cached_bytes: usize,
+    /// Entries that no frame holds yet, encoded.
+    staged: Vec<Vec<u8>>,
+    /// Where the entries lie that are being written.
+    writing: Option<Place>,
     /// Why the log works no more.
     broken: Option<ClusterError>,
-    /// How long writing and syncing a frame takes.
+    /// How long writing and syncing a frame takes, and how large all segments are.
     synced: Histogram,
+    size: Option<Live>,
+    /// Bytes of the segments before the current one.
+    earlier: BTreeMap<u64, u64>,
     /// Whether entries must follow each other. Always, but for openraft's own suite, which leaves holes.
     gapless: bool,
 }
@@ -66,7 +79,9 @@ impl Heads {
 pub(super) struct Segment {
     pub number: u64,
     pub len: u64,
-    pub file: Box<dyn DiskFile>,
+    /// How far there is room in the file. What lies beyond `len` is zeros.
+    pub room: u64,
+    pub file: Arc<Mutex<Box<dyn DiskFile>>>,
 }
 
 /// One entry and the frame it lies in.
@@ -97,7 +112,8 @@ impl Log {
         }
         let heads = Heads::default();
         let current = begin_segment(disk.as_ref(), identity, &heads, 1).map_err(failed("begin the log"))?;
-        Ok(Self::assemble(disk, identity, segment_bytes, Replayed { current, heads, entries: BTreeMap::new() }))
+        let replayed = Replayed { current, earlier: BTreeMap::new(), heads, entries: BTreeMap::new() };
+        Ok(Self::assemble(disk, identity, segment_bytes, replayed))
     }
 
     /// Reads the log back. A tail that was never acknowledged is cut; any other irregularity is an error.
@@ -107,7 +123,7 @@ impl Log {
     }
 
     fn assemble(disk: Arc<dyn Disk>, identity: &Identity, segment_bytes: u64, replayed: Replayed) -> Self {
-        let Replayed { current, heads, entries } = replayed;
+        let Replayed { current, earlier, heads, entries } = replayed;
         Self {
             disk,
             identity: identity.clone(),
@@ -116,15 +132,27 @@ impl Log {
             heads,
             entries,
             cached_bytes: 0,
+            staged: Vec::new(),
+            writing: None,
             broken: None,
             synced: Histogram::noop(),
+            size: None,
+            earlier,
             gapless: true,
         }
     }
 
-    /// Reports the length of each sync to `histogram`.
-    pub(super) fn observed_by(self, histogram: Histogram) -> Self {
-        Self { synced: histogram, ..self }
+    /// Reports the length of each sync, and the size of the log.
+    pub(super) fn observed_by(self, synced: Histogram, size: Live) -> Self {
+        let observed = Self { synced, size: Some(size), ..self };
+        observed.report_size();
+        observed
+    }
+
+    fn report_size(&self) {
+        if let Some(size) = &self.size {
+            size.set_count(self.current.len + self.earlier.values().sum::<u64>());
+        }
     }
 
     #[cfg(test)]
@@ -138,6 +166,7 @@ impl Log {
 
     pub(super) fn append(&mut self, entries: Vec<Entry>) -> Result<(), ClusterError> {
         let Some(last) = entries.last().map(|entry| entry.log_id) else { return Ok(()) };
+        self.check_whole()?;
         self.check_follows(&entries)?;
         let body = FrameBody::Entries(entries);
         let (segment, offset, frame_bytes) = self.write(&body)?;
@@ -145,14 +174,18 @@ impl Log {
         self.heads.last = Some(last);
         let share = frame_bytes / entries.len();
         for entry in entries {
-            let slot = Slot { log_id: entry.log_id, segment, offset, frame_bytes, entry: Some(entry), share };
-            self.cached_bytes += share;
-            self.entries.insert(slot.log_id.index, slot);
+            self.keep(Slot { log_id: entry.log_id, segment, offset, frame_bytes, entry: Some(entry), share });
         }
+        Ok(())
+    }
+
+    /// Enters an entry, and lets go of older ones when many are held.
+    fn keep(&mut self, slot: Slot) {
+        self.cached_bytes += slot.cached_bytes();
+        self.entries.insert(slot.log_id.index, slot);
         if self.cached_bytes > LOG_CACHE_BYTES {
             self.forget_older_half();
         }
-        Ok(())
     }
 
     pub(super) fn save_vote(&mut self, vote: Vote) -> Result<(), ClusterError> {
@@ -224,23 +257,56 @@ impl Log {
     /// Writes one frame, and syncs it.
     fn write(&mut self, body: &FrameBody) -> Result<(u64, u64, usize), ClusterError> {
         self.check_whole()?;
-        if self.current.len >= self.segment_bytes {
-            let begun = begin_segment(self.disk.as_ref(), &self.identity, &self.heads, self.current.number + 1);
-            self.current = self.or_break(begun.map_err(failed("begin a log segment")))?;
-        }
-        let Segment { number, len, file } = &mut self.current;
+        self.make_room()?;
+        let Segment { number, len, file, .. } = &mut self.current;
         let bytes = frame::encode(*number, *len, &encode_frame(self.heads.committed.as_ref(), body));
         let place = (*number, *len, bytes.len());
         *len += bytes.len() as u64;
         let started = Instant::now();
+        let mut file = file.lock();
         let written = file.write(&bytes).and_then(|()| file.sync());
+        drop(file);
         self.synced.record(started.elapsed());
+        self.report_size();
         self.or_break(written.map_err(failed("write the log")))?;
         Ok(place)
     }
 
+    /// Sees to it that a frame can be written: begins a new segment when the current one is full, and makes room ahead.
+    fn make_room(&mut self) -> Result<(), ClusterError> {
+        let made = self.roll().and_then(|()| self.reserve());
+        self.or_break(made.map_err(failed("make room in the log")))
+    }
+
+    /// A segment that others follow has no room left: there, zeros at the end are damage.
+    fn roll(&mut self) -> std::io::Result<()> {
+        if self.current.len < self.segment_bytes {
+            return Ok(());
+        }
+        let mut file = self.current.file.lock();
+        file.cut(self.current.len)?;
+        file.sync()?;
+        drop(file);
+        let heads = Heads { last: self.last_written(), ..self.heads.clone() };
+        let next = begin_segment(self.disk.as_ref(), &self.identity, &heads, self.current.number + 1)?;
+        let before = std::mem::replace(&mut self.current, next);
+        self.earlier.insert(before.number, before.len);
+        Ok(())
+    }
+
+    fn reserve(&mut self) -> std::io::Result<()> {
+        let Segment { len, room, file, .. } = &mut self.current;
+        if *len < *room {
+            return Ok(());
+        }
+        let bytes = LOG_ROOM_BYTES.min(self.segment_bytes);
+        file.lock().reserve(bytes)?;
+        *room = *len + bytes;
+        Ok(())
+    }
+
     /// Deletes from the oldest, making each deletion durable, so that a crash never leaves a hole.
-    fn delete_segments(&self) -> std::io::Result<()> {
+    fn delete_segments(&mut self) -> std::io::Result<()> {
         let needed = self.entries.first_key_value().map_or(self.current.number, |(_, slot)| slot.segment);
         for name in self.disk.list(FOLDER)? {
             if segment_number(&name).is_some_and(|number| number < needed) {
@@ -248,12 +314,14 @@ impl Log {
                 self.disk.sync_folder(FOLDER)?;
             }
         }
+        self.earlier.retain(|number, _| *number >= needed);
+        self.report_size();
         Ok(())
     }
 
     fn forget_older_half(&mut self) {
         for slot in self.entries.values_mut() {
-            if self.cached_bytes <= LOG_CACHE_BYTES / 2 {
+            if self.cached_bytes <= LOG_CACHE_BYTES / 2 || slot.segment == STAGED {
                 return;
             }
             self.cached_bytes -= slot.cached_bytes();
@@ -301,7 +369,8 @@ fn begin_segment(disk: &dyn Disk, identity: &Identity, heads: &Heads, number: u6
     file.sync()?;
     disk.rename(&temporary, &path)?;
     disk.sync_folder(FOLDER)?;
-    Ok(Segment { number, len: bytes.len() as u64, file })
+    let len = bytes.len() as u64;
+    Ok(Segment { number, len, room: len, file: Arc::new(Mutex::new(file)) })
 }
 
 pub(super) fn segment_path(number: u64) -> String {

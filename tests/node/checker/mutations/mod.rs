@@ -6,9 +6,9 @@ mod objects;
 
 use siemgate::simulator::workload::Random;
 
-use super::line::{History, Line, Received};
 use super::model::run;
-use super::{Rule, Setup, assert_holds, check};
+use crate::history::line::{History, Line, Received};
+use crate::history::{Rule, Setup, assert_holds, check};
 
 const STEPS: usize = 1_200;
 
@@ -94,7 +94,7 @@ fn lines_are_read_as_processes_write_them_and_a_torn_end_is_forgotten() {
         r#"{"kind":"produced","at":2,"stream":"o","object":"1","updated":"2030-01-01T00:00:00.0000000Z","visible":2}"#,
         "\n",
     );
-    let id = super::identity::record_id("contoso/hub/0", 5, "0", 0, 0);
+    let id = crate::history::identity::record_id("contoso/hub/0", 5, "0", 0, 0);
     let receiver = format!(
         "{{\"kind\":\"received\",\"at\":3,\"conn\":1,\"id\":\"{id}\",\"feed\":\"contoso/hub/0\",\"epoch\":1,\"record\":0,\"sha256\":\"x\"}}\n"
     );

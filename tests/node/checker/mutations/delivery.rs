@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::super::delivery::{CUT_SHORT, NOTICED_NANOS};
-use super::super::line::Malformed;
 use super::*;
+use crate::history::delivery::{CUT_SHORT, NOTICED_NANOS};
+use crate::history::line::Malformed;
 
 const SINK: &str = "siem-a";
 
