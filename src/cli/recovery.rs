@@ -25,7 +25,7 @@ use v1::change_cluster_request::Change;
 const WEIGHT: u32 = 100;
 /// How long a running node may take to write a snapshot: seconds for the largest state.
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(60);
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Largest file read as a backup; a mistaken path to something else should fail early.
 const FILE_BYTES_MAX: u64 = (1 << 30) + (1 << 20);
 
@@ -119,19 +119,25 @@ pub fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
 pub async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     let config = Config::load(&args.connection.node.config)?;
     // A node that does not run has all it knows on disk.
-    if let Ok(mut admin) = connect(&args.connection).await {
-        fresh_snapshot(&mut admin).await?;
-    }
+    let asked = match connect(&args.connection).await {
+        Ok(mut admin) => fresh_snapshot(&mut admin).await.map(|()| true)?,
+        Err(_) => false,
+    };
     let taken = recovery::backup(&config.node.data_dir, &args.file)?;
     let text = match args.format.output {
         Output::Table => format!(
-            "Wrote {} ({} bytes): cluster {}, incarnation {}, up to entry {}.\n\n\
+            "Wrote {} ({} bytes): cluster {}, incarnation {}, up to entry {}.\n{}\n\
              It can be read only with the key file {}: keep a copy of that elsewhere.\n",
             args.file.display(),
             taken.bytes,
             taken.name.cluster,
             taken.incarnation,
             taken.index,
+            if taken.running && !asked {
+                "The node runs and could not be asked for a new snapshot, so this is the newest there was.\n"
+            } else {
+                ""
+            },
             config.node.data_dir.join("pki/kek").display(),
         ),
         Output::Json => output::json(&json!({
@@ -205,10 +211,11 @@ fn told(config: &Config, begun: &Begun, format: Format, is: &str, dry_run: bool)
 /// Has a running node write what it knows now.
 async fn fresh_snapshot(admin: &mut Admin) -> anyhow::Result<()> {
     let Some((applied, _)) = reach(admin).await? else { return Ok(()) };
-    let asking = v1::ChangeClusterRequest { change: Some(Change::Snapshot(v1::TakeSnapshot {})) };
-    admin.change_cluster(request(asking)).await.map_err(refusal)?;
     let deadline = Instant::now() + SNAPSHOT_WITHIN;
     while reach(admin).await?.is_some_and(|(_, snapshot)| snapshot < applied) {
+        // One that was under way already may end before what is wanted, so it is asked for again.
+        let asking = v1::ChangeClusterRequest { change: Some(Change::Snapshot(v1::TakeSnapshot {})) };
+        admin.change_cluster(request(asking)).await.map_err(refusal)?;
         if Instant::now() > deadline {
             bail!("the node wrote no snapshot within {} s; look at its log", SNAPSHOT_WITHIN.as_secs());
         }

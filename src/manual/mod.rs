@@ -41,4 +41,8 @@ pub mod decisions {
     pub mod joining_by_a_token_that_pins_the_authority {}
     #[doc = include_str!("decisions/0015-leases-and-leaderships.md")]
     pub mod leases_and_leaderships {}
+    #[doc = include_str!("decisions/0016-beginning-anew-with-one-node.md")]
+    pub mod beginning_anew_with_one_node {}
+    #[doc = include_str!("decisions/0017-certificates-of-ones-own-and-copies-of-a-node.md")]
+    pub mod certificates_of_ones_own_and_copies_of_a_node {}
 }

@@ -20,6 +20,7 @@ mod renewal;
 pub mod sinks;
 pub mod supervise;
 pub mod telemetry;
+mod twin;
 mod wires;
 
 use std::net::SocketAddr;
@@ -34,7 +35,7 @@ use tokio::task::JoinSet;
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::membership::Change;
-use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, Role};
+use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, PeerName, Role};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
@@ -89,6 +90,10 @@ pub enum NodeError {
     NotEnrolled { answer: Outcome },
     #[error("node {node} was removed from the cluster: empty its data directory and let it join anew")]
     Removed { node: NodeId },
+    #[error(
+        "another process runs as {name} at {address}: stop that one first, and if this data directory is a copy, remove it"
+    )]
+    Twin { name: PeerName, address: String },
     #[error("can't prepare outgoing TLS: {cause}; check the files under `[tls]`")]
     Tls { cause: String },
     #[error("can't write the history file {}: {cause}", path.display())]
@@ -117,11 +122,18 @@ impl Node {
         let started = clock.now();
         let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
             .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
-        let Laid { mut plane, membership, keyring, peer, entered } = settings.wires.lay(&settings.data_dir, &clock)?;
+        let Laid { mut plane, membership, keyring, peer, entered } =
+            settings.wires.lay(&settings.data_dir, &clock).await?;
         let node = plane.node_id;
         let history = Arc::new(History::open(settings.history.as_deref(), node, clock.clone())?);
         plane.chronicle = history.wanted().then(|| history.clone() as Arc<dyn Chronicle>);
         let control = ControlPlane::start(plane).await?;
+        if let Some(membership) = &membership
+            && let Err(twin) = twin::none_elsewhere(membership, &control, &peer).await
+        {
+            control.shutdown().await?;
+            return Err(twin);
+        }
         if let Some(entered) = entered {
             entered(control.door());
         }

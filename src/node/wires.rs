@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::NodeError;
 use super::keyring::Keyring;
 use super::membership::{Membership, MembershipError};
+use super::twin;
 use crate::clock::Clock;
 use crate::cluster::pki::own::OwnFiles;
 use crate::cluster::{Door, Settings};
@@ -42,10 +43,13 @@ pub(super) struct Laid {
 }
 
 impl Wires {
-    pub(super) fn lay(self, data_dir: &Path, clock: &Clock) -> Result<Laid, NodeError> {
+    pub(super) async fn lay(self, data_dir: &Path, clock: &Clock) -> Result<Laid, NodeError> {
         match self {
             Self::Tls { listen: address, advertise, own } => {
                 let membership = Membership::open_with(data_dir, own, clock)?;
+                if let Some(advertised) = &advertise {
+                    twin::none_at(&membership, advertised).await?;
+                }
                 let (listener, peer) = listen(address, advertise)?;
                 let plane = membership.settings(listener, &peer)?;
                 let keyring = membership.keyring.clone();

@@ -21,7 +21,7 @@ use siemgate::cluster::{
 };
 use siemgate::ids::NodeId;
 use siemgate::node::membership::{self, Membership, MembershipError};
-use siemgate::node::{Node, NodeSettings, Wires};
+use siemgate::node::{Node, NodeError, NodeSettings, Wires};
 use siemgate::secret::Secret;
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
@@ -265,19 +265,47 @@ async fn a_node_whose_certificate_has_ended_renews_it_by_itself() {
     let folder = Folder::of(dir.path());
     let until_when = || validity_of(&folder.read().unwrap().unwrap().chain).unwrap().until;
     assert!(until_when() < now());
-    let settings = NodeSettings {
-        name: "test".into(),
-        data_dir: dir.path().to_owned(),
-        wires: Wires::Tls { listen: "127.0.0.1:0".parse().unwrap(), advertise: None, own: None },
-        api: String::new(),
-        extra_ca: Vec::new(),
-        clock: Clock::System,
-        history: None,
-    };
-    let node = Node::start(settings).await.unwrap();
+    let node = Node::start(settings(dir.path(), "127.0.0.1:0", None)).await.unwrap();
     until("it has a new one", async || (until_when() > now()).then_some(())).await;
     assert!(folder.sealed().unwrap().is_none() && !folder.is_fresh().unwrap());
     let member = Membership::open(dir.path(), &Clock::System).unwrap();
     assert!(joining::renew(&member.credentials, &folder.read().unwrap().unwrap().key, "127.0.0.1:1").await.is_err());
     node.drain().await.unwrap();
+}
+
+fn settings(dir: &Path, listen: &str, advertise: Option<&str>) -> NodeSettings {
+    let wires = Wires::Tls { listen: listen.parse().unwrap(), advertise: advertise.map(str::to_owned), own: None };
+    let (name, data_dir, clock) = ("test".into(), dir.to_owned(), Clock::System);
+    NodeSettings { name, data_dir, wires, api: String::new(), extra_ca: Vec::new(), clock, history: None }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, to) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_of_a_data_directory_does_not_start_while_the_original_runs() {
+    let (dir, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let address = port().local_addr().unwrap().to_string();
+    Node::start(settings(dir.path(), &address, None)).await.unwrap().drain().await.unwrap();
+    copy(dir.path(), copied.path());
+    let original = Node::start(settings(dir.path(), &address, None)).await.unwrap();
+    // Another host has the same configuration, or one that was edited.
+    for advertise in [Some(address.as_str()), None] {
+        let refused = Node::start(settings(copied.path(), "127.0.0.1:0", advertise)).await.err();
+        assert!(matches!(&refused, Some(NodeError::Twin { name, .. }) if name.node == NodeId(1)), "{refused:?}");
+    }
+    original.drain().await.unwrap();
+    Node::start(settings(copied.path(), "127.0.0.1:0", None)).await.unwrap().drain().await.unwrap();
 }

@@ -78,18 +78,25 @@ pub(super) fn certificate(validity: Validity, now: Timestamp, own: bool, running
 }
 
 /// `known` is where the cluster has this node.
-pub(super) fn advertised(told: Option<&str>, known: Option<&str>, others: usize) -> Finding {
+pub(super) fn advertised(told: Option<&str>, known: Option<&str>, others: &[&str]) -> Finding {
     let of = |verdict, says: String, remedy: &str| Finding::of("address", verdict, says, remedy);
     let Some(told) = told else {
         return of(Verdict::Warn, "members are told a port that changes".into(), "give `[listen] peers` a port");
     };
-    if let Some(known) = known.filter(|known| *known != told) {
+    // A node that is alone takes what it is told.
+    if let Some(known) = known.filter(|known| *known != told && !others.is_empty()) {
         let remedy = "addresses never change in place: set it back, or remove the node and let it join anew";
         return of(Verdict::Fail, format!("the others know this node at `{known}`, and it is set to `{told}`"), remedy);
     }
-    if others > 0 && is_loopback(told) {
+    if !others.is_empty() && is_loopback(told) {
         let remedy = "set `[listen] peers` or `advertise` under `[node]` to an address that other hosts reach";
-        return of(Verdict::Warn, format!("`{told}` reaches no other host, and there are {others} members"), remedy);
+        // All on one host may be meant so.
+        let verdict = if others.iter().all(|other| is_loopback(other)) { Verdict::Warn } else { Verdict::Fail };
+        return of(
+            verdict,
+            format!("`{told}` reaches no other host, and there are {} members more", others.len()),
+            remedy,
+        );
     }
     of(Verdict::Ok, format!("members reach this node at `{told}`"), "")
 }
@@ -243,13 +250,15 @@ mod tests {
 
     #[test]
     fn an_address_must_be_the_known_one_and_reach_further_than_this_host() {
-        assert_eq!(advertised(Some("10.0.0.1:7444"), Some("10.0.0.1:7444"), 2).verdict, Verdict::Ok);
-        assert_eq!(advertised(Some("10.0.0.1:7444"), Some("10.0.0.9:7444"), 2).verdict, Verdict::Fail);
-        assert_eq!(advertised(Some("127.0.0.1:7444"), None, 0).verdict, Verdict::Ok);
+        let there = ["10.0.0.2:7444"];
+        assert_eq!(advertised(Some("10.0.0.1:7444"), Some("10.0.0.1:7444"), &there).verdict, Verdict::Ok);
+        assert_eq!(advertised(Some("10.0.0.1:7444"), Some("10.0.0.9:7444"), &there).verdict, Verdict::Fail);
+        assert_eq!(advertised(Some("127.0.0.1:7444"), None, &[]).verdict, Verdict::Ok);
         for loopback in ["127.0.0.1:7444", "[::1]:7444", "localhost:7444"] {
-            assert_eq!(advertised(Some(loopback), None, 1).verdict, Verdict::Warn, "{loopback}");
+            assert_eq!(advertised(Some(loopback), None, &there).verdict, Verdict::Fail, "{loopback}");
+            assert_eq!(advertised(Some(loopback), None, &["127.0.0.1:7445"]).verdict, Verdict::Warn, "{loopback}");
         }
-        assert_eq!(advertised(None, None, 0).verdict, Verdict::Warn);
+        assert_eq!(advertised(None, None, &[]).verdict, Verdict::Warn);
     }
 
     #[test]

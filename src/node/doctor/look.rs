@@ -90,11 +90,12 @@ mod tests {
     #[test]
     fn a_key_that_others_may_read_is_found_before_a_start_fails_on_it() {
         let dir = tempfile::tempdir().unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        set(dir.path(), 0o700);
         let verdicts =
             || directory(dir.path()).iter().map(|finding| (finding.check, finding.verdict)).collect::<Vec<_>>();
         assert_eq!(verdicts()[0], ("directory", Verdict::Ok));
         assert!(!dir.path().join(PROBE).exists(), "nothing is left behind");
-        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         set(dir.path(), 0o755);
         assert_eq!(verdicts()[0], ("directory", Verdict::Warn));
         fs::create_dir(dir.path().join("pki")).unwrap();

@@ -1,5 +1,5 @@
 //! Looks at a node and its cluster as somebody would who was called because something is wrong. Nothing is changed but a
-//! file that is written to measure the disk.
+//! file that is written to measure the disk, and a tail of the log that was never acknowledged, which any start would cut.
 
 mod judge;
 mod look;
@@ -101,7 +101,9 @@ pub async fn examine(config: &Config, running: Option<Vec<Seen>>, clock: &Clock)
             return findings;
         }
     };
-    match validity_of(&identity.chain) {
+    let validity = validity_of(&identity.chain);
+    let counts = validity.as_ref().is_ok_and(|validity| validity.seconds_left(clock.now()) > 0.0);
+    match validity {
         Ok(validity) => findings.push(judge::certificate(validity, clock.now(), own.is_some(), runs)),
         Err(error) => findings.push(Finding::failed("certificate", &error)),
     }
@@ -110,10 +112,12 @@ pub async fn examine(config: &Config, running: Option<Vec<Seen>>, clock: &Clock)
     findings.push(key(data_dir, me.cluster, kept.as_ref()));
     let mut members = running.unwrap_or_else(|| kept.as_ref().map(members_in).unwrap_or_default());
     let known = members.iter().find(|member| member.node == me.node).map(|member| member.address.clone());
-    let others = members.iter().filter(|member| member.node != me.node).count();
-    findings.push(judge::advertised(config.advertised().as_deref(), known.as_deref(), others));
-    around(&credentials, &mut members, &mut findings).await;
-    if others > 0 {
+    let others: Vec<&str> =
+        members.iter().filter(|member| member.node != me.node).map(|member| member.address.as_str()).collect();
+    findings.push(judge::advertised(config.advertised().as_deref(), known.as_deref(), &others));
+    let alone = others.is_empty();
+    around(&credentials, counts, &mut members, &mut findings).await;
+    if !alone {
         findings.push(judge::digests(&members));
         findings.push(Finding::of("clocks", Verdict::Skip, "members do not tell each other the time; use NTP", ""));
     }
@@ -217,8 +221,9 @@ fn members_in(kept: &Kept) -> Vec<Seen> {
     kept.state.members().map(|(node, member)| seen(node, member.spec.role == Role::Witness)).collect()
 }
 
-/// Reaches for every other member from here.
-async fn around(credentials: &Credentials, members: &mut [Seen], findings: &mut Vec<Finding>) {
+/// Reaches for every other member from here. Only with a certificate that still counts does any of them say more than its
+/// name.
+async fn around(credentials: &Credentials, counts: bool, members: &mut [Seen], findings: &mut Vec<Finding>) {
     let me = credentials.name().node;
     let remote = Remote::new(credentials.clone());
     let asked = members.iter().map(async |member| {
@@ -226,7 +231,7 @@ async fn around(credentials: &Credentials, members: &mut [Seen], findings: &mut 
             return None;
         }
         let found = probe(credentials, &member.address, ANSWERS_WITHIN).await;
-        if !matches!(found, Found::Member(_)) {
+        if !counts || !matches!(found, Found::Member(_)) {
             return Some((found, None));
         }
         let peer = Peer { node: member.node, address: member.address.clone() };
@@ -246,6 +251,7 @@ async fn around(credentials: &Credentials, members: &mut [Seen], findings: &mut 
                 });
             }
             Some(Err(refused)) => findings.push(Finding::failed("peer", &refused)),
+            None if matches!(found, Found::Member(_)) => {}
             None => member.report = None,
         }
     }
