@@ -35,7 +35,7 @@ use tokio::task::JoinSet;
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::membership::Change;
-use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, PeerName, Role};
+use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, PeerName, Role, Settings};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
@@ -127,20 +127,9 @@ impl Node {
         let node = plane.node_id;
         let history = Arc::new(History::open(settings.history.as_deref(), node, clock.clone())?);
         plane.chronicle = history.wanted().then(|| history.clone() as Arc<dyn Chronicle>);
-        let control = ControlPlane::start(plane).await?;
-        if let Some(membership) = &membership
-            && let Err(twin) = twin::none_elsewhere(membership, &control, &peer).await
-        {
-            control.shutdown().await?;
-            return Err(twin);
-        }
-        if let Some(entered) = entered {
-            entered(control.door());
-        }
-        until_current(&control).await?;
         let (name, api) = (settings.name.clone(), settings.api);
         let spec = NodeSpec { name, peer, api, weight: enrol::WEIGHT, role: Role::Data };
-        settle_in(&control, spec, membership.as_ref(), &clock).await?;
+        let control = take_part(plane, spec, membership.as_ref(), entered, &clock).await?;
         let locked = keyring.locked().is_some();
         let living = Living::begin(control.clone(), node, clock.clone(), locked).await?;
         let lives = living.lives();
@@ -283,6 +272,29 @@ async fn until_current(control: &ControlPlane) -> Result<(), NodeError> {
         tracing::warn!(%error, "still waiting for the other members");
     }
     Ok(())
+}
+
+/// Starts the control plane, and waits until this node may act on what the cluster agreed on.
+async fn take_part(
+    plane: Settings,
+    spec: NodeSpec,
+    membership: Option<&Membership>,
+    entered: Option<Entered>,
+    clock: &Clock,
+) -> Result<ControlPlane, NodeError> {
+    let control = ControlPlane::start(plane).await?;
+    if let Some(membership) = membership
+        && let Err(twin) = twin::none_elsewhere(membership, &control, &spec.peer).await
+    {
+        control.shutdown().await?;
+        return Err(twin);
+    }
+    if let Some(entered) = entered {
+        entered(control.door());
+    }
+    until_current(&control).await?;
+    settle_in(&control, spec, membership, clock).await?;
+    Ok(control)
 }
 
 /// Makes the cluster know this node as what it is now.

@@ -21,7 +21,7 @@ use super::life::Life;
 use super::reconcile::{Running, Step, steps};
 use super::sinks::Sinks;
 use crate::clock::Clock;
-use crate::cluster::{Command, ControlPlane, NodeCommand, Outcome};
+use crate::cluster::{Command, ControlPlane, NodeCommand, Outcome, Refusal};
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, FeedPart, Generation, NodeId};
 use crate::pipeline::feed::{Feed, FeedEnd, Halt};
@@ -241,6 +241,8 @@ impl Loop {
 
     async fn propose(&self, command: Command) -> Option<Outcome> {
         match self.with.control.propose(command).await {
+            // What was said twice, because the first word had not come back here yet.
+            Ok(Outcome::Refused(Refusal::StaleEpoch { .. })) => None,
             Ok(Outcome::Refused(refusal)) => {
                 tracing::warn!(%refusal, "the control plane refused");
                 None
