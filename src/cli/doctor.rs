@@ -17,7 +17,7 @@ use crate::wire::v1;
 #[command(after_help = "Examples:\n  \
     siemgate cluster doctor\n  \
     siemgate cluster doctor -o json | jq '.[] | select(.verdict == \"fail\")'\n\n\
-    Run it as the service's user, whether the node runs or not; what needs a running node is skipped otherwise.\n\
+    Run it as root or as the service's user, whether the node runs or not; what needs a running node is skipped otherwise.\n\
     Exit code: 1 if anything has failed, else 0.")]
 pub struct DoctorArgs {
     #[command(flatten)]

@@ -34,7 +34,7 @@ const FILE_BYTES_MAX: u64 = (1 << 30) + (1 << 20);
 #[command(after_help = "Examples:\n  \
     siemgate cluster recover --dry-run     # on each node that is left: which has the longest log?\n  \
     siemgate cluster recover               # on that one alone\n\n\
-    Stop the node first, and run this as the service's user. It refuses while another voter answers: with a majority of\n\
+    Stop the node first, and run this as root or as the service's user. It refuses while another voter answers: with a majority of\n\
     them, nothing has to be recovered. All that this node has in its log is kept; what only others had is lost, so that\n\
     some events may be delivered again, and none is skipped. The cluster gets a new id and all other members are removed:\n\
     they must never run again with their old data, which would be refused, and join anew with an empty directory. The old\n\
@@ -54,7 +54,7 @@ pub struct RecoverArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     siemgate cluster backup /backup/siemgate-$(date +%F)\n\n\
-    Run it on any node, running or not, as the service's user. The file holds resources, cursors and sealed secrets, and\n\
+    Run it on any node, running or not, as root or as the service's user. The file holds resources, cursors and sealed secrets, and\n\
     no events. It is readable only with the key file `pki/kek` of the data directory, which is not in it: keep a copy of\n\
     that elsewhere, never beside the backups. Who loses the key has lost the secrets, and the backups with them.")]
 pub struct BackupArgs {

@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -58,6 +58,9 @@ impl Staging {
         let path = self.draft.join(NUMBER);
         fs::write(&path, number.to_string()).map_err(failed("write", &path))?;
         sync(&path)?;
+        // Root may have run this, and the service's user is to read it.
+        let owner = fs::metadata(&self.data_dir).map_err(failed("look at", &self.data_dir))?;
+        give(&self.draft, owner.uid(), owner.gid())?;
         sync(&self.draft)?;
         let decided = self.data_dir.join(DECIDED);
         fs::rename(&self.draft, &decided).map_err(failed("make", &decided))?;
@@ -110,6 +113,20 @@ fn step(data_dir: &Path) -> Result<bool, RecoveryError> {
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Makes a folder and all in it somebody's, where they are not.
+fn give(path: &Path, user: u32, group: u32) -> Result<(), RecoveryError> {
+    let found = fs::symlink_metadata(path).map_err(failed("look at", path))?;
+    if found.uid() != user {
+        lchown(path, Some(user), Some(group)).map_err(failed("give away", path))?;
+    }
+    if found.is_dir() {
+        for entry in fs::read_dir(path).map_err(failed("list", path))? {
+            give(&entry.map_err(failed("list", path))?.path(), user, group)?;
+        }
+    }
+    Ok(())
 }
 
 fn put_aside(data_dir: &Path, part: &str, number: &str) -> PathBuf {
@@ -180,6 +197,18 @@ mod tests {
                 assert_eq!(data(dir.path().join(format!("{part}.before-recovery-7"))), "old");
             }
             assert_eq!(aside.len(), 2);
+        }
+    }
+
+    #[test]
+    fn what_root_puts_in_place_belongs_to_whom_the_directory_belongs() {
+        let dir = tempfile::tempdir().unwrap();
+        let me = rustix::process::geteuid();
+        let user = if me.is_root() { 12_345 } else { me.as_raw() };
+        lchown(dir.path(), Some(user), None).unwrap();
+        staged(dir.path()).commit(Incarnation(1)).unwrap();
+        for name in ["raft", "raft/data", "pki/data"] {
+            assert_eq!(fs::metadata(dir.path().join(name)).unwrap().uid(), user, "{name}");
         }
     }
 
