@@ -1,24 +1,23 @@
 //! A cluster that begins anew: from the one node that is left, and from a backup. Over sockets, with certificates.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use siemgate::admin::sealing::Sealer as _;
 use siemgate::clock::Clock;
 use siemgate::cluster::peers::{Peer, Peers as _, Request};
 use siemgate::cluster::pki::Keyring as _;
 use siemgate::cluster::{
-    Command, MoveOutcome, NodeCommand, NodeSpec, Outcome, Remote, ResourceKey, ResourceKind, Role, SecretCommand,
-    SecretKey, SecretKind,
+    Command, MoveOutcome, NodeCommand, NodeSpec, Outcome, Remote, ResourceKey, ResourceKind, Role, Sealed,
+    SecretCommand, SecretKey, SecretKind,
 };
 use siemgate::config::Config;
 use siemgate::ids::{Epoch, FeedId, Incarnation, NodeId};
 use siemgate::node::doctor::{self, Finding, Verdict};
 use siemgate::node::membership::{Membership, MembershipError};
 use siemgate::node::recovery::{self, RecoveryError, staging};
-use siemgate::secret::Secret;
-use siemgate::vault::{Kek, VaultError};
+use siemgate::vault::{Binding, Kek, Ring, VaultError};
 
 use crate::enrolment::{Member, join, now, port, spec};
 use crate::harness::{LONG, until};
@@ -66,8 +65,11 @@ async fn fill(member: &Member, node: NodeId) {
         member.does(Command::Node(NodeCommand::Start { node, knows: 99, at: now() })).await;
         assert_eq!(gives(member, node).await, Epoch(epoch));
     }
-    let secret = Secret::new(String::from_utf8(SECRET.to_vec()).unwrap());
-    let sealed = member.membership.keyring.seal(&secret_key(), 1, &secret).unwrap();
+    let cluster = member.membership.name.cluster;
+    let binding =
+        Binding { cluster, tenant: secret_key().tenant, kind: "credential", name: "app".into(), generation: 1 };
+    let ring = Ring::load(&member.dir.path().join("pki/kek")).unwrap();
+    let sealed = Sealed::new(ring.seal(&binding, SECRET).unwrap());
     member.does(Command::Secret(SecretCommand::Put { key: secret_key(), replaces: 0, sealed, at: now() })).await;
 }
 
@@ -230,6 +232,7 @@ async fn the_doctor_finds_what_is_wrong_and_nothing_where_all_is_well() {
     let [founder, second, third] = three().await;
     second.control.current_within(LONG).await.unwrap();
     let (address, dir) = (second.address.clone(), second.stop().await);
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let mut config = Config::default();
     config.node.data_dir = dir.path().to_owned();
     config.listen.peers = address.parse().unwrap();
