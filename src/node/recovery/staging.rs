@@ -24,7 +24,7 @@ const PARTS: [&str; 2] = [RAFT, "pki"];
 /// Owner only. Others on the host are other people.
 const MODE: u32 = 0o700;
 
-/// A new pair that is being made. What is dropped before [`Self::commit`] is made anew the next time.
+/// A new pair that is being made. What is dropped before it is committed is made anew the next time.
 pub struct Staging {
     data_dir: PathBuf,
     draft: PathBuf,
