@@ -118,6 +118,7 @@ const PURE: &[&str] = &[
     "src/cluster/level.rs",
     "src/cluster/member.rs",
     "src/cluster/membership",
+    "src/cluster/ownership.rs",
     "src/cluster/pki/renewal.rs",
     "src/cluster/pki/token.rs",
     "src/cluster/placement",

@@ -109,15 +109,7 @@ async fn run(
     let (removed, gate) = (Removed::default(), Arc::new(RwLock::default()));
     let judging = Arc::new(Judging { clock: settings.clock.clone(), ..Judging::default() });
     let (node, peers) = (settings.node_id, settings.peers.clone());
-    let members = Arc::new(Members {
-        node,
-        raft: raft.clone(),
-        peers: peers.clone(),
-        contact: contact.clone(),
-        removed: removed.clone(),
-        gate: gate.clone(),
-        one_at_a_time: Mutex::default(),
-    });
+    let members = members_of(&settings, &raft, contact.clone(), &removed, &gate);
     let door = Door::new(Inside {
         me: PeerName { cluster, node },
         raft: raft.clone(),
@@ -166,6 +158,24 @@ async fn run(
     if raft.shutdown().await.is_err() {
         tracing::warn!("Raft's task had panicked before it was stopped");
     }
+}
+
+fn members_of(
+    settings: &Settings,
+    raft: &Raft,
+    contact: Contact,
+    removed: &Removed,
+    gate: &Arc<RwLock<()>>,
+) -> Arc<Members> {
+    Arc::new(Members {
+        node: settings.node_id,
+        raft: raft.clone(),
+        peers: settings.peers.clone(),
+        contact,
+        removed: removed.clone(),
+        gate: gate.clone(),
+        one_at_a_time: Mutex::default(),
+    })
 }
 
 /// Lets the other members in, where there is a listener. Ends with a failure, or when it is told to stop.
