@@ -25,7 +25,7 @@ use crate::ids::NodeId;
 const READ_ATTEMPTS: usize = 5;
 
 /// A state, and up to where in the log it goes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Kept {
     pub state: ControlState,
     applied: AppliedTo,
@@ -113,12 +113,6 @@ pub fn newest_snapshot(raft_dir: &Path) -> Result<Option<Kept>, ClusterError> {
             Err(gone) if gone.kind() == std::io::ErrorKind::NotFound && attempts < READ_ATTEMPTS => attempts += 1,
             Err(error) => return Err(failed("read a snapshot")(error)),
         }
-    }
-}
-
-impl Default for Kept {
-    fn default() -> Self {
-        Self { state: ControlState::default(), applied: AppliedTo::default() }
     }
 }
 

@@ -128,12 +128,7 @@ impl Node {
         let history = Arc::new(History::open(settings.history.as_deref(), node, clock.clone())?);
         plane.chronicle = history.wanted().then(|| history.clone() as Arc<dyn Chronicle>);
         let control = ControlPlane::start(plane).await?;
-        if let Some(membership) = &membership
-            && let Err(twin) = twin::none_elsewhere(membership, &control, &peer).await
-        {
-            control.shutdown().await?;
-            return Err(twin);
-        }
+        twin::none_elsewhere(membership.as_ref(), &control, &peer).await?;
         if let Some(entered) = entered {
             entered(control.door());
         }

@@ -45,7 +45,7 @@ pub(super) fn reseal(
         None => {
             let key = SecretKey::authority();
             let made = match bundle {
-                Some(sealed) => Authority::renamed(&*ring.open(&binding(from, &key, 1), sealed)?, to, at)?,
+                Some(sealed) => Authority::renamed(&ring.open(&binding(from, &key, 1), sealed)?, to, at)?,
                 None => Authority::make(to, at)?,
             };
             secrets.push(put(&key, 0, &made.bundle())?);
