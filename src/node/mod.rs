@@ -283,12 +283,7 @@ async fn take_part(
     clock: &Clock,
 ) -> Result<ControlPlane, NodeError> {
     let control = ControlPlane::start(plane).await?;
-    if let Some(membership) = membership
-        && let Err(twin) = twin::none_elsewhere(membership, &control, &spec.peer).await
-    {
-        control.shutdown().await?;
-        return Err(twin);
-    }
+    twin::none_elsewhere(membership, &control, &spec.peer).await?;
     if let Some(entered) = entered {
         entered(control.door());
     }

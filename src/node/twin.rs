@@ -20,15 +20,20 @@ pub(super) async fn none_at(membership: &Membership, address: &str) -> Result<()
 }
 
 /// The same at the address that the cluster knows, where that is another one than `told`: a copy may have been given an
-/// address of its own.
+/// address of its own. Ends the control plane where it refuses.
 pub(super) async fn none_elsewhere(
-    membership: &Membership,
+    membership: Option<&Membership>,
     control: &ControlPlane,
     told: &str,
 ) -> Result<(), NodeError> {
+    let Some(membership) = membership else { return Ok(()) };
     let me = membership.name.node;
     let known = control.view().members.into_iter().find(|(node, address)| *node == me && address != told);
     let Some((_, known)) = known else { return Ok(()) };
-    tracing::warn!(known, told, "the others know this node at another address, which never changes in place");
-    none_at(membership, &known).await
+    tracing::warn!(known, told, "the others know this node at another address than it tells");
+    let looked = none_at(membership, &known).await;
+    if looked.is_err() {
+        control.shutdown().await?;
+    }
+    looked
 }
