@@ -25,6 +25,10 @@ use siemgate::ids::{ClusterId, NodeId};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NODES: u64 = 3;
 const PROPOSERS: [usize; 4] = [1, 16, 64, 256];
 const MEASURED: Duration = Duration::from_secs(3);

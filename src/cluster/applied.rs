@@ -1,12 +1,14 @@
 //! The applied state in sled: a copy that spares replaying the log, never the only one.
 //!
-//! State, position and membership change in one batch on one tree. Nothing here is synced: what a crash takes is applied
-//! again from the log. What reads back is believed only when its parts add up to the digest stored with them; otherwise
+//! State, position and membership change in one batch on one tree. Changes are gathered for a while, so that an entry
+//! that is applied does not wait for sled, and nothing is synced: what a crash takes is applied again from the log. What reads back is believed only when its parts add up to the digest stored with them; otherwise
 //! the folder is removed and rebuilt from snapshot and log.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::ClusterError;
 use super::codec::{AppliedTo, EncodedPart, decode_applied, decode_part, encode_applied, parts_of};
@@ -16,22 +18,40 @@ use super::state::ControlState;
 const CACHE_BYTES: u64 = 8 << 20;
 /// How often sled writes what it holds; a longer time only means more of the log to apply again.
 const FLUSH_MILLIS: u64 = 1_000;
+/// How long, and how much of it, changes are gathered before sled gets them. One that waits is applied again after a
+/// crash, and held in memory until then.
+const GATHER: Duration = Duration::from_secs(1);
+const GATHER_BYTES: usize = 1 << 20;
 const POSITION_KEY: &[u8] = b"position";
 const PART_PREFIX: u8 = b'.';
 
 pub(super) struct Applied {
     tree: sled::Db,
+    waiting: Waiting,
+}
+
+/// Changes that sled does not have yet, the newest of each key, and the position after them.
+#[derive(Default)]
+struct Waiting {
+    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    bytes: usize,
+    applied: Option<AppliedTo>,
+    since: Option<Instant>,
 }
 
 /// A state as it was read back.
 pub(super) type Loaded = (AppliedTo, ControlState);
 
 impl Applied {
+    fn on(tree: sled::Db) -> Self {
+        Self { tree, waiting: Waiting::default() }
+    }
+
     /// Opens the store, or begins a new one where it is damaged. `None` keeps it nowhere, for tests.
     pub(super) fn open(folder: Option<PathBuf>) -> Result<(Self, Option<Loaded>), ClusterError> {
         let Some(folder) = folder else {
             let tree = sled::Config::new().temporary(true).open().map_err(failed("open a temporary store"))?;
-            return Ok((Self { tree }, None));
+            return Ok((Self::on(tree), None));
         };
         match open_marked(&folder) {
             Ok(opened) => Ok(opened),
@@ -43,34 +63,68 @@ impl Applied {
         }
     }
 
-    /// Stores changed parts and the position after them, all or nothing.
+    /// Takes changed parts and the position after them. They get to sled together, at once or later.
     pub(super) fn store(
-        &self,
+        &mut self,
         changes: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
         applied: &AppliedTo,
     ) -> Result<(), ClusterError> {
-        let mut batch = sled::Batch::default();
         for (key, value) in changes {
-            match value {
-                Some(value) => batch.insert(stored_key(&key), value),
-                None => batch.remove(stored_key(&key)),
-            }
+            self.waiting.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+            self.waiting.changes.insert(key, value);
         }
-        batch.insert(POSITION_KEY, encode_applied(applied));
-        self.tree.apply_batch(batch).map_err(failed("store the applied state"))
+        self.waiting.applied = Some(applied.clone());
+        let since = *self.waiting.since.get_or_insert_with(Instant::now);
+        if self.waiting.bytes >= GATHER_BYTES || since.elapsed() >= GATHER {
+            return self.hand_over();
+        }
+        Ok(())
     }
 
-    /// Stores a whole state in place of the one before.
+    /// Forgets what was gathered, and gives what a whole state is stored with in its place.
+    pub(super) fn replacing(&mut self) -> Replacing {
+        self.waiting = Waiting::default();
+        Replacing(self.tree.clone())
+    }
+
+    /// Gives sled what was gathered, all or nothing.
+    fn hand_over(&mut self) -> Result<(), ClusterError> {
+        let Waiting { changes, applied: Some(applied), .. } = std::mem::take(&mut self.waiting) else { return Ok(()) };
+        write(&self.tree, changes, &applied)
+    }
+
+    pub(super) fn flush(&mut self) {
+        let handed_over = self.hand_over().map_err(|error| error.to_string());
+        if let Err(why) = handed_over.and_then(|()| self.tree.flush().map_err(|error| error.to_string())) {
+            tracing::warn!(why, "the applied state was not flushed, the next start replays more of the log");
+        }
+    }
+}
+
+/// Stores a whole state.
+pub(super) struct Replacing(sled::Db);
+
+impl Replacing {
     pub(super) fn replace(&self, state: &ControlState, applied: &AppliedTo) -> Result<(), ClusterError> {
-        self.tree.clear().map_err(failed("clear the applied state"))?;
-        self.store(parts_of(state).map(|part| (part.key, Some(part.value))), applied)
+        self.0.clear().map_err(failed("clear the applied state"))?;
+        write(&self.0, parts_of(state).map(|part| (part.key, Some(part.value))), applied)
     }
+}
 
-    pub(super) fn flush(&self) {
-        if let Err(error) = self.tree.flush() {
-            tracing::warn!(%error, "the applied state was not flushed, the next start replays more of the log");
+fn write(
+    tree: &sled::Db,
+    changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    applied: &AppliedTo,
+) -> Result<(), ClusterError> {
+    let mut batch = sled::Batch::default();
+    for (key, value) in changes {
+        match value {
+            Some(value) => batch.insert(stored_key(&key), value),
+            None => batch.remove(stored_key(&key)),
         }
     }
+    batch.insert(POSITION_KEY, encode_applied(applied));
+    tree.apply_batch(batch).map_err(failed("store the applied state"))
 }
 
 fn stored_key(key: &[u8]) -> Vec<u8> {
@@ -112,8 +166,8 @@ fn read_back(folder: &Path) -> Result<(Applied, Option<Loaded>), String> {
         decode_part(&part, &mut state).map_err(|bad| bad.to_string())?;
     }
     match applied {
-        Some(applied) if applied.digest == sum => Ok((Applied { tree }, Some((applied, state)))),
-        None if sum == 0 => Ok((Applied { tree }, None)),
+        Some(applied) if applied.digest == sum => Ok((Applied::on(tree), Some((applied, state)))),
+        None if sum == 0 => Ok((Applied::on(tree), None)),
         Some(_) | None => Err("its parts do not add up to its digest".into()),
     }
 }

@@ -131,6 +131,9 @@ pub const LEASE_MARGIN: Duration = Duration::from_millis(200);
 pub const STATUS_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// A member that answered within this time counts as alive for a change of members.
 pub const ALIVE: Duration = Duration::from_secs(2);
+/// How long a change of members waits for members that have not answered yet, before it is refused for their silence:
+/// several heartbeats, since a leader that was just elected has heard nobody.
+pub const HEARD_WITHIN: Duration = Duration::from_secs(1);
 /// A learner this near to the end of the log has caught up: the rest takes one call.
 pub const CAUGHT_UP_ENTRIES: u64 = 64;
 /// Learners at once: as many as can become voters, and a replacement for each of them.
@@ -169,6 +172,9 @@ pub const PEER_CONNECTIONS_EACH_MAX: usize = 8;
 /// How long making a connection may take, for the one who calls and the one who is called.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// At least this long lies between two handshakes that begin. One costs about a millisecond of Raft's own thread, and
+/// anybody can ask for one: a flood must not take the time that heartbeats need.
+pub const HANDSHAKE_PAUSE: Duration = Duration::from_millis(5);
 /// How often, and for how long, a silent member is asked whether it is still there.
 pub const PEER_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 pub const PEER_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -90,7 +90,7 @@ impl Machine {
         };
         machine.weigh(&state);
         if !is_stored {
-            machine.applied.replace(&state, &machine.position)?;
+            machine.applied.replacing().replace(&state, &machine.position)?;
         }
         *machine.shared.state.write() = state;
         machine.publish();
@@ -179,19 +179,34 @@ impl Machine {
         }
     }
 
-    fn install(&mut self, bytes: &[u8]) -> Result<(), ClusterError> {
-        let (head, state) = decode_snapshot(bytes).map_err(|bad| ClusterError::Storage {
-            action: "read a snapshot from a peer".into(),
-            cause: bad.to_string(),
-        })?;
-        self.snapshots.keep(&head, bytes)?;
+    /// Takes a state over from a peer. All that takes long is done apart, since heartbeats are answered on this thread.
+    async fn install(&mut self, bytes: Vec<u8>) -> Result<(), ClusterError> {
+        let (snapshots, applied) = (self.snapshots.clone(), self.applied.replacing());
+        let installed = apart("install a snapshot", move || {
+            let (head, state) = decode_snapshot(&bytes).map_err(|bad| ClusterError::Storage {
+                action: "read a snapshot from a peer".into(),
+                cause: bad.to_string(),
+            })?;
+            snapshots.keep(&head, &bytes)?;
+            applied.replace(&state, &head.applied)?;
+            Ok((head, state))
+        });
+        let (head, state) = installed.await?;
         self.position = head.applied;
         self.weigh(&state);
-        self.applied.replace(&state, &self.position)?;
         *self.shared.state.write() = state;
         self.publish();
         Ok(())
     }
+}
+
+/// Does what takes long on a thread of its own.
+async fn apart<T: Send + 'static>(
+    action: &str,
+    work: impl FnOnce() -> Result<T, ClusterError> + Send + 'static,
+) -> Result<T, ClusterError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| Err(ClusterError::Storage { action: action.into(), cause: panic.to_string() }))
 }
 
 /// Refuses a log that does not reach what was applied from it, or begins after it.
@@ -251,12 +266,14 @@ impl RaftStateMachine<TypeConfig> for Machine {
         _meta: &SnapshotMeta,
         snapshot: Box<Cursor<Vec<u8>>>,
     ) -> Result<(), StorageError> {
-        let result = self.install(snapshot.get_ref());
+        let result = self.install(snapshot.into_inner()).await;
         self.on_fatal.guard(result)
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
-        let newest = self.on_fatal.guard(self.snapshots.newest())?;
+        let snapshots = self.snapshots.clone();
+        let newest = apart("read a snapshot", move || snapshots.newest()).await;
+        let newest = self.on_fatal.guard(newest)?;
         Ok(newest.map(|read| as_snapshot(read.head, read.bytes)))
     }
 }
@@ -288,10 +305,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
             on_fatal: self.on_fatal.clone(),
         };
         // Encoding and syncing a large state takes long enough to disturb elections if it were done here.
-        let built = tokio::task::spawn_blocking(move || builder.build()).await;
-        let built = built.unwrap_or_else(|panic| {
-            Err(ClusterError::Storage { action: "build a snapshot".into(), cause: panic.to_string() })
-        });
+        let built = apart("build a snapshot", move || builder.build()).await;
         let (head, bytes) = self.on_fatal.guard(built)?;
         Ok(as_snapshot(head, bytes))
     }

@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::ClusterError;
 use super::door::Removed;
-use super::limits::{ALIVE, CHANGE_TIMEOUT, ELECT_PAUSE, ELECTION_MIN, MAJORITY_LOST, SILENCE, TRANSFER_TIMEOUT};
+use super::limits::{
+    ALIVE, CHANGE_TIMEOUT, ELECT_PAUSE, ELECTION_MIN, HEARD_WITHIN, HEARTBEAT, MAJORITY_LOST, SILENCE, TRANSFER_TIMEOUT,
+};
 use super::membership::{Change, Plan, Standing, preflight, promotable};
 use super::peers::{Answer, Ask, Peers, Reply, Request};
 use super::proposer::peer;
@@ -39,11 +41,26 @@ impl Members {
         let Ok(_alone) = self.one_at_a_time.try_lock() else {
             return Err(refused(&super::membership::ChangeRefused::UnderWay));
         };
-        let plan = preflight(&self.standing().await?, &change).map_err(|why| refused(&why))?;
+        let plan = self.plan(&change).await?;
         tracing::info!(?change, ?plan, "changing the members");
         match timeout(CHANGE_TIMEOUT, self.carry_out(plan)).await {
             Ok(done) => done,
             Err(_) => Err(ClusterError::Unknown { why: "a majority of the voters did not confirm in time".into() }),
+        }
+    }
+
+    /// A leader that was just elected has not heard yet from those that live, so nobody is called silent at once.
+    async fn plan(&self, change: &Change) -> Result<Plan, ClusterError> {
+        let deadline = Instant::now() + HEARD_WITHIN;
+        loop {
+            let why = match preflight(&self.standing().await?, change) {
+                Ok(plan) => return Ok(plan),
+                Err(why) => why,
+            };
+            if !why.blames_silence() || Instant::now() >= deadline {
+                return Err(refused(&why));
+            }
+            sleep(HEARTBEAT).await;
         }
     }
 

@@ -120,6 +120,13 @@ pub enum ChangeRefused {
     Mixed { nodes: BTreeSet<NodeId> },
 }
 
+impl ChangeRefused {
+    /// Whether nothing but the silence of members speaks against the change.
+    pub(super) fn blames_silence(&self) -> bool {
+        matches!(self, Self::Silent { .. } | Self::NoQuorum { .. } | Self::LosesQuorum { .. })
+    }
+}
+
 fn count_remedy(voters: usize) -> &'static str {
     if voters > 5 { "five are enough" } else { "change two at once, or replace one by another" }
 }

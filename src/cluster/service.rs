@@ -29,7 +29,7 @@ use super::certificate::{self, Credentials};
 use super::codec::{AskWire, CodecError, ReplyWire};
 use super::door::Door;
 use super::limits::{
-    ENROL_MESSAGE_BYTES_MAX, GUEST_AGE_MAX, GUESTS_MAX, HANDSHAKE_TIMEOUT, PEER_CONNECTION_AGE_MAX,
+    ENROL_MESSAGE_BYTES_MAX, GUEST_AGE_MAX, GUESTS_MAX, HANDSHAKE_PAUSE, HANDSHAKE_TIMEOUT, PEER_CONNECTION_AGE_MAX,
     PEER_CONNECTION_WINDOW_BYTES, PEER_CONNECTIONS_EACH_MAX, PEER_CONNECTIONS_MAX, PEER_DRAIN_TIMEOUT,
     PEER_HEADER_BYTES_MAX, PEER_KEEPALIVE_INTERVAL, PEER_KEEPALIVE_TIMEOUT, PEER_MESSAGE_BYTES_MAX,
     PEER_PENDING_RESETS_MAX, PEER_STREAM_WINDOW_BYTES, PEER_STREAMS_MAX,
@@ -213,8 +213,8 @@ impl pb::peers_server::Peers for Service {
     }
 }
 
-/// Accepts connections while there are places, and hands on those that prove to be a member's or show nothing at all. Each proves itself in
-/// a task of its own, so that none waits for another.
+/// Accepts connections while there are places, and hands on those that prove to be a member's or show nothing at all.
+/// Each proves itself in a task of its own, so that none waits for another.
 async fn accept(listener: TcpListener, credentials: Credentials, ready: mpsc::Sender<io::Result<Proven>>) {
     let places = Arc::new(Semaphore::new(PEER_CONNECTIONS_MAX));
     let (counts, guests) = (Counts::default(), Arc::new(Semaphore::new(GUESTS_MAX)));
@@ -231,6 +231,7 @@ async fn accept(listener: TcpListener, credentials: Credentials, ready: mpsc::Se
         };
         let (acceptor, cluster) = (TlsAcceptor::from(credentials.server()), credentials.name().cluster);
         let (counts, guests, ready) = (counts.clone(), guests.clone(), ready.clone());
+        sleep(HANDSHAKE_PAUSE).await;
         handshakes.spawn(async move {
             let address = stream.peer_addr();
             let proven = timeout(HANDSHAKE_TIMEOUT, prove(stream, acceptor)).await;
