@@ -9,6 +9,8 @@ use crate::harness::{Cluster, until};
 
 /// The second that is promised, and room for a busy machine.
 const PASSED_WITHIN: Duration = Duration::from_millis(2_500);
+/// A member that has not answered for two seconds counts as silent.
+const SILENT_AFTER: Duration = Duration::from_millis(2_300);
 
 fn why(result: Result<(), ClusterError>) -> String {
     result.expect_err("it is refused").to_string()
@@ -124,4 +126,24 @@ async fn the_leadership_passes_on_within_a_second_and_no_proposal_fails() {
         }
         cluster.agrees().await;
     }
+}
+
+/// A leader that was just elected has heard from nobody, like this one from a learner that was cut off: whoever answers
+/// the next time it is asked is not called silent.
+#[tokio::test]
+async fn a_member_that_is_about_to_answer_is_not_called_silent() {
+    let mut cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    for node in [4, 5] {
+        cluster.start(node).await;
+    }
+    cluster.add(&[4, 5]).await;
+    cluster.agrees().await;
+    cluster.network.cut(leader, 4);
+    let promote = async || cluster.node(leader).promote([NodeId(4), NodeId(5)]).await;
+    let cut = Instant::now();
+    until("it counts as silent", async || (cut.elapsed() > SILENT_AFTER).then_some(())).await;
+    cluster.network.heal();
+    assert_eq!(promote().await, Ok(()));
+    cluster.agrees().await;
 }
