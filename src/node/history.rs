@@ -19,16 +19,15 @@ use crate::pipeline::tap::Tapped;
 pub struct History {
     file: Option<Mutex<File>>,
     node: NodeId,
-    clock: Clock,
 }
 
 impl History {
-    pub fn open(path: Option<&Path>, node: NodeId, clock: Clock) -> Result<Self, NodeError> {
+    pub fn open(path: Option<&Path>, node: NodeId) -> Result<Self, NodeError> {
         let open = |path: &Path| {
             let file = OpenOptions::new().create(true).append(true).open(path);
             file.map_err(|cause| NodeError::History { path: path.to_owned(), cause })
         };
-        Ok(Self { file: path.map(open).transpose()?.map(Mutex::new), node, clock })
+        Ok(Self { file: path.map(open).transpose()?.map(Mutex::new), node })
     }
 
     pub fn wanted(&self) -> bool {
@@ -71,7 +70,8 @@ impl History {
         let Some(file) = &self.file else { return };
         let mut line = content();
         let mut file = file.lock();
-        line["at"] = json!(self.clock.now().nanos());
+        // The machine's clock, whatever the node goes by: all processes' lines are compared.
+        line["at"] = json!(Clock::System.now().nanos());
         if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
             tracing::warn!(%error, "can't write the history file");
         }

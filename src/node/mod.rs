@@ -39,6 +39,7 @@ use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, P
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
+use crate::lease::Lease;
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
 use backend::{About, NodeBackend};
@@ -125,7 +126,7 @@ impl Node {
         let Laid { mut plane, membership, keyring, peer, entered } =
             settings.wires.lay(&settings.data_dir, &clock).await?;
         let node = plane.node_id;
-        let history = Arc::new(History::open(settings.history.as_deref(), node, clock.clone())?);
+        let history = Arc::new(History::open(settings.history.as_deref(), node)?);
         plane.chronicle = history.wanted().then(|| history.clone() as Arc<dyn Chronicle>);
         let (name, api) = (settings.name.clone(), settings.api);
         let spec = NodeSpec { name, peer, api, weight: enrol::WEIGHT, role: Role::Data };
@@ -182,6 +183,11 @@ impl Node {
 
     pub fn control(&self) -> &ControlPlane {
         &self.control
+    }
+
+    /// The right of this node's life at hand to act.
+    pub fn lease(&self) -> Lease {
+        self.lives.borrow().lease.clone()
     }
 
     /// Whether the node lacks the key that opens the cluster's secrets.

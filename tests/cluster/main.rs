@@ -4,12 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
 
 mod agreement;
+#[path = "../history/bounds.rs"]
+mod bounds;
 mod catching_up;
+mod clocks;
 mod enrolment;
 mod forgetting;
 mod gateway;
 mod handover;
 mod harness;
+#[path = "../history/mod.rs"]
+#[expect(dead_code, reason = "the checker's own tests need more of it")]
+mod history;
+mod judge;
 mod members;
 mod own_certificates;
 mod recovery;

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::time::Duration;
 
-use siemgate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL};
-use siemgate::sinks::limits::{BARRIER_AGE, WINDOW_BYTES};
 use tokio::time::{Instant, sleep};
 
+use crate::bounds::{Load, setup};
 use crate::history::line::Thing;
 use crate::history::{History, Setup, check, quarantine};
 use crate::world::stage::SINK;
@@ -17,10 +16,6 @@ use crate::world::{World, until};
 const SETTLE: Duration = Duration::from_secs(60);
 /// Nothing new for longer than a poll, a late arrival and a barrier together: nothing is on its way any more.
 const QUIET: Duration = Duration::from_secs(12);
-/// From a receiver's confirmation to the commit: a tick of the ledger, and room for a busy machine.
-const SETTLED: Duration = Duration::from_secs(3);
-/// A lease, and as much again before somebody else has the feed.
-const FENCED: Duration = Duration::from_secs(6);
 const OFTEN: Duration = Duration::from_millis(100);
 
 impl World {
@@ -102,33 +97,8 @@ impl World {
     fn setup(&self) -> Setup {
         let tally = self.tally();
         let frame = usize::try_from(tally.bytes / tally.total.received.max(1)).unwrap().max(1);
-        // B1: what is acknowledged and not yet committed, and a window of frames on their way; of which no more can have
-        // been sent than there was.
-        let window = usize::try_from(COMMIT_EVENTS).unwrap() + WINDOW_BYTES / frame;
-        let sent = |span: Duration| usize::try_from(self.plan.records_per_second * (span.as_secs() + 1)).unwrap();
-        let crash = window.min(sent(BARRIER_AGE + COMMIT_INTERVAL + SETTLED));
-        let cut = window.min(sent(BARRIER_AGE + COMMIT_INTERVAL + SETTLED + FENCED));
-        let bounds = [
-            ("kill", crash),
-            ("kill-leader", crash),
-            ("freeze", crash),
-            ("full-disk", cut),
-            ("cut", cut),
-            // One write, at most 64 KiB.
-            ("wake", (64 << 10) / frame + 1),
-            ("stop", 0),
-            ("drain", 0),
-        ];
-        let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap();
-        Setup {
-            feeds: self.feeds(),
-            sinks: vec![SINK.into()],
-            drained: true,
-            duplicates: bounds.map(|(fault, bound)| (fault.to_owned(), bound)).into(),
-            lasting: BTreeMap::from([("cut".into(), nanos(FENCED)), ("full-disk".into(), nanos(FENCED))]),
-            settled: Some(nanos(SETTLED)),
-            ..Setup::default()
-        }
+        let load = Load { records_per_second: self.plan.records_per_second, frame };
+        setup(load, self.feeds(), SINK)
     }
 
     pub fn history(&self) -> History {

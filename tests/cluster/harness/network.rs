@@ -62,6 +62,10 @@ impl Network {
         self.cut_one_way(one, other);
         self.cut_one_way(other, one);
     }
+    pub fn is_whole(&self, one: u64, other: u64) -> bool {
+        let cut = &self.0.lock().cut;
+        !cut.contains(&(NodeId(one), NodeId(other))) && !cut.contains(&(NodeId(other), NodeId(one)))
+    }
     pub fn heal(&self) {
         let mut links = self.0.lock();
         links.cut.clear();
