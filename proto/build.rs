@@ -11,10 +11,12 @@ const ROOT: &str = "proto";
 /// Peers speak packages of their own; those are nobody else's to explore.
 const PUBLIC_PACKAGE: &str = "siemgate.v1";
 /// Messages that carry a secret, a token or a key. `src/wire.rs` gives each a `Debug` that shows nothing of it.
-const SECRET: [&str; 4] = [
+const SECRET: [&str; 6] = [
     ".siemgate.cluster.v1.JoinRequest",
     ".siemgate.cluster.v1.JoinAnswer",
     ".siemgate.v1.InviteResponse",
+    ".siemgate.v1.RedeemRequest",
+    ".siemgate.v1.RedeemResponse",
     ".siemgate.v1.SecretValue",
 ];
 

@@ -23,6 +23,16 @@ impl std::fmt::Debug for v1::InviteResponse {
         write!(f, "InviteResponse({:?})", self.address)
     }
 }
+impl std::fmt::Debug for v1::RedeemRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RedeemRequest")
+    }
+}
+impl std::fmt::Debug for v1::RedeemResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RedeemResponse")
+    }
+}
 impl std::fmt::Debug for v1::SecretValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SecretValue({:?}, {})", self.key, self.field)

@@ -53,6 +53,9 @@ pub const METHODS: &[(&str, Permission)] = &[
     ("ChangeCluster", Permission::ChangeMembers),
 ];
 
+/// What takes no token, because it gives one.
+pub const WITHOUT_TOKEN: &[&str] = &["Redeem"];
+
 /// The one rule book.
 pub fn may(role: Role, permission: Permission) -> bool {
     match (role, permission) {
@@ -78,6 +81,10 @@ pub struct Tokens {
 impl Tokens {
     pub fn new(administrator: Secret, monitor: Secret) -> Self {
         Self { administrator, monitor }
+    }
+
+    pub fn administrator(&self) -> &Secret {
+        &self.administrator
     }
 
     /// Who shows this `authorization` header. Takes the same time for every wrong token of a length.

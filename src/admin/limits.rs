@@ -25,6 +25,8 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
 /// How long one call may take until its answer begins. Applying ten thousand resources is the slowest.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// What somebody without a token may send: a code.
+pub const SIGN_IN_BYTES_MAX: usize = 1 << 10;
 /// How long collecting the node's status may take.
 pub const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long open calls may finish when the node stops.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,13 +18,16 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 use super::access::Tokens;
 use super::limits::{
     ANSWER_BYTES_MAX, CALL_TIMEOUT, CALLS_MAX, CONNECTION_AGE_MAX, CONNECTIONS_MAX, DRAIN_TIMEOUT, FIRST_WORD_TIMEOUT,
-    HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, PENDING_RESETS_MAX, REQUEST_BYTES_MAX, STREAMS_MAX,
+    HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, PENDING_RESETS_MAX, REQUEST_BYTES_MAX, SIGN_IN_BYTES_MAX,
+    STREAMS_MAX,
 };
 use super::service::Service;
+use super::sign_in::SignIn;
 use super::{AdminError, Backend};
 use crate::clock::Clock;
 use crate::wire::PUBLIC_DESCRIPTORS;
 use crate::wire::v1::admin_server::AdminServer;
+use crate::wire::v1::sign_in_server::SignInServer;
 
 /// Bound and not yet serving, so that a taken port is known before anything starts.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub struct Server {
     address: SocketAddr,
     /// How long a client may take to say its first word.
     pub(super) patience: Duration,
+    first_code: Option<PathBuf>,
 }
 
 impl Server {
@@ -43,7 +48,13 @@ impl Server {
         let bound = |cause| AdminError::Bind { what: "API", address, cause };
         let listener = TcpListener::bind(address).await.map_err(bound)?;
         let address = listener.local_addr().map_err(bound)?;
-        Ok(Self { listener, address, patience: FIRST_WORD_TIMEOUT })
+        Ok(Self { listener, address, patience: FIRST_WORD_TIMEOUT, first_code: None })
+    }
+
+    /// Lets in whoever shows the code whose hash is in this file.
+    #[must_use]
+    pub fn admitting_by(self, first_code: PathBuf) -> Self {
+        Self { first_code: Some(first_code), ..self }
     }
 
     /// Where it listens, with the port that was free.
@@ -59,6 +70,8 @@ impl Server {
         clock: Clock,
         stopping: watch::Receiver<bool>,
     ) -> Result<(), AdminError> {
+        let sign_in = self.first_code.map(|code| SignIn { code, tokens: tokens.clone(), clock: clock.clone() });
+        let sign_in = sign_in.map(|it| SignInServer::new(it).max_decoding_message_size(SIGN_IN_BYTES_MAX));
         let service = Service::new(backend, tokens, clock, stopping.clone());
         let admin = AdminServer::new(service)
             .max_decoding_message_size(REQUEST_BYTES_MAX)
@@ -86,6 +99,7 @@ impl Server {
             .max_connection_age(CONNECTION_AGE_MAX)
             .timeout(CALL_TIMEOUT)
             .add_service(admin)
+            .add_optional_service(sign_in)
             .add_service(reflection)
             .add_service(health)
             .serve_with_incoming_shutdown(incoming(self.listener, self.patience), stop);

@@ -17,7 +17,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 
-use super::access::{METHODS, Permission, Role as Access, Tokens, may};
+use super::access::{METHODS, Permission, Role as Access, Tokens, WITHOUT_TOKEN, may};
 use super::sealing::Sealer;
 use super::sealing::tests::Turned;
 use super::server::Server;
@@ -323,7 +323,8 @@ fn every_method_of_the_api_has_its_rule() {
     let described = prost_types::FileDescriptorSet::decode(PUBLIC_DESCRIPTORS).unwrap();
     let services = described.file.iter().flat_map(|file| &file.service);
     let methods: BTreeSet<_> = services.flat_map(|it| &it.method).map(|it| it.name().to_owned()).collect();
-    let ruled: BTreeSet<_> = METHODS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let ruled = METHODS.iter().map(|(name, _)| name).chain(WITHOUT_TOKEN);
+    let ruled: BTreeSet<_> = ruled.map(|name| (*name).to_owned()).collect();
     assert_eq!(methods, ruled);
 }
 

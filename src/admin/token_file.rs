@@ -12,7 +12,7 @@ use crate::secret::Secret;
 /// Bytes of chance in a token; nobody guesses 256 bits.
 const TOKEN_BYTES: usize = 32;
 /// Owner only. Others on the host are other people.
-const TOKEN_MODE: u32 = 0o600;
+pub(super) const TOKEN_MODE: u32 = 0o600;
 
 /// Reads both tokens, and makes those that are not there yet.
 pub fn open(administrator: &Path, monitor: &Path) -> Result<Tokens, TokenError> {
@@ -29,7 +29,7 @@ pub enum TokenError {
     Absent { path: PathBuf },
     #[error("can't read token file {}: {cause}; run as the user of the service, or as root", path.display())]
     Unreadable { path: PathBuf, cause: std::io::Error },
-    #[error("can't make token file {}: {cause}; the data directory must be writable by the service's user", path.display())]
+    #[error("can't make token file {}: {cause}; its folder must be writable by who makes it", path.display())]
     Unwritable { path: PathBuf, cause: std::io::Error },
     #[error("token file {} may be read by others: run `chmod 600` on it, or delete it to have a new one made", path.display())]
     Exposed { path: PathBuf },
@@ -65,13 +65,19 @@ pub fn read_token(path: &Path) -> Result<Secret, TokenError> {
     Ok(Secret::new(token.to_owned()))
 }
 
-/// Written beside its place and moved there, so that a node that dies here leaves no half a token.
 fn make(path: &Path) -> Result<Secret, TokenError> {
     let unwritable = |cause| TokenError::Unwritable { path: path.to_owned(), cause };
     let mut chance = zeroize::Zeroizing::new([0u8; TOKEN_BYTES]);
     SystemRandom::new().fill(&mut *chance).map_err(|_| unwritable(std::io::Error::other("no randomness")))?;
     let text: String = chance.iter().map(|byte| format!("{byte:02x}")).collect();
     let secret = Secret::new(text);
+    keep(path, &secret)?;
+    Ok(secret)
+}
+
+/// Written beside its place and moved there, so that who dies here leaves no half a token.
+pub fn keep(path: &Path, secret: &Secret) -> Result<(), TokenError> {
+    let unwritable = |cause| TokenError::Unwritable { path: path.to_owned(), cause };
     let new = path.with_extension("token.new");
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(error)),
@@ -81,8 +87,7 @@ fn make(path: &Path) -> Result<Secret, TokenError> {
         std::fs::OpenOptions::new().write(true).create_new(true).mode(TOKEN_MODE).open(&new).map_err(unwritable)?;
     file.write_all(secret.expose().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(unwritable)?;
     file.sync_all().map_err(unwritable)?;
-    std::fs::rename(&new, path).map_err(unwritable)?;
-    Ok(secret)
+    std::fs::rename(&new, path).map_err(unwritable)
 }
 
 #[cfg(test)]

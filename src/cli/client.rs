@@ -12,6 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::args::Connection;
+use super::login;
 use crate::admin::limits::{ANSWER_BYTES_MAX, CALL_TIMEOUT};
 use crate::admin::token_file::read_token;
 use crate::config::{Config, STANDARD_PATH};
@@ -36,11 +37,20 @@ impl Interceptor for Bearer {
 /// Connects, or says what to look at.
 pub async fn connect(connection: &Connection) -> anyhow::Result<Admin> {
     let (address, token_file) = place(connection)?;
-    let token = read_token(&token_file)?;
+    let token = match (read_token(&token_file), login::own_token_file()) {
+        // Who may not read the node's files may have a token of his own.
+        (Err(_), Some(own)) if connection.token_file.is_none() && own.exists() => read_token(&own)?,
+        (read, _) => read?,
+    };
     let mut header: MetadataValue<Ascii> =
         format!("Bearer {}", token.expose()).parse().map_err(|_| anyhow!("{} is damaged", token_file.display()))?;
     header.set_sensitive(true);
-    let channel = Endpoint::from_shared(format!("http://{address}"))
+    let channel = channel(address).await?;
+    Ok(AdminClient::with_interceptor(channel, Bearer(header)).max_decoding_message_size(ANSWER_BYTES_MAX))
+}
+
+pub(super) async fn channel(address: SocketAddr) -> anyhow::Result<Channel> {
+    Endpoint::from_shared(format!("http://{address}"))
         .context("make the address of the node")?
         .connect_timeout(CONNECT_TIMEOUT)
         .connect()
@@ -48,8 +58,12 @@ pub async fn connect(connection: &Connection) -> anyhow::Result<Admin> {
         .map_err(|error| anyhow!(root(&error).to_string()))
         .with_context(|| {
             format!("no node answers at {address}; is it running? `systemctl status siemgate` and its log tell")
-        })?;
-    Ok(AdminClient::with_interceptor(channel, Bearer(header)).max_decoding_message_size(ANSWER_BYTES_MAX))
+        })
+}
+
+/// Where the node's API is.
+pub(super) fn address(connection: &Connection) -> anyhow::Result<SocketAddr> {
+    Ok(place(connection)?.0)
 }
 
 /// Address and token file: as given, otherwise as the node's configuration says.

@@ -8,6 +8,7 @@ pub mod demo;
 mod doctor;
 mod init;
 mod join;
+mod login;
 mod members;
 pub mod normalize;
 mod output;
@@ -50,6 +51,7 @@ enum Command {
     Run(run::Run),
     Init(init::Init),
     Join(join::Join),
+    Login(login::Login),
     Cluster(cluster::ClusterArgs),
     Demo(demo::Args),
     Simulator(simulator::Args),
@@ -93,6 +95,7 @@ fn command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => on_all_cores(run::run(args))?,
         Command::Init(args) => init::init(&args)?,
         Command::Join(args) => on_this_thread(join::join(args))?,
+        Command::Login(args) => on_this_thread(login::login(args))?,
         Command::Cluster(args) => {
             let well = on_this_thread(cluster::cluster(args))?;
             return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });

@@ -61,7 +61,7 @@ async fn serve(config: &Config, declared: Vec<Declared>, history: Option<PathBuf
     let clock = Clock::System;
     make_data_dir(&config.node.data_dir)?;
     let tokens = token_file::open(&config.admin_token(), &config.monitor_token())?;
-    let api = admin::server::Server::bind(config.listen.api).await?;
+    let api = admin::server::Server::bind(config.listen.api).await?.admitting_by(config.first_code());
     let pages = web::Server::bind(config.listen.web).await?;
     let starting = Node::start(NodeSettings {
         name: config.node.name.clone(),

@@ -219,6 +219,10 @@ impl Config {
     pub fn admin_token(&self) -> PathBuf {
         self.node.data_dir.join("admin.token")
     }
+    /// The file with the hash of the first administrator's code, until it is used.
+    pub fn first_code(&self) -> PathBuf {
+        self.node.data_dir.join("first.code")
+    }
     /// The file for those that may look at metrics and status, and nothing else.
     pub fn monitor_token(&self) -> PathBuf {
         self.node.data_dir.join("monitor.token")

@@ -45,4 +45,6 @@ pub mod decisions {
     pub mod beginning_anew_with_one_node {}
     #[doc = include_str!("decisions/0017-certificates-of-ones-own-and-copies-of-a-node.md")]
     pub mod certificates_of_ones_own_and_copies_of_a_node {}
+    #[doc = include_str!("decisions/0018-a-code-for-the-first-administrator.md")]
+    pub mod a_code_for_the_first_administrator {}
 }
