@@ -89,7 +89,11 @@ pub(super) async fn renew(
 ) -> Result<Validity, MembershipError> {
     let identity = membership.identity.borrow().clone();
     let chain = match sign(membership, control, clock) {
-        Some(chain) => chain?,
+        Some(Ok(chain)) => chain,
+        Some(Err(error)) => {
+            tracing::warn!(%error, "this node can't sign its certificate itself, asking another member");
+            ask(membership, control).await?
+        }
         None => ask(membership, control).await?,
     };
     membership.credentials.renew(&chain, &identity.key, &identity.authority)?;
