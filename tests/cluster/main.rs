@@ -13,4 +13,5 @@ mod harness;
 mod members;
 mod own_certificates;
 mod recovery;
+mod renewal;
 mod tls;

@@ -32,7 +32,7 @@ fn secret_key() -> SecretKey {
 }
 
 /// Three voters; the founder is the first.
-async fn three() -> [Member; 3] {
+pub async fn three() -> [Member; 3] {
     let founder = Member::founder().await;
     let mut joined = Vec::new();
     for (chance, name) in [(1, "second"), (2, "third")] {
