@@ -4,6 +4,7 @@
 //! incarnation, and moved into place when it is whole; see [`staging`].
 
 mod backup;
+mod give;
 mod reseal;
 pub mod staging;
 
