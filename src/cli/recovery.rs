@@ -34,8 +34,8 @@ const FILE_BYTES_MAX: u64 = (1 << 30) + (1 << 20);
 #[command(after_help = "Examples:\n  \
     siemgate cluster recover --dry-run     # on each node that is left: which has the longest log?\n  \
     siemgate cluster recover               # on that one alone\n\n\
-    Stop the node first, and run this as root or as the service's user. It refuses while another voter answers: with a majority of\n\
-    them, nothing has to be recovered. All that this node has in its log is kept; what only others had is lost, so that\n\
+    Stop the node first, and run this as root or as the service's user. It refuses while another member answers: with a majority\n\
+    of the voters, nothing has to be recovered. All that this node has in its log is kept; what only others had is lost, so that\n\
     some events may be delivered again, and none is skipped. The cluster gets a new id and all other members are removed:\n\
     they must never run again with their old data, which would be refused, and join anew with an empty directory. The old\n\
     data stay beside the new ones as `raft.before-recovery-N` and `pki.before-recovery-N` until you remove them; they hold keys.\n\
@@ -198,7 +198,7 @@ fn told(config: &Config, begun: &Begun, format: Format, is: &str, dry_run: bool)
         text.push_str(&format!("  note         not of this cluster: {}\n", output::visible(stranger)));
     }
     if dry_run {
-        text.push_str("\nNothing was changed. No other voter answers.\n");
+        text.push_str("\nNothing was changed. No other member answers.\n");
         return Ok(output::print(&text)?);
     }
     text.push_str(&format!("  cluster      {} from now on\n  name         {now}\n", now.cluster));

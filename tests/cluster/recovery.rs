@@ -159,6 +159,29 @@ async fn a_survivor_goes_on_alone_and_those_who_come_back_are_refused() {
 }
 
 #[tokio::test]
+async fn whoever_may_be_a_member_stands_in_the_way_of_a_recovery() {
+    let (founder, dir, listener) = (Member::founder().await, tempfile::tempdir().unwrap(), port());
+    let peer = listener.local_addr().unwrap().to_string();
+    let named = join(dir.path(), &founder.address, &founder.invites(1).await, "second", &peer).await.unwrap();
+    let second = Member::start(dir, listener).await;
+    let founder_dir = founder.stop().await;
+    // Here it is not known to vote. It may have been made a voter since.
+    let told = recover(founder_dir.path()).await.unwrap_err();
+    assert!(matches!(&told, RecoveryError::OthersAnswer { who } if who.contains("node 2")), "{told}");
+    second.stop().await;
+
+    let busy = TcpListener::bind(&peer).unwrap();
+    let hangs_up = std::thread::spawn(move || drop(busy.accept().unwrap()));
+    let told = recover(founder_dir.path()).await.unwrap_err();
+    assert!(matches!(&told, RecoveryError::OthersAnswer { who } if who.contains("node 2")), "{told}");
+    hangs_up.join().unwrap();
+
+    let dry = recovery::recover(founder_dir.path(), None, &Clock::System, true).await.unwrap();
+    assert_eq!(dry.removed, [named.node]);
+    assert!(!founder_dir.path().join("recovery.new").exists(), "a dry run leaves no keys behind");
+}
+
+#[tokio::test]
 async fn a_backup_becomes_a_cluster_that_outranks_the_one_it_was_taken_of() {
     let founder = Member::founder().await;
     fill(&founder, NodeId(1)).await;
