@@ -246,9 +246,9 @@ pub async fn join(
     if let Some(NewMember { name, .. }) = known(data_dir)? {
         return Err(MembershipError::Already { name });
     }
-    let draft = Draft::begin(data_dir)?;
+    let (draft, key) = Draft::begin_joining(data_dir)?;
     let pin = token.pin;
-    let attempt = Attempt::new(token, applicant, certificates)?;
+    let attempt = Attempt::new(token, applicant, certificates, key);
     let joined = match attempt.ask(address).await {
         // It may have been let in and not heard of it: the same key may ask again.
         Err(PkiError::Unreachable { .. }) => attempt.ask(address).await?,

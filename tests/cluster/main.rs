@@ -10,6 +10,7 @@ mod forgetting;
 mod gateway;
 mod handover;
 mod harness;
+mod joining;
 mod members;
 mod own_certificates;
 mod recovery;
