@@ -142,7 +142,7 @@ impl Node {
         let ledger = Arc::new(CommitLedger::new(node, lives.clone(), control.clone(), clock.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
         let backend = Arc::new(NodeBackend::new(
-            About { name: settings.name, started, pin: membership.as_ref().map(|it| it.pin) },
+            About { name: settings.name, started, membership },
             clock.clone(),
             keyring.clone(),
             control.clone(),

@@ -147,7 +147,7 @@ async fn a_survivor_goes_on_alone_and_those_who_come_back_are_refused() {
     assert_eq!(begun.aside.len(), 2);
     let second = Member::start(second_dir, port()).await;
     assert_eq!(second.membership.name, begun.now);
-    assert_eq!(second.membership.pin, old.pin, "operators know the authority by its pin");
+    assert_eq!(second.membership.pin().unwrap(), old.pin().unwrap(), "operators know the authority by its pin");
     check(&second, NodeId(2)).await;
 
     // One that comes back finds no majority, and is not let in.
