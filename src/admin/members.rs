@@ -98,16 +98,27 @@ impl Changing<'_> {
     }
 
     async fn replace(&self, old: NodeId, new: NodeId) -> Result<(), Answer> {
+        let view = self.control.view();
+        let known = self.control.read(|state| state.standing(old).is_some());
+        // Where the vote was handed on before, only the rest is left to do; else there is nothing to hand on.
+        if known && !view.voters.contains(&new) && !view.members.iter().any(|(node, _)| *node == old) {
+            return Err(Answer::failed_precondition(format!(
+                "node {old} has no vote to give, and node {new} has none: look at `siemgate cluster status`, and name a \
+                 voter and a learner"
+            )));
+        }
         self.emptied_for(old, async { self.control.replace(old, new).await }).await
     }
 
-    /// Empties a node, takes it out of Raft, and spends its id. Where Raft can't do without it, nothing remains changed.
+    /// Empties a node, takes it out of Raft, and spends its id. Where Raft can't do without it, nothing remains changed: it
+    /// is drained only if an operator had drained it before.
     async fn emptied_for(
         &self,
         node: NodeId,
         leave: impl Future<Output = Result<(), ClusterError>>,
     ) -> Result<(), Answer> {
-        let known = self.control.read(|state| state.standing(node));
+        let (known, drained) =
+            self.control.read(|state| (state.standing(node), state.member(node).is_some_and(|member| member.draining)));
         match known {
             None => {
                 return Err(Answer::not_found(format!("node {node} is no member: look at `siemgate cluster status`")));
@@ -122,7 +133,7 @@ impl Changing<'_> {
         if in_raft.contains(&node)
             && let Err(error) = leave.await
         {
-            if known != Some(Standing::Removed) && matches!(error, ClusterError::Refused { .. }) {
+            if known != Some(Standing::Removed) && !drained && matches!(error, ClusterError::Refused { .. }) {
                 self.drain(node, false).await?;
             }
             return Err(failed(error));
@@ -162,4 +173,63 @@ impl Changing<'_> {
 
 fn failed(error: ClusterError) -> Answer {
     Answer::new(code_of(&error), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::service_tests::StillBackend;
+    use super::*;
+    use crate::cluster::{Level, NodeSpec};
+
+    /// A node that lives, leads and is the only voter, and one that has joined and never came.
+    async fn two() -> StillBackend {
+        let backend = StillBackend::new().await;
+        let does = async |command| {
+            let outcome = backend.control.propose(command).await.unwrap();
+            assert!(!matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        };
+        let at = Clock::System.now();
+        does(Command::RaiseLevel { level: Level::NEWEST }).await;
+        for name in ["one", "two"] {
+            let (peer, api) = (format!("{name}:7444"), String::new());
+            let spec = NodeSpec { name: name.into(), peer, api, weight: 100, role: Role::Data };
+            does(Command::Node(NodeCommand::Admit { spec, at })).await;
+        }
+        does(Command::Node(NodeCommand::Start { node: NodeId(1), knows: 99, at })).await;
+        backend
+    }
+
+    async fn make(backend: &StillBackend, change: Change) -> Result<(), Answer> {
+        let changing = Changing { control: &backend.control, clock: &Clock::System, by: access::Role::Administrator };
+        changing.make(v1::ChangeClusterRequest { change: Some(change) }).await.map(drop)
+    }
+    fn draining(backend: &StillBackend, node: u64) -> Option<bool> {
+        backend.control.read(|state| state.member(NodeId(node)).map(|member| member.draining))
+    }
+
+    #[tokio::test]
+    async fn a_refused_removal_leaves_a_drain_as_the_operator_had_it() {
+        let backend = two().await;
+        for drained in [false, true] {
+            make(&backend, Change::Drain(v1::DrainMember { node: 1, on: drained })).await.unwrap();
+            for refused in [Change::Remove(1), Change::Replace(v1::ReplaceMember { old: 1, new: 2 })] {
+                assert_eq!(make(&backend, refused).await.unwrap_err().code(), Code::FailedPrecondition);
+                assert_eq!(draining(&backend, 1), Some(drained));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replacement_that_gives_nobody_a_vote_is_no_success() {
+        let backend = two().await;
+        let replace = |old, new| Change::Replace(v1::ReplaceMember { old, new });
+        let refused = make(&backend, replace(2, 3)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+        assert_eq!(draining(&backend, 2), Some(false), "nothing was changed");
+        make(&backend, Change::Remove(2)).await.unwrap();
+        assert!(make(&backend, replace(2, 3)).await.is_err(), "also not if it was removed before");
+        // What was interrupted after the vote was handed on is finished.
+        make(&backend, replace(2, 1)).await.unwrap();
+        assert_eq!((draining(&backend, 1), draining(&backend, 2)), (Some(false), None));
+    }
 }

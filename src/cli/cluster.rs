@@ -88,7 +88,7 @@ async fn invite(args: Invite) -> anyhow::Result<()> {
     let answer = admin.invite(request(wanted)).await.map_err(refusal)?.into_inner();
     let seconds = answer.expires.map_or(0, |at| at.seconds);
     let expires = Timestamp::from_millis(seconds.saturating_mul(1_000)).to_microsoft();
-    let command = format!("siemgate join {} --token -", answer.address);
+    let command = format!("siemgate join {} --token-file -", answer.address);
     let text = match args.format.output {
         Output::Table => format!(
             "{}\n\nIt works once, until {expires}. On the new node, paste it into:\n\n  {command}\n",

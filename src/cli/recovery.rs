@@ -34,8 +34,8 @@ const FILE_BYTES_MAX: u64 = (1 << 30) + (1 << 20);
 #[command(after_help = "Examples:\n  \
     siemgate cluster recover --dry-run     # on each node that is left: which has the longest log?\n  \
     siemgate cluster recover               # on that one alone\n\n\
-    Stop the node first, and run this as root or as the service's user. It refuses while another voter answers: with a majority of\n\
-    them, nothing has to be recovered. All that this node has in its log is kept; what only others had is lost, so that\n\
+    Stop the node first, and run this as root or as the service's user. It refuses while another member answers: with a majority\n\
+    of the voters, nothing has to be recovered. All that this node has in its log is kept; what only others had is lost, so that\n\
     some events may be delivered again, and none is skipped. The cluster gets a new id and all other members are removed:\n\
     they must never run again with their old data, which would be refused, and join anew with an empty directory. The old\n\
     data stay beside the new ones as `raft.before-recovery-N` and `pki.before-recovery-N` until you remove them; they hold keys.\n\
@@ -91,7 +91,7 @@ pub struct RestoreArgs {
 pub async fn recover(args: RecoverArgs) -> anyhow::Result<()> {
     let config = Config::load(&args.node.config)?;
     let data_dir = &config.node.data_dir;
-    if finished(data_dir, args.format)? {
+    if finished(data_dir, args.format, args.dry_run)? {
         return Ok(());
     }
     let begun = recovery::recover(data_dir, config.peers.own(), &Clock::System, args.dry_run).await?;
@@ -105,7 +105,7 @@ pub fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
     };
     let data_dir = &config.node.data_dir;
     make_data_dir(data_dir)?;
-    if finished(data_dir, args.format)? {
+    if finished(data_dir, args.format, false)? {
         return Ok(());
     }
     let bytes = read(&args.file)?;
@@ -148,10 +148,20 @@ pub async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     Ok(output::print(&text)?)
 }
 
-/// Finishes what was interrupted, if anything was.
-fn finished(data_dir: &Path, format: Format) -> anyhow::Result<bool> {
+/// Finishes what was interrupted, if anything was. A dry run only says so.
+fn finished(data_dir: &Path, format: Format, dry_run: bool) -> anyhow::Result<bool> {
     if !staging::is_unfinished(data_dir) {
         return Ok(false);
+    }
+    if dry_run {
+        let text = match format.output {
+            Output::Table => "A recovery or a restore was decided on here and interrupted: without `--dry-run`, this \
+                              finishes it. Nothing was changed."
+                .to_owned(),
+            Output::Json => output::json(&json!({"dry_run": true, "finished": false, "interrupted": true}))?,
+        };
+        output::print(&text)?;
+        return Ok(true);
     }
     let aside = staging::finish(data_dir)?;
     let text = match format.output {
@@ -188,7 +198,7 @@ fn told(config: &Config, begun: &Begun, format: Format, is: &str, dry_run: bool)
         text.push_str(&format!("  note         not of this cluster: {}\n", output::visible(stranger)));
     }
     if dry_run {
-        text.push_str("\nNothing was changed. No other voter answers.\n");
+        text.push_str("\nNothing was changed. No other member answers.\n");
         return Ok(output::print(&text)?);
     }
     text.push_str(&format!("  cluster      {} from now on\n  name         {now}\n", now.cluster));
@@ -237,4 +247,20 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
         bail!("{} is larger than any backup", path.display());
     }
     std::fs::read(path).with_context(|| format!("read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_finishes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!finished(dir.path(), Format { output: Output::Table }, true).unwrap());
+        std::fs::create_dir_all(dir.path().join("recovery/raft")).unwrap();
+        for (dry_run, still) in [(true, true), (false, false)] {
+            assert!(finished(dir.path(), Format { output: Output::Json }, dry_run).unwrap());
+            assert_eq!(staging::is_unfinished(dir.path()), still, "dry run: {dry_run}");
+        }
+    }
 }

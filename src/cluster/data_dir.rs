@@ -3,11 +3,12 @@
 //! A directory is taken only when it is empty or says that it belongs to this node. While it is being made it says so,
 //! so that a crash in the middle is told from a log that somebody deleted.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::admission::PeerName;
 use super::codec::{CodecError, Identity, decode_identity, encode_identity};
@@ -33,7 +34,11 @@ pub(super) fn lock(dir: &Path) -> Result<Lock, ClusterError> {
     if let Some(parent) = dir.canonicalize().ok().as_deref().and_then(Path::parent) {
         File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("sync the data directory's parent"))?;
     }
-    let file = File::create(dir.join(LOCK)).map_err(failed("open the lock of the data directory"))?;
+    // Root may run this in a folder of the service's user: a link there must not have it write elsewhere.
+    let not_through_a_link = OFlags::NOFOLLOW.bits().cast_signed();
+    let mut how = OpenOptions::new();
+    how.write(true).create(true).truncate(false).custom_flags(not_through_a_link);
+    let file = how.open(dir.join(LOCK)).map_err(failed("open the lock of the data directory"))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Lock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(ClusterError::Locked { dir: dir.to_owned() }),
@@ -132,4 +137,26 @@ fn decode(bytes: &[u8]) -> Result<Identity, ClusterError> {
         CodecError::Newer { what } => ClusterError::Newer { what },
         CodecError::Malformed { .. } => damaged(bad.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other");
+        fs::write(&other, "not ours").unwrap();
+        let raft = dir.path().join("raft");
+        fs::create_dir(&raft).unwrap();
+        std::os::unix::fs::symlink(&other, raft.join(LOCK)).unwrap();
+        assert!(lock(&raft).is_err());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "not ours");
+        fs::remove_file(raft.join(LOCK)).unwrap();
+        let held = lock(&raft).unwrap();
+        assert!(matches!(lock(&raft), Err(ClusterError::Locked { .. })));
+        drop(held);
+        assert!(lock(&raft).is_ok());
+    }
 }

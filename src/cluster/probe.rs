@@ -23,7 +23,7 @@ pub enum Found {
     Unsure {
         why: String,
     },
-    /// Whoever it is, it is not of our cluster.
+    /// Whoever it is, its certificate is not of our cluster.
     Stranger {
         why: String,
     },
@@ -49,7 +49,9 @@ pub async fn probe(credentials: &Credentials, address: &str, within: Duration) -
                 | CertificateError::NotValidYet
                 | CertificateError::NotValidYetContext { .. },
             )) => Found::Unsure { why: format!("{error}; the clocks may differ") },
-            _ => Found::Stranger { why: error.to_string() },
+            Some(rustls::Error::InvalidCertificate(_)) => Found::Stranger { why: error.to_string() },
+            // A member that is busy or about to end hangs up too.
+            _ => Found::Unsure { why: format!("it takes connections, and breaks off: {error}") },
         },
         Ok(Ok(stream)) => match certificate::proven(stream.get_ref().1.peer_certificates()) {
             Ok(name) if name.cluster == credentials.name().cluster => Found::Member(name),

@@ -149,6 +149,14 @@ impl Kept {
         membership.voter_ids().map(NodeId).map(|node| Peer { node, address: self.address(node) }).collect()
     }
 
+    /// Everyone who is or may be a member, wherever any of what is known here says. Who is a learner by it may have been
+    /// made a voter since.
+    pub fn peers(&self) -> BTreeSet<(NodeId, String)> {
+        let in_raft = self.applied.membership.membership().nodes().map(|(node, at)| (NodeId(*node), at.addr.clone()));
+        let in_state = self.state.members().map(|(node, member)| (node, member.spec.peer.clone()));
+        in_raft.chain(in_state).filter(|(_, address)| !address.is_empty()).collect()
+    }
+
     /// Where others reached a node.
     pub fn address(&self, node: NodeId) -> String {
         let known = self.applied.membership.membership().get_node(&node.0).map(|at| at.addr.clone());

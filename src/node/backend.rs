@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 use super::board::Board;
 use super::deployment::Deployment;
 use super::keyring::Keyring;
+use super::membership::Membership;
 use super::sinks::{RunningSink, Sinks};
 use crate::admin::Backend;
 use crate::admin::sealing::Sealer;
@@ -32,7 +33,8 @@ const TAP_EVENTS: usize = 1_024;
 pub struct About {
     pub name: String,
     pub started: Timestamp,
-    pub pin: Option<Pin>,
+    /// None where the members know each other by no certificates.
+    pub membership: Option<Membership>,
 }
 
 pub struct NodeBackend {
@@ -135,7 +137,7 @@ impl NodeBackend {
 
 impl Backend for NodeBackend {
     fn pin(&self) -> Option<Pin> {
-        self.about.pin
+        self.about.membership.as_ref().and_then(|membership| membership.pin().ok())
     }
     fn control(&self) -> &ControlPlane {
         &self.control

@@ -17,6 +17,7 @@ use crate::cluster::pki::joining::{Applicant, Attempt, Certificates};
 use crate::cluster::pki::own::OwnFiles;
 use crate::cluster::pki::token::{JoinToken, Pin};
 use crate::cluster::pki::{Keyring as _, PkiError};
+use crate::cluster::salvage::salvage;
 use crate::cluster::{
     self, Begin, ClusterError, Command, ControlPlane, Credentials, Outcome, PeerName, Sealed, SecretCommand, SecretKey,
     Settings,
@@ -81,7 +82,6 @@ pub enum MembershipError {
 #[derive(Debug, Clone)]
 pub struct Membership {
     pub name: PeerName,
-    pub pin: Pin,
     pub credentials: Credentials,
     pub keyring: Arc<Keyring>,
     pub(super) folder: Folder,
@@ -108,7 +108,9 @@ impl Membership {
             match held {
                 None => drop(found(data_dir, clock)?),
                 // Before there were certificates, every node was the first of its own cluster.
-                Some(name) if name.node == FOUNDER => make(data_dir, name.cluster, clock, false)?,
+                Some(name) if name.node == FOUNDER && knows_no_other(&raft_dir)? => {
+                    make(data_dir, name.cluster, clock, false)?;
+                }
                 Some(name) => return Err(MembershipError::NoCertificate { dir: data_dir.to_owned(), name }),
             }
         }
@@ -135,8 +137,14 @@ impl Membership {
             }
         };
         let keyring = Arc::new(Keyring::load(&folder.kek(), name.cluster, clock.clone())?);
-        let (pin, identity) = (identity.pin()?, Arc::new(watch::Sender::new(identity)));
-        Ok(Self { name, pin, credentials, keyring, folder, identity, own, raft_dir, fresh })
+        identity.pin()?;
+        let identity = Arc::new(watch::Sender::new(identity));
+        Ok(Self { name, credentials, keyring, folder, identity, own, raft_dir, fresh })
+    }
+
+    /// The authority that new nodes are to believe. It is another one once people have brought another.
+    pub fn pin(&self) -> Result<Pin, PkiError> {
+        self.identity.borrow().pin()
     }
 
     /// Reads one's own files again, and uses them from the next connection on if they changed. Returns whether they did.
@@ -187,6 +195,12 @@ impl Membership {
 pub struct NewMember {
     pub name: PeerName,
     pub pin: Pin,
+}
+
+/// Whether a founder's data have nothing sealed and nobody who would have to believe another authority.
+fn knows_no_other(raft_dir: &Path) -> Result<bool, ClusterError> {
+    let kept = salvage(raft_dir)?.kept;
+    Ok(kept.state.secrets().next().is_none() && kept.peers().iter().all(|(node, _)| *node == FOUNDER))
 }
 
 fn check_finished(data_dir: &Path) -> Result<(), MembershipError> {
@@ -246,9 +260,9 @@ pub async fn join(
     if let Some(NewMember { name, .. }) = known(data_dir)? {
         return Err(MembershipError::Already { name });
     }
-    let draft = Draft::begin(data_dir)?;
+    let (draft, key) = Draft::begin_joining(data_dir)?;
     let pin = token.pin;
-    let attempt = Attempt::new(token, applicant, certificates)?;
+    let attempt = Attempt::new(token, applicant, certificates, key);
     let joined = match attempt.ask(address).await {
         // It may have been let in and not heard of it: the same key may ask again.
         Err(PkiError::Unreachable { .. }) => attempt.ask(address).await?,

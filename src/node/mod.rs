@@ -35,7 +35,7 @@ use tokio::task::JoinSet;
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::membership::Change;
-use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, PeerName, Role, Settings};
+use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, PeerName, Role};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
@@ -110,7 +110,7 @@ pub struct Node {
     stop: watch::Sender<bool>,
     stop_keeping: watch::Sender<bool>,
     supervisor: JoinSet<()>,
-    /// What goes on until all feeds have been handed over: commits, heartbeats, and leading.
+    /// What goes on until all feeds have been handed over: commits, heartbeats, certificates, and leading.
     keeping: JoinSet<Option<NodeError>>,
     lives: watch::Receiver<Life>,
     clock: Clock,
@@ -130,7 +130,10 @@ impl Node {
         plane.chronicle = history.wanted().then(|| history.clone() as Arc<dyn Chronicle>);
         let (name, api) = (settings.name.clone(), settings.api);
         let spec = NodeSpec { name, peer, api, weight: enrol::WEIGHT, role: Role::Data };
-        let control = take_part(plane, spec, membership.as_ref(), entered, &clock).await?;
+        let (stop_keeping, keeping_stopped) = watch::channel(false);
+        let control = ControlPlane::start(plane).await?;
+        let mut keeping = renewing(membership.clone(), &control, &clock, &keeping_stopped);
+        take_part(&control, spec, membership.as_ref(), entered, &clock).await?;
         let locked = keyring.locked().is_some();
         let living = Living::begin(control.clone(), node, clock.clone(), locked).await?;
         let lives = living.lives();
@@ -140,7 +143,7 @@ impl Node {
         let ledger = Arc::new(CommitLedger::new(node, lives.clone(), control.clone(), clock.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
         let backend = Arc::new(NodeBackend::new(
-            About { name: settings.name, started, pin: membership.as_ref().map(|it| it.pin) },
+            About { name: settings.name, started, membership },
             clock.clone(),
             keyring.clone(),
             control.clone(),
@@ -148,7 +151,6 @@ impl Node {
             sinks.clone(),
         ));
         let (stop, stopped) = watch::channel(false);
-        let (stop_keeping, keeping_stopped) = watch::channel(false);
         let supervisor = Supervisor {
             node,
             clock: clock.clone(),
@@ -164,8 +166,8 @@ impl Node {
         };
         let mut supervisor_task = JoinSet::new();
         supervisor_task.spawn(supervisor.run(lives.clone(), stopped));
-        let kept = Kept { control: control.clone(), clock: clock.clone(), keyring, ledger, living, membership };
-        let keeping = kept.up(&keeping_stopped);
+        let kept = Kept { control: control.clone(), clock: clock.clone(), keyring, ledger, living };
+        kept.up(&mut keeping, &keeping_stopped);
         tracing::info!(data_dir = %settings.data_dir.display(), %node, "node started");
         Ok(Self {
             control,
@@ -280,22 +282,39 @@ async fn until_current(control: &ControlPlane) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Starts the control plane, and waits until this node may act on what the cluster agreed on.
+/// Waits until this node may act on what the cluster agreed on.
 async fn take_part(
-    plane: Settings,
+    control: &ControlPlane,
     spec: NodeSpec,
     membership: Option<&Membership>,
     entered: Option<Entered>,
     clock: &Clock,
-) -> Result<ControlPlane, NodeError> {
-    let control = ControlPlane::start(plane).await?;
-    twin::none_elsewhere(membership, &control, &spec.peer).await?;
+) -> Result<(), NodeError> {
+    twin::none_elsewhere(membership, control, &spec.peer).await?;
     if let Some(entered) = entered {
         entered(control.door());
     }
-    until_current(&control).await?;
-    settle_in(&control, spec, membership, clock).await?;
-    Ok(control)
+    until_current(control).await?;
+    settle_in(control, spec, membership, clock).await
+}
+
+/// Looks after the certificate, from before the node waits for the others: it may have ended while the node was down, and
+/// who waits with such a one waits for ever.
+fn renewing(
+    membership: Option<Membership>,
+    control: &ControlPlane,
+    clock: &Clock,
+    stopped: &watch::Receiver<bool>,
+) -> JoinSet<Option<NodeError>> {
+    let mut keeping = JoinSet::new();
+    if let Some(membership) = membership {
+        let (control, clock, stop) = (control.clone(), clock.clone(), stopped.clone());
+        keeping.spawn(async move {
+            renewal::run(membership, control, clock, stop).await;
+            None
+        });
+    }
+    keeping
 }
 
 /// Makes the cluster know this node as what it is now.
@@ -325,22 +344,20 @@ async fn relocate(control: &ControlPlane, address: &str) -> Result<(), NodeError
     Ok(())
 }
 
-/// What goes on until everything was handed over: commits, heartbeats, certificates, and leading.
+/// What goes on until everything was handed over: commits, heartbeats, and leading.
 struct Kept {
     control: ControlPlane,
     clock: Clock,
     keyring: Arc<Keyring>,
     ledger: Arc<CommitLedger<Board>>,
     living: Living,
-    membership: Option<Membership>,
 }
 
 impl Kept {
     /// Starts all of it. Heartbeats and leases are kept on Raft's threads, so that no load of records makes this node look
     /// dead or blind.
-    fn up(self, stopped: &watch::Receiver<bool>) -> JoinSet<Option<NodeError>> {
-        let Self { control, clock, keyring, ledger, living, membership } = self;
-        let mut keeping = JoinSet::new();
+    fn up(self, keeping: &mut JoinSet<Option<NodeError>>, stopped: &watch::Receiver<bool>) {
+        let Self { control, clock, keyring, ledger, living } = self;
         let stop = stopped.clone();
         keeping.spawn(async move {
             ledger.run(stop).await;
@@ -349,16 +366,8 @@ impl Kept {
         let (plane, stop) = (control.clone(), stopped.clone());
         keeping
             .spawn(async move { plane.undisturbed(living.run(stop)).await.unwrap_or_else(|error| Some(error.into())) });
-        if let Some(membership) = membership {
-            let (control, clock, stop) = (control.clone(), clock.clone(), stopped.clone());
-            keeping.spawn(async move {
-                renewal::run(membership, control, clock, stop).await;
-                None
-            });
-        }
         let leading = Leading { node: control.view().node, control: control.clone(), clock, keyring };
         let stop = stopped.clone();
         keeping.spawn(async move { control.undisturbed(leading.run(stop)).await.err().map(Into::into) });
-        keeping
     }
 }

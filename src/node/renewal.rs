@@ -6,11 +6,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::membership::{Membership, MembershipError};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::cluster::pki::authority::{Authority, MEMBER_LIFE, PublicKey, validity_of};
 use crate::cluster::pki::renewal::{Standing, Validity};
 use crate::cluster::pki::{Keyring, PkiError, joining};
-use crate::cluster::{ControlPlane, SecretKey};
+use crate::cluster::{ControlPlane, Sealed, SecretKey, SecretRecord};
 use crate::metrics;
 
 /// How often a certificate is looked at, so that a clock that jumps is noticed, and a failure tried again.
@@ -89,7 +89,11 @@ pub(super) async fn renew(
 ) -> Result<Validity, MembershipError> {
     let identity = membership.identity.borrow().clone();
     let chain = match sign(membership, control, clock) {
-        Some(chain) => chain?,
+        Some(Ok(chain)) => chain,
+        Some(Err(error)) => {
+            tracing::warn!(%error, "this node can't sign its certificate itself, asking another member");
+            ask(membership, control).await?
+        }
         None => ask(membership, control).await?,
     };
     membership.credentials.renew(&chain, &identity.key, &identity.authority)?;
@@ -99,10 +103,12 @@ pub(super) async fn renew(
     Ok(validity)
 }
 
-/// Signs with the cluster's authority; nothing where it has not come here yet.
+/// Signs with the cluster's authority; nothing where it has not come here yet. A node that is locked can't.
 fn sign(membership: &Membership, control: &ControlPlane, clock: &Clock) -> Option<Result<String, PkiError>> {
     let (key, cluster) = (SecretKey::authority(), membership.name.cluster);
-    let record = control.read(|state| state.secret(&key).cloned())?;
+    // The node that made it has it at hand from before the state takes it.
+    let brought = || membership.folder.sealed().ok().flatten().map(|sealed| first_record(sealed, clock.now()));
+    let record = control.read(|state| state.secret(&key).cloned()).or_else(brought)?;
     let unusable = |cause: String| PkiError::Unusable { what: "the authority".into(), cause };
     let bundle = membership.keyring.open(cluster, &key, &record).map_err(unusable);
     let signed = bundle.and_then(|bundle| {
@@ -110,6 +116,10 @@ fn sign(membership: &Membership, control: &ControlPlane, clock: &Clock) -> Optio
         Authority::open(cluster, &bundle)?.sign(&public, membership.name, clock.now(), MEMBER_LIFE)
     });
     Some(signed)
+}
+
+fn first_record(sealed: Vec<u8>, at: Timestamp) -> SecretRecord {
+    SecretRecord { sealed: Sealed::new(sealed), generation: 1, updated_at: at }
 }
 
 async fn ask(membership: &Membership, control: &ControlPlane) -> Result<String, MembershipError> {

@@ -87,7 +87,7 @@ impl Member {
         self.invites_until(chance, now().plus(Duration::from_secs(600)), now()).await
     }
     async fn invites_until(&self, chance: u8, expires: Timestamp, at: Timestamp) -> String {
-        let token = JoinToken::new(self.membership.pin, &Zeroizing::new([chance; 32]));
+        let token = JoinToken::new(self.membership.pin().unwrap(), &Zeroizing::new([chance; 32]));
         let (token_hash, role) = (token.hash(), Role::Data);
         self.does(Command::Invite(InviteCommand::Create { token_hash, role, expires, at })).await;
         token.whole().expose().to_owned()
@@ -165,7 +165,7 @@ async fn a_token_works_once_for_a_while_and_only_if_the_cluster_gave_it() {
     let late = refused(join(dirs[1].path(), &founder.address, &text, "other", "127.0.0.1:3").await);
     assert!(late.contains("has expired"), "{late}");
 
-    let made_up = JoinToken::new(founder.membership.pin, &Zeroizing::new([9; 32]));
+    let made_up = JoinToken::new(founder.membership.pin().unwrap(), &Zeroizing::new([9; 32]));
     let made_up = made_up.whole().expose().to_owned();
     let unknown = refused(join(dirs[1].path(), &founder.address, &made_up, "other", "127.0.0.1:3").await);
     assert!(unknown.contains("unknown"), "{unknown}");
@@ -255,6 +255,22 @@ async fn a_directory_that_was_wiped_or_put_together_from_two_does_not_start() {
     std::fs::remove_dir_all(raft(&one)).unwrap();
     std::fs::rename(one.path().join("aside"), raft(&one)).unwrap();
     assert_eq!(open(one.path()).unwrap().name, mine);
+}
+
+#[tokio::test]
+async fn a_founder_whose_folder_is_gone_makes_no_second_authority() {
+    let founder = Member::founder().await;
+    let dir = founder.stop().await;
+    std::fs::remove_dir_all(dir.path().join("pki")).unwrap();
+    let told = Membership::open(dir.path(), &Clock::System).unwrap_err();
+    assert!(matches!(&told, MembershipError::NoCertificate { name, .. } if name.node == NodeId(1)), "{told}");
+    assert!(!dir.path().join("pki").exists());
+
+    // One of before there were certificates has nothing that is sealed, and nobody who believes another authority.
+    let older = tempfile::tempdir().unwrap();
+    let settings = Settings::new(&older.path().join("raft"), NodeId(1));
+    ControlPlane::open(settings).await.unwrap().shutdown().await.unwrap();
+    assert_eq!(Membership::open(older.path(), &Clock::System).unwrap().name.node, NodeId(1));
 }
 
 #[tokio::test]

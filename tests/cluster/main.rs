@@ -16,8 +16,10 @@ mod harness;
 #[path = "../history/mod.rs"]
 #[expect(dead_code, reason = "the checker's own tests need more of it")]
 mod history;
+mod joining;
 mod judge;
 mod members;
 mod own_certificates;
 mod recovery;
+mod renewal;
 mod tls;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use siemgate::clock::Clock;
 use siemgate::cluster::peers::{CallFailed, Peer, Peers as _, Request};
 use siemgate::cluster::pki::PkiError;
+use siemgate::cluster::pki::authority::pin_of;
 use siemgate::cluster::pki::files::Folder;
 use siemgate::cluster::pki::joining::{Applicant, Certificates};
 use siemgate::cluster::pki::own::OwnFiles;
@@ -105,6 +106,11 @@ async fn members_take_ones_own_certificates_and_new_ones_while_they_run() {
     std::fs::write(brought.files().authority, authority.pem() + &next.pem()).unwrap();
     std::fs::write(second_brought.files().authority, next.pem() + &authority.pem()).unwrap();
     assert!(founder.membership.read_again().unwrap() && second.membership.read_again().unwrap());
+    assert_eq!(
+        second.membership.pin().unwrap(),
+        pin_of(&next.pem()).unwrap(),
+        "invitations pin whom new nodes are to believe now"
+    );
     until("it is let in", async || asks(before.clone(), 1, &founder.address).await.ok()).await;
 }
 

@@ -32,7 +32,7 @@ fn secret_key() -> SecretKey {
 }
 
 /// Three voters; the founder is the first.
-async fn three() -> [Member; 3] {
+pub async fn three() -> [Member; 3] {
     let founder = Member::founder().await;
     let mut joined = Vec::new();
     for (chance, name) in [(1, "second"), (2, "third")] {
@@ -147,7 +147,7 @@ async fn a_survivor_goes_on_alone_and_those_who_come_back_are_refused() {
     assert_eq!(begun.aside.len(), 2);
     let second = Member::start(second_dir, port()).await;
     assert_eq!(second.membership.name, begun.now);
-    assert_eq!(second.membership.pin, old.pin, "operators know the authority by its pin");
+    assert_eq!(second.membership.pin().unwrap(), old.pin().unwrap(), "operators know the authority by its pin");
     check(&second, NodeId(2)).await;
 
     // One that comes back finds no majority, and is not let in.
@@ -156,6 +156,29 @@ async fn a_survivor_goes_on_alone_and_those_who_come_back_are_refused() {
     assert!(!asks(&second.membership, 3, &third.address).await);
     assert!(third.control.current_within(Duration::from_secs(1)).await.is_err());
     drop(founder_dir);
+}
+
+#[tokio::test]
+async fn whoever_may_be_a_member_stands_in_the_way_of_a_recovery() {
+    let (founder, dir, listener) = (Member::founder().await, tempfile::tempdir().unwrap(), port());
+    let peer = listener.local_addr().unwrap().to_string();
+    let named = join(dir.path(), &founder.address, &founder.invites(1).await, "second", &peer).await.unwrap();
+    let second = Member::start(dir, listener).await;
+    let founder_dir = founder.stop().await;
+    // Here it is not known to vote. It may have been made a voter since.
+    let told = recover(founder_dir.path()).await.unwrap_err();
+    assert!(matches!(&told, RecoveryError::OthersAnswer { who } if who.contains("node 2")), "{told}");
+    second.stop().await;
+
+    let busy = TcpListener::bind(&peer).unwrap();
+    let hangs_up = std::thread::spawn(move || drop(busy.accept().unwrap()));
+    let told = recover(founder_dir.path()).await.unwrap_err();
+    assert!(matches!(&told, RecoveryError::OthersAnswer { who } if who.contains("node 2")), "{told}");
+    hangs_up.join().unwrap();
+
+    let dry = recovery::recover(founder_dir.path(), None, &Clock::System, true).await.unwrap();
+    assert_eq!(dry.removed, [named.node]);
+    assert!(!founder_dir.path().join("recovery.new").exists(), "a dry run leaves no keys behind");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 use super::authority::{Authority, MEMBER_LIFE, PublicKey};
-use super::{Keyring, PkiError, token};
+use super::{Keyring, token};
 use crate::cluster::ClusterError;
 use crate::cluster::admission::PeerName;
 use crate::cluster::command::{Command, Outcome};
@@ -51,6 +51,8 @@ impl Enrolment {
             )));
         }
         self.await_invitation(&token_hash).await?;
+        // An invitation is used up only where the answer can be given.
+        drop(self.authority(keyring)?);
         // The invitation says the role, whatever stands here.
         let spec = NodeSpec { name, peer, api, weight, role: Role::Data };
         let redeem = InviteCommand::Redeem { token_hash, key_hash: key.hash(), spec, at: keyring.now() };
@@ -100,20 +102,19 @@ impl Enrolment {
     }
 
     fn sign(&self, keyring: &Arc<dyn Keyring>, node: NodeId, key: &PublicKey) -> Result<String, Status> {
+        let name = PeerName { cluster: self.cluster(), node };
+        self.authority(keyring)?.sign(key, name, keyring.now(), MEMBER_LIFE).map_err(|error| cannot_sign(&error))
+    }
+
+    /// The cluster's authority, open.
+    fn authority(&self, keyring: &Arc<dyn Keyring>) -> Result<Authority, Status> {
         let record = self.door.read(|state| state.secret(&SecretKey::authority()).cloned());
         let record = record.ok_or_else(|| {
             Status::unavailable("the cluster's authority has not come to this member yet: try again, or ask another")
         })?;
-        let cannot = |error: &dyn std::fmt::Display| {
-            tracing::error!(%error, "the cluster's authority can't be used");
-            Status::failed_precondition("this member can't sign, its log says why: ask another")
-        };
-        let bundle = keyring.open(self.cluster(), &SecretKey::authority(), &record).map_err(|error| cannot(&error))?;
-        let signed = Authority::open(self.cluster(), &bundle).and_then(|authority| {
-            let name = PeerName { cluster: self.cluster(), node };
-            authority.sign(key, name, keyring.now(), MEMBER_LIFE)
-        });
-        signed.map_err(|error: PkiError| cannot(&error))
+        let cluster = self.cluster();
+        let bundle = keyring.open(cluster, &SecretKey::authority(), &record).map_err(|error| cannot_sign(&error))?;
+        Authority::open(cluster, &bundle).map_err(|error| cannot_sign(&error))
     }
 
     fn cluster(&self) -> ClusterId {
@@ -147,6 +148,11 @@ impl pb::enrol_server::Enrol for Enrolment {
         tracing::info!(%node, "signed a member's name again");
         Ok(Response::new(pb::RenewAnswer { chain }))
     }
+}
+
+fn cannot_sign(error: &dyn std::fmt::Display) -> Status {
+    tracing::error!(%error, "the cluster's authority can't be used");
+    Status::failed_precondition("this member can't sign, its log says why: ask another")
 }
 
 /// What a stranger says of itself, cut so that it can't fill the log.

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::PkiError;
-use super::authority::pin_of;
+use super::authority::{PublicKey, node_key, pin_of};
 use super::token::Pin;
 use crate::secret::Secret;
 
 const FOLDER: &str = "pki";
+const DRAFT: &str = "pki.new";
 const AUTHORITY: &str = "ca.pem";
 const CHAIN: &str = "node.pem";
 const KEY: &str = "node.key";
@@ -129,11 +130,13 @@ impl Folder {
     }
 }
 
-/// A folder that is being made. What is dropped before [`Self::commit`] never was.
+/// A folder that is being made. What is dropped before [`Self::commit`] never was, but for the key of a node that joins.
 #[derive(Debug)]
 pub struct Draft {
     draft: PathBuf,
     folder: Folder,
+    /// Whether the key stands in it already.
+    has_key: bool,
 }
 
 impl Draft {
@@ -143,13 +146,26 @@ impl Draft {
         if folder.0.try_exists().map_err(failed("look for", &folder.0))? {
             return Err(PkiError::AlreadyThere { path: folder.0 });
         }
-        let draft = data_dir.join(format!("{FOLDER}.new"));
+        let draft = data_dir.join(DRAFT);
         match fs::remove_dir_all(&draft) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &draft)(error)),
             Ok(()) | Err(_) => {}
         }
         fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&draft).map_err(failed("make", &draft))?;
-        Ok(Self { draft, folder })
+        Ok(Self { draft, folder, has_key: false })
+    }
+
+    /// The same for a node that joins, with the key that it is to ask with. That is kept where an attempt was interrupted:
+    /// the token may be used up by then, and whoever asks with the same key again is told what was missed.
+    pub fn begin_joining(data_dir: &Path) -> Result<(Self, Secret), PkiError> {
+        let kept = Folder(data_dir.join(DRAFT)).read_file(KEY).ok().map(|text| Secret::new(text.to_string()));
+        let kept = kept.filter(|key| PublicKey::of(key).is_ok());
+        let draft = Self { has_key: true, ..Self::begin(data_dir)? };
+        let key = kept.map_or_else(node_key, Ok)?;
+        write(&draft.draft.join(KEY), key.expose().as_bytes(), Existing::Stays)?;
+        sync(&draft.draft)?;
+        sync(data_dir)?;
+        Ok((draft, key))
     }
 
     /// Where the vault is to write its keys.
@@ -162,7 +178,9 @@ impl Draft {
         let put = |name: &str, bytes: &[u8]| write(&self.draft.join(name), bytes, Existing::Stays);
         put(AUTHORITY, identity.authority.as_bytes())?;
         put(CHAIN, identity.chain.as_bytes())?;
-        put(KEY, identity.key.expose().as_bytes())?;
+        if !self.has_key {
+            put(KEY, identity.key.expose().as_bytes())?;
+        }
         if fresh {
             put(FRESH, b"This node has not started yet. Do not copy or remove this file.\n")?;
         }
@@ -253,6 +271,24 @@ mod tests {
         }
         folder.renew("newer").unwrap();
         assert_eq!(folder.read().unwrap().unwrap(), Identity { chain: "newer".into(), ..identity() });
+    }
+
+    #[test]
+    fn a_node_that_joins_asks_with_the_same_key_until_it_is_a_member() {
+        let dir = tempfile::tempdir().unwrap();
+        let (dropped, key) = Draft::begin_joining(dir.path()).unwrap();
+        fs::write(dropped.kek(), "half").unwrap();
+        fs::write(dropped.draft.join(AUTHORITY), "half").unwrap();
+        let (draft, again) = Draft::begin_joining(dir.path()).unwrap();
+        assert!(again == key && !draft.kek().exists());
+        draft.write(&Identity { key: again, ..identity() }, true, None).unwrap();
+        assert_eq!(draft.commit().unwrap().read().unwrap().unwrap().key, key);
+        assert!(matches!(Draft::begin_joining(dir.path()), Err(PkiError::AlreadyThere { .. })));
+
+        let other = tempfile::tempdir().unwrap();
+        Draft::begin(other.path()).unwrap().write(&identity(), true, None).unwrap();
+        let (_, drawn) = Draft::begin_joining(other.path()).unwrap();
+        assert!(PublicKey::of(&drawn).is_ok(), "what is no key is not asked with");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use zeroize::Zeroizing;
 
-use super::authority::{PublicKey, node_key, pin_of};
+use super::authority::{PublicKey, pin_of};
 use super::files::Identity;
 use super::token::JoinToken;
 use super::{PkiError, RawKey};
@@ -52,7 +52,7 @@ impl fmt::Debug for Joined {
     }
 }
 
-/// An attempt to join. The key is drawn once, so that an answer that was lost can be asked for again.
+/// An attempt to join. An answer that was lost can be asked for again with the same key, and with no other.
 #[derive(Debug)]
 pub struct Attempt {
     pub token: JoinToken,
@@ -71,8 +71,8 @@ pub enum Certificates {
 }
 
 impl Attempt {
-    pub fn new(token: JoinToken, applicant: Applicant, certificates: Certificates) -> Result<Self, PkiError> {
-        Ok(Self { token, applicant, certificates, key: node_key()? })
+    pub fn new(token: JoinToken, applicant: Applicant, certificates: Certificates, key: Secret) -> Self {
+        Self { token, applicant, certificates, key }
     }
 
     /// Asks one member. Whoever answers there has proven to be of the cluster before it gets the token.

@@ -14,6 +14,8 @@ pub struct Validity {
 /// How a certificate stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
+    /// Nobody believes it before its time has come. It was signed while some clock was ahead.
+    NotYet,
     /// Nothing is to be done for this long.
     Fresh(Duration),
     /// Two thirds of its life are over: it is to be renewed, and a failure is worth a warning.
@@ -30,6 +32,8 @@ impl Validity {
         let due = self.from.plus(life * 2 / 3);
         if now >= self.until {
             Standing::Ended
+        } else if now < self.from {
+            Standing::NotYet
         } else if now >= self.from.plus(life * 5 / 6) {
             Standing::Late
         } else if now >= due {
@@ -55,7 +59,7 @@ mod tests {
         let day = Validity { from: hour(0), until: hour(24) };
         let hours = |hours: u64| Standing::Fresh(Duration::from_secs(hours * 3_600));
         for (now, standing) in [
-            (-1, hours(17)),
+            (-1, Standing::NotYet),
             (0, hours(16)),
             (15, hours(1)),
             (16, Standing::Due),

@@ -50,12 +50,23 @@ pub(super) fn syncs(mut times: Vec<Duration>) -> Finding {
 pub(super) fn certificate(validity: Validity, now: Timestamp, own: bool, running: bool) -> Finding {
     let until = validity.until.to_microsoft();
     let of = |verdict, says: String, remedy: &str| Finding::of("certificate", verdict, says, remedy);
-    if validity.from > now {
-        return of(Verdict::Fail, "it does not count yet".into(), "set this host's clock right");
-    }
     let standing = validity.standing(now);
     let replace = "replace the files that `[peers]` names; they are read again within a minute";
+    let early = || format!("it does not count before {}", validity.from.to_microsoft());
     match (own, standing) {
+        (true, Standing::NotYet) => {
+            of(Verdict::Fail, early(), "set this host's clock right, or replace the files that `[peers]` names")
+        }
+        (false, Standing::NotYet) if running => of(
+            Verdict::Fail,
+            early(),
+            "set this host's clock right; the node has itself a new one signed within a minute, or its log says why not",
+        ),
+        (false, Standing::NotYet) => of(
+            Verdict::Warn,
+            early(),
+            "set this host's clock right; if it is, the node has itself a new one signed at the next start",
+        ),
         (true, Standing::Ended) => of(Verdict::Fail, format!("it ended at {until}"), replace),
         (true, _) if validity.until.since(now) < OWN_ENDS_SOON => {
             of(Verdict::Warn, format!("it ends at {until}"), replace)
@@ -245,7 +256,16 @@ mod tests {
             assert_eq!(finding.verdict, verdict, "own {own}, running {running}, until {until}");
             assert_eq!(finding.remedy.is_empty(), verdict == Verdict::Ok);
         }
-        assert_eq!(certificate(validity(51, 60), day(50), true, true).verdict, Verdict::Fail);
+        // A wrong clock made it so: this host's now, or this one's or another's when it was signed.
+        for (own, running, verdict, advice) in [
+            (true, true, Verdict::Fail, "replace the files"),
+            (false, true, Verdict::Fail, "within a minute"),
+            (false, false, Verdict::Warn, "at the next start"),
+        ] {
+            let finding = certificate(validity(51, 60), day(50), own, running);
+            assert_eq!(finding.verdict, verdict, "{finding:?}");
+            assert!(finding.remedy.contains("clock") && finding.remedy.contains(advice), "{finding:?}");
+        }
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! incarnation, and moved into place when it is whole; see [`staging`].
 
 mod backup;
+mod give;
 mod reseal;
 pub mod staging;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,8 +51,8 @@ pub enum RecoveryError {
     #[error("{} holds no node: name the configuration of one that was a member", dir.display())]
     NoNode { dir: PathBuf },
     #[error(
-        "other voters of the cluster are there, or may be: {who}. Two clusters would go on from one. If a majority runs, \
-         nothing has to be recovered; otherwise turn these off for good, then try again"
+        "other members of the cluster are there, or may be: {who}. Two clusters would go on from one. If a majority of the \
+         voters runs, nothing has to be recovered; otherwise turn these off for good, then try again"
     )]
     OthersAnswer { who: String },
     #[error("{} holds `{name}` already: restore into a data directory that no node has used", dir.display())]
@@ -73,13 +75,13 @@ pub struct Begun {
     pub index: u64,
     pub role: Role,
     pub removed: Vec<NodeId>,
-    /// At addresses of old voters: somebody else.
+    /// At addresses of old members: somebody else.
     pub strangers: Vec<String>,
     /// Where the data of before are now.
     pub aside: Vec<PathBuf>,
 }
 
-/// Makes a cluster of one of what a survivor has. Refuses while another voter answers. With `dry_run` it looks at all
+/// Makes a cluster of one of what a survivor has. Refuses while another member answers. With `dry_run` it looks at all
 /// and changes nothing. `own` is where the node has its certificate from, if people
 /// bring it.
 pub async fn recover(
@@ -99,7 +101,7 @@ pub async fn recover(
         let certified = credentials.name();
         return Err(MembershipError::Mixed { dir: data_dir.to_owned(), certified, held: was }.into());
     }
-    let strangers = nobody_else(&credentials, salvaged.kept.voters()).await?;
+    let strangers = nobody_else(&credentials, salvaged.kept.peers()).await?;
     let old = Old { cluster: was.cluster, kept: &salvaged.kept, term: salvaged.term, bundle: folder.sealed()? };
     let who = Who { survivor: Survivor::Member(was.node), key: identity.key, address: salvaged.kept.address(was.node) };
     let staging = Staging::begin(data_dir)?;
@@ -183,10 +185,14 @@ fn begin(
     })
 }
 
-/// Looks for the other voters, all at once. Answers who else was found where they were.
-async fn nobody_else(credentials: &Credentials, voters: Vec<Peer>) -> Result<Vec<String>, RecoveryError> {
+/// Looks for the other members, all at once. Answers who else was found where they were.
+async fn nobody_else(
+    credentials: &Credentials,
+    members: BTreeSet<(NodeId, String)>,
+) -> Result<Vec<String>, RecoveryError> {
     let me = credentials.name().node;
-    let others: Vec<Peer> = voters.into_iter().filter(|peer| peer.node != me).collect();
+    let others = members.into_iter().filter(|(node, _)| *node != me);
+    let others: Vec<Peer> = others.map(|(node, address)| Peer { node, address }).collect();
     let found = join_all(others.iter().map(|peer| probe(credentials, &peer.address, ANSWERS_WITHIN))).await;
     let (mut there, mut strangers) = (Vec::new(), Vec::new());
     for (peer, found) in others.iter().zip(found) {

@@ -3,43 +3,45 @@
 //!
 //! The new pair is made in `recovery.new`. Renaming that to `recovery` decides: from then on there is no way back, a node
 //! does not start, and each further step is told by what stands where.
+//!
+//! Root may do all this in a folder that the service's user owns, so no link that stands there is followed.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::RecoveryError;
+use super::give::give;
 use crate::ids::Incarnation;
 use crate::node::membership::RAFT;
 
 const DRAFT: &str = "recovery.new";
 const DECIDED: &str = "recovery";
-const LOCK: &str = "lock";
 /// Holds the number in the names of what is put aside.
 const NUMBER: &str = "number";
 const PARTS: [&str; 2] = [RAFT, "pki"];
 /// Owner only. Others on the host are other people.
 const MODE: u32 = 0o700;
 
-/// A new pair that is being made. What is dropped before it is committed is made anew the next time.
+/// A new pair that is being made. It holds keys, so what is dropped before it was decided on is removed.
 pub struct Staging {
     data_dir: PathBuf,
     draft: PathBuf,
+    decided: bool,
+    #[expect(dead_code, reason = "held for its lock, which ends with it")]
     lock: File,
 }
 
 impl Staging {
     pub(super) fn begin(data_dir: &Path) -> Result<Self, RecoveryError> {
-        let draft = data_dir.join(DRAFT);
-        DirBuilder::new().recursive(true).mode(MODE).create(&draft).map_err(failed("make", &draft))?;
-        let lock = locked(data_dir, &draft)?;
-        for part in PARTS.into_iter().chain(["pki.new", NUMBER]) {
-            remove(&draft.join(part))?;
-        }
-        Ok(Self { data_dir: data_dir.to_owned(), draft, lock })
+        let (draft, lock) = (data_dir.join(DRAFT), locked(data_dir)?);
+        // A crash, or somebody else, may have left one.
+        remove(&draft)?;
+        DirBuilder::new().mode(MODE).create(&draft).map_err(failed("make", &draft))?;
+        Ok(Self { data_dir: data_dir.to_owned(), draft, decided: false, lock })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -47,43 +49,56 @@ impl Staging {
     }
 
     /// Decides, and puts the pair in place. Answers where the old one is.
-    pub(super) fn commit(self, number: Incarnation) -> Result<Vec<PathBuf>, RecoveryError> {
+    pub(super) fn commit(mut self, number: Incarnation) -> Result<Vec<PathBuf>, RecoveryError> {
         self.decide(number)?;
-        let aside = finish_locked(&self.data_dir)?;
-        drop(self.lock);
-        Ok(aside)
+        finish_locked(&self.data_dir)
     }
 
-    fn decide(&self, number: Incarnation) -> Result<(), RecoveryError> {
+    fn decide(&mut self, number: Incarnation) -> Result<(), RecoveryError> {
         let path = self.draft.join(NUMBER);
-        fs::write(&path, number.to_string()).map_err(failed("write", &path))?;
+        fs::write(&path, free_number(&self.data_dir, number)).map_err(failed("write", &path))?;
         sync(&path)?;
         // Root may have run this, and the service's user is to read it.
         let owner = fs::metadata(&self.data_dir).map_err(failed("look at", &self.data_dir))?;
-        give(&self.draft, owner.uid(), owner.gid())?;
+        give(&self.draft, owner.uid(), owner.gid()).map_err(failed("give away", &self.draft))?;
         sync(&self.draft)?;
         let decided = self.data_dir.join(DECIDED);
         fs::rename(&self.draft, &decided).map_err(failed("make", &decided))?;
+        self.decided = true;
         sync(&self.data_dir)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if self.decided {
+            return;
+        }
+        if let Err(error) = remove(&self.draft) {
+            tracing::warn!(%error, "what was made for a recovery is left behind, and holds keys");
+        }
     }
 }
 
 /// Whether a new pair was decided on, and is not yet in place.
 pub fn is_unfinished(data_dir: &Path) -> bool {
-    data_dir.join(DECIDED).exists()
+    data_dir.join(DECIDED).symlink_metadata().is_ok()
 }
 
 /// Goes on where a crash interrupted, and answers where the old pair is.
 pub fn finish(data_dir: &Path) -> Result<Vec<PathBuf>, RecoveryError> {
-    let _lock = locked(data_dir, &data_dir.join(DECIDED))?;
+    let _lock = locked(data_dir)?;
     finish_locked(data_dir)
 }
 
 fn finish_locked(data_dir: &Path) -> Result<Vec<PathBuf>, RecoveryError> {
+    let decided = data_dir.join(DECIDED);
+    if !fs::symlink_metadata(&decided).map_err(failed("look at", &decided))?.is_dir() {
+        return Err(failed("use", &decided)(io::Error::other("it is no folder: remove it")));
+    }
     while step(data_dir)? {}
     let mut aside: Vec<PathBuf> = Vec::new();
-    let decided = data_dir.join(DECIDED);
-    if let Ok(number) = fs::read_to_string(decided.join(NUMBER)) {
+    if let Ok(number) = number_in(&decided) {
         aside.extend(PARTS.map(|part| put_aside(data_dir, part, &number)).into_iter().filter(|path| path.exists()));
     }
     remove(&decided)?;
@@ -101,9 +116,7 @@ fn step(data_dir: &Path) -> Result<bool, RecoveryError> {
         }
         if place.exists() {
             // Never over another: a folder that holds anything is not replaced by a renaming.
-            let number = decided.join(NUMBER);
-            let text = fs::read_to_string(&number).map_err(failed("read", &number))?;
-            let aside = put_aside(data_dir, part, &text);
+            let aside = put_aside(data_dir, part, &number_in(&decided)?);
             fs::rename(&place, &aside).map_err(failed("put aside", &place))?;
         } else {
             fs::rename(&new, &place).map_err(failed("make", &place))?;
@@ -115,36 +128,45 @@ fn step(data_dir: &Path) -> Result<bool, RecoveryError> {
     Ok(false)
 }
 
-/// Makes a folder and all in it somebody's, where they are not.
-fn give(path: &Path, user: u32, group: u32) -> Result<(), RecoveryError> {
-    let found = fs::symlink_metadata(path).map_err(failed("look at", path))?;
-    if found.uid() != user {
-        lchown(path, Some(user), Some(group)).map_err(failed("give away", path))?;
+/// What to put into the names of what is put aside. An earlier recovery may have had the same number, if its data were
+/// put back, and what it put aside is not to be lost.
+fn free_number(data_dir: &Path, number: Incarnation) -> String {
+    let taken = |text: &String| PARTS.iter().any(|part| put_aside(data_dir, part, text).symlink_metadata().is_ok());
+    let mut text = number.to_string();
+    let mut again = 1;
+    while taken(&text) {
+        again += 1;
+        text = format!("{number}-{again}");
     }
-    if found.is_dir() {
-        for entry in fs::read_dir(path).map_err(failed("list", path))? {
-            give(&entry.map_err(failed("list", path))?.path(), user, group)?;
-        }
+    text
+}
+
+fn number_in(decided: &Path) -> Result<String, RecoveryError> {
+    let path = decided.join(NUMBER);
+    let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        return Ok(text);
     }
-    Ok(())
+    Err(failed("use", &path)(io::Error::other("it is no number")))
 }
 
 fn put_aside(data_dir: &Path, part: &str, number: &str) -> PathBuf {
     data_dir.join(format!("{part}.before-recovery-{number}"))
 }
 
-fn locked(data_dir: &Path, folder: &Path) -> Result<File, RecoveryError> {
-    let path = folder.join(LOCK);
-    let file = File::create(&path).map_err(failed("open", &path))?;
+/// The lock is the data directory's own, so that no file has to be there for it.
+fn locked(data_dir: &Path) -> Result<File, RecoveryError> {
+    let file = File::open(data_dir).map_err(failed("open", data_dir))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(RecoveryError::UnderWay { dir: data_dir.to_owned() }),
-        Err(errno) => Err(failed("lock", &path)(errno.into())),
+        Err(errno) => Err(failed("lock", data_dir)(errno.into())),
     }
 }
 
 fn remove(path: &Path) -> Result<(), RecoveryError> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         Ok(()) | Err(_) => Ok(()),
@@ -162,6 +184,8 @@ pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{lchown, symlink};
+
     use super::*;
 
     fn put(folder: &Path, text: &str) {
@@ -182,7 +206,7 @@ mod tests {
         for steps in 0..=4 {
             let dir = tempfile::tempdir().unwrap();
             PARTS.iter().for_each(|part| put(&dir.path().join(part), "old"));
-            let staging = staged(dir.path());
+            let mut staging = staged(dir.path());
             assert!(!is_unfinished(dir.path()), "nothing is decided yet");
             staging.decide(Incarnation(7)).unwrap();
             drop(staging);
@@ -213,10 +237,45 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_recovery_put_aside_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        PARTS.iter().for_each(|part| put(&dir.path().join(part), "oldest"));
+        for (again, name) in ["1", "1-2", "1-3"].into_iter().enumerate() {
+            let aside = staged(dir.path()).commit(Incarnation(1)).unwrap();
+            assert_eq!(aside, PARTS.map(|part| dir.path().join(format!("{part}.before-recovery-{name}"))));
+            assert_eq!(data(aside[0].clone()), if again == 0 { "oldest" } else { "new" });
+            assert!(!is_unfinished(dir.path()));
+        }
+    }
+
+    #[test]
+    fn a_link_or_a_name_that_leads_elsewhere_is_not_followed() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        put(&elsewhere.path().join(RAFT), "not ours");
+        let untouched = || data(elsewhere.path().join(RAFT)) == "not ours";
+        symlink(elsewhere.path(), dir.path().join(DRAFT)).unwrap();
+        drop(Staging::begin(dir.path()).unwrap());
+        assert!(untouched() && !elsewhere.path().join("lock").exists());
+
+        symlink(elsewhere.path(), dir.path().join(DECIDED)).unwrap();
+        let told = finish(dir.path()).unwrap_err();
+        assert!(is_unfinished(dir.path()) && untouched(), "{told}");
+        fs::remove_file(dir.path().join(DECIDED)).unwrap();
+
+        PARTS.iter().for_each(|part| put(&dir.path().join(part), "old"));
+        let decided = dir.path().join(DECIDED);
+        put(&decided.join(RAFT), "new");
+        fs::write(decided.join(NUMBER), "1/../../elsewhere").unwrap();
+        let told = finish(dir.path()).unwrap_err();
+        assert_eq!(data(dir.path().join(RAFT)), "old", "{told}");
+    }
+
+    #[test]
     fn what_was_not_decided_is_made_anew_and_only_by_one_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         put(&dir.path().join(RAFT), "old");
         drop(staged(dir.path()));
+        assert!(!dir.path().join(DRAFT).exists(), "no key stays behind");
         let staging = Staging::begin(dir.path()).unwrap();
         assert!(!staging.folder().join(RAFT).exists(), "an unfinished draft counts for nothing");
         assert!(matches!(Staging::begin(dir.path()), Err(RecoveryError::UnderWay { .. })));
