@@ -13,6 +13,7 @@ pub mod keyring;
 mod lead;
 pub mod ledger;
 pub mod life;
+mod listing;
 pub mod membership;
 pub mod reconcile;
 pub mod recovery;

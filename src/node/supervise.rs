@@ -12,8 +12,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::board::{Board, OnBoard};
-use super::deployment::{Deployment, SourceKey};
-use super::discovery::{Discovery, Found, Listing};
+use super::deployment::Deployment;
+use super::discovery::{Discovery, Found};
 use super::feeds::{Builder, resume};
 use super::keyring::Keyring;
 use super::ledger::CommitLedger;
@@ -23,7 +23,7 @@ use super::sinks::Sinks;
 use crate::clock::Clock;
 use crate::cluster::{Command, ControlPlane, NodeCommand, Outcome, Refusal};
 use crate::identity::Tokens;
-use crate::ids::{Epoch, FeedId, FeedPart, Generation, NodeId};
+use crate::ids::{Epoch, FeedId, Generation, NodeId};
 use crate::pipeline::feed::{Feed, FeedEnd, Halt};
 use crate::pipeline::limits::{DRAIN_GRACE, OPERATOR_PROBE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
@@ -126,7 +126,7 @@ impl Supervisor {
 impl Loop {
     async fn select(&mut self) -> Action {
         let look = Instant::now() + RECONCILE_INTERVAL;
-        let look = self.discovery.next_due().unwrap_or(look).min(look);
+        let look = self.discovery.next_due(&self.with).unwrap_or(look).min(look);
         let leaving = self.leaving;
         tokio::select! {
             biased;
@@ -143,7 +143,7 @@ impl Loop {
         match action {
             Action::Compare | Action::Stop => {}
             Action::Ended(ended) => self.ended(ended),
-            Action::Discovered(found) => self.discovered(found).await,
+            Action::Discovered(found) => self.discovery.take(found.unwrap_or_else(resume_panic), &self.with).await,
             Action::Life => self.live_anew(),
         }
         self.compare().await;
@@ -168,7 +168,7 @@ impl Loop {
             self.deployment = deployment;
         }
         self.with.board.credentials.look(&self.deployment);
-        self.discover();
+        self.discovery.begin(&self.deployment, &self.with);
         let mut releases = Vec::new();
         for step in steps(self.with.node, self.leaving, &declared, &self.running, &self.spent) {
             match step {
@@ -187,44 +187,6 @@ impl Loop {
         self.release(releases).await;
     }
 
-    fn discover(&mut self) {
-        if !self.with.control.leads() {
-            return self.discovery.forget();
-        }
-        let Supervisor { tokens, graph, clock, .. } = &self.with;
-        self.discovery.begin(&Listing { deployment: &self.deployment, tokens, graph, clock });
-    }
-
-    async fn discovered(&mut self, found: Result<Found, JoinError>) {
-        let (key, found) = found.unwrap_or_else(resume_panic);
-        match found {
-            Ok(parts) => {
-                self.with.board.discovery.lock().remove(&key);
-                self.declare(key, parts).await;
-            }
-            Err(error) => {
-                let (error, remedy) = (error.to_string(), error.remedy());
-                let remedy = in_words(&remedy);
-                if self.with.board.not_listed(&key, &error, remedy) {
-                    tracing::warn!(tenant = %key.0, source = %key.1, error, remedy, "can't list what to read, trying on");
-                }
-                self.discovery.failed(&key);
-            }
-        }
-    }
-
-    async fn declare(&self, (tenant, source): SourceKey, parts: Vec<FeedPart>) {
-        let known = self.with.control.read(|state| {
-            let known: Vec<_> = state.feeds_of(&tenant, &source).map(|(feed, _)| feed.part.clone()).collect();
-            parts.iter().all(|part| known.contains(part))
-        });
-        if known {
-            return;
-        }
-        tracing::info!(%tenant, %source, parts = parts.len(), "feeds found");
-        self.propose(Command::DeclareFeeds { tenant, source, parts }).await;
-    }
-
     /// Gives feeds up. What their tasks got acknowledged is committed first, so that whoever is next goes on from there.
     async fn release(&mut self, mut feeds: Vec<(FeedId, Epoch)>) {
         let waits = |feed: &FeedId| self.displaced.get(feed).is_some_and(|(until, _)| *until > Instant::now());
@@ -234,25 +196,9 @@ impl Loop {
         }
         self.with.ledger.commit().await;
         let releases = feeds.into_iter().map(|(feed, epoch)| Command::Release { feed, epoch });
-        let mut released =
-            stream::iter(releases.map(|release| self.propose(release))).buffer_unordered(RELEASES_AT_ONCE);
+        let mut released = stream::iter(releases.map(|release| propose(&self.with.control, release)))
+            .buffer_unordered(RELEASES_AT_ONCE);
         while released.next().await.is_some() {}
-    }
-
-    async fn propose(&self, command: Command) -> Option<Outcome> {
-        match self.with.control.propose(command).await {
-            // What was said twice, because the first word had not come back here yet.
-            Ok(Outcome::Refused(Refusal::StaleEpoch { .. })) => None,
-            Ok(Outcome::Refused(refusal)) => {
-                tracing::warn!(%refusal, "the control plane refused");
-                None
-            }
-            Ok(outcome) => Some(outcome),
-            Err(error) => {
-                tracing::warn!(%error, "the control plane did not answer, trying again soon");
-                None
-            }
-        }
     }
 
     fn start(&mut self, feed: FeedId, epoch: Epoch, fingerprint: u64) {
@@ -355,7 +301,7 @@ impl Loop {
         self.leaving = true;
         let (node, node_epoch, at) = (self.with.node, self.life.node_epoch, self.with.clock.now());
         let leave = Command::Node(NodeCommand::Leave { node, node_epoch, at });
-        let left = timeout_at(Instant::now() + HAND_OVER, self.propose(leave)).await;
+        let left = timeout_at(Instant::now() + HAND_OVER, propose(&self.with.control, leave)).await;
         if left.ok().flatten().is_none() {
             tracing::warn!("the cluster could not be told that this node stops: others wait for its lease to end");
             self.cut_off = true;
@@ -390,8 +336,25 @@ fn resume_panic<T>(error: JoinError) -> T {
     }
 }
 
+/// Has a command applied. Nothing where it was not, as far as anybody knows.
+pub(super) async fn propose(control: &ControlPlane, command: Command) -> Option<Outcome> {
+    match control.propose(command).await {
+        // What was said twice, because the first word had not come back here yet.
+        Ok(Outcome::Refused(Refusal::StaleEpoch { .. })) => None,
+        Ok(Outcome::Refused(refusal)) => {
+            tracing::warn!(%refusal, "the control plane refused");
+            None
+        }
+        Ok(outcome) => Some(outcome),
+        Err(error) => {
+            tracing::warn!(%error, "the control plane did not answer, trying again soon");
+            None
+        }
+    }
+}
+
 /// What a person should do about an error, if anything.
-fn in_words(remedy: &Remedy) -> &str {
+pub(super) fn in_words(remedy: &Remedy) -> &str {
     match remedy {
         Remedy::RetryAfter(_) | Remedy::Reconnect => "none yet: trying again by itself",
         Remedy::StopAndReassess => DISPLACED,
