@@ -22,6 +22,8 @@ pub mod sinks;
 pub mod supervise;
 pub mod telemetry;
 mod twin;
+mod unable;
+mod watched;
 mod wires;
 
 use std::net::SocketAddr;
@@ -53,6 +55,7 @@ use life::{Life, Living};
 use membership::{Membership, MembershipError};
 use sinks::Sinks;
 use supervise::Supervisor;
+use unable::Unable;
 use wires::Laid;
 pub use wires::{Entered, Wires};
 
@@ -132,7 +135,8 @@ impl Node {
         let spec = NodeSpec { name, peer, api, weight: enrol::WEIGHT, role: Role::Data };
         let control = take_part(plane, spec, membership.as_ref(), entered, &clock).await?;
         let locked = keyring.locked().is_some();
-        let living = Living::begin(control.clone(), node, clock.clone(), locked).await?;
+        let unable = Arc::<Mutex<Unable>>::default();
+        let living = Living::begin(control.clone(), node, clock.clone(), locked, unable.clone()).await?;
         let lives = living.lives();
         let tokens = Tokens::new(client.clone(), clock.clone());
         let credentials = Credentials::new(tokens.clone(), clock.clone());
@@ -161,6 +165,7 @@ impl Node {
             quarantine: Quarantine::new(settings.data_dir.join("quarantine")),
             sinks: sinks.clone(),
             keyring: keyring.clone(),
+            unable,
         };
         let mut supervisor_task = JoinSet::new();
         supervisor_task.spawn(supervisor.run(lives.clone(), stopped));

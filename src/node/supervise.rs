@@ -18,14 +18,16 @@ use super::feeds::{Builder, resume};
 use super::keyring::Keyring;
 use super::ledger::CommitLedger;
 use super::life::Life;
-use super::reconcile::{Running, Step, steps};
+use super::reconcile::{Declared, Running, Step, steps};
 use super::sinks::Sinks;
+use super::unable::Unable;
+use super::watched::{Reading, Shown, Watched};
 use crate::clock::Clock;
 use crate::cluster::{Command, ControlPlane, NodeCommand, Outcome, Refusal};
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, Generation, NodeId};
 use crate::pipeline::feed::{Feed, FeedEnd, Halt};
-use crate::pipeline::limits::{DRAIN_GRACE, OPERATOR_PROBE, RETRY_LONGEST};
+use crate::pipeline::limits::{DRAIN_GRACE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
 use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::status::{FeedState, FeedStatus, Problem};
@@ -57,6 +59,8 @@ pub struct Supervisor {
     pub quarantine: Quarantine,
     pub sinks: Arc<Mutex<Sinks>>,
     pub keyring: Arc<Keyring>,
+    /// What can't be run here; the leader is told with every heartbeat.
+    pub unable: Arc<Mutex<Unable>>,
 }
 
 enum Action {
@@ -82,8 +86,6 @@ struct Loop {
     /// Epochs whose task has ended; see [`steps`].
     spent: BTreeMap<FeedId, Epoch>,
     displaced: BTreeMap<FeedId, (Instant, Duration)>,
-    /// Feeds that could not be built of what had this fingerprint, and when to try again.
-    unbuilt: BTreeMap<FeedId, (Instant, u64)>,
     tasks: JoinSet<(FeedId, FeedEnd)>,
     discovery: Discovery,
     changes: watch::Receiver<u64>,
@@ -106,7 +108,6 @@ impl Supervisor {
             running: BTreeMap::new(),
             spent: BTreeMap::new(),
             displaced: BTreeMap::new(),
-            unbuilt: BTreeMap::new(),
             tasks: JoinSet::new(),
             discovery: Discovery::default(),
             changes,
@@ -168,6 +169,7 @@ impl Loop {
             self.deployment = deployment;
         }
         self.with.board.credentials.look(&self.deployment);
+        self.note_unable(&declared);
         self.discovery.begin(&self.deployment, &self.with);
         let mut releases = Vec::new();
         for step in steps(self.with.node, self.leaving, &declared, &self.running, &self.spent) {
@@ -187,6 +189,20 @@ impl Loop {
         self.release(releases).await;
     }
 
+    /// Takes note of what became of the readings since the last time, and forgets what says nothing any more.
+    fn note_unable(&self, declared: &BTreeMap<FeedId, Declared>) {
+        let (now, board) = (self.with.clock.uptime(), self.with.board.feeds.lock());
+        let mut unable = self.with.unable.lock();
+        for (feed, run) in &self.running {
+            match board.get(feed).and_then(|on_board| on_board.shown.take()) {
+                Some(Reading::Reads) => unable.runs(feed),
+                Some(Reading::Unusable) => unable.failed(feed, run.fingerprint, now),
+                None => {}
+            }
+        }
+        unable.keep(now, |feed| declared.get(feed).map(|now| now.fingerprint));
+    }
+
     /// Gives feeds up. What their tasks got acknowledged is committed first, so that whoever is next goes on from there.
     async fn release(&mut self, mut feeds: Vec<(FeedId, Epoch)>) {
         let waits = |feed: &FeedId| self.displaced.get(feed).is_some_and(|(until, _)| *until > Instant::now());
@@ -202,7 +218,7 @@ impl Loop {
     }
 
     fn start(&mut self, feed: FeedId, epoch: Epoch, fingerprint: u64) {
-        if self.unbuilt.get(&feed).is_some_and(|(until, of)| *until > Instant::now() && *of == fingerprint) {
+        if self.with.unable.lock().waits(&feed, fingerprint, self.with.clock.uptime()) {
             return;
         }
         let key = (feed.tenant.clone(), feed.source.clone());
@@ -220,9 +236,10 @@ impl Loop {
             Ok(source) => source,
             Err(error) => return self.not_built(feed, epoch, fingerprint, &error),
         };
-        self.unbuilt.remove(&feed);
         let status = Arc::new(FeedStatus::default());
         let (stop, stopped) = watch::channel(Halt::No);
+        let shown = Shown::default();
+        let source = Watched { source, shown: shown.clone() };
         let task = Feed {
             feed: feed.clone(),
             epoch,
@@ -236,7 +253,7 @@ impl Loop {
             lease: self.life.lease.clone(),
         };
         tracing::info!(%feed, %epoch, "feed started");
-        self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop });
+        self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop, shown });
         self.running.insert(feed.clone(), Running { epoch, fingerprint, stopping: false });
         self.tasks.spawn(async move { (feed, task.run(source, stopped).await) });
     }
@@ -245,10 +262,11 @@ impl Loop {
         let (error, remedy) = (error.to_string(), error.remedy());
         let remedy = in_words(&remedy);
         tracing::error!(%feed, error, remedy, "feed can't be built");
-        let on_board = OnBoard { epoch, status: Arc::default(), stop: watch::Sender::new(Halt::Now) };
+        let (status, stop, shown) = (Arc::default(), watch::Sender::new(Halt::Now), Shown::default());
+        let on_board = OnBoard { epoch, status, stop, shown };
         on_board.status.troubled(FeedState::Held, self.problem(&error, remedy));
-        self.with.board.feeds.lock().insert(feed.clone(), on_board);
-        self.unbuilt.insert(feed, (Instant::now() + OPERATOR_PROBE, fingerprint));
+        self.with.unable.lock().failed(&feed, fingerprint, self.with.clock.uptime());
+        self.with.board.feeds.lock().insert(feed, on_board);
     }
 
     fn problem(&self, error: &str, remedy: &str) -> Problem {
@@ -291,7 +309,6 @@ impl Loop {
         let feeds: Vec<_> = self.running.keys().cloned().collect();
         feeds.iter().for_each(|feed| self.stop_feed(feed, Halt::Now));
         self.displaced.clear();
-        self.unbuilt.clear();
     }
 
     /// Hands everything over: tells the cluster that this life ends soon, drains every feed and gives it up. Ends when

@@ -5,7 +5,7 @@ use std::time::Duration;
 use siemgate::cluster::Standing;
 use siemgate::cluster::limits::LEASE_TTL;
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Secrecy};
 use crate::harness::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,4 +95,16 @@ async fn an_owner_cut_off_from_the_others_stops_before_they_take_its_feeds() {
     // What it had sent and not committed came again, and no more than that.
     let sent_within = u64::try_from((LEASE_TTL + Duration::from_secs(2)).as_millis()).unwrap();
     assert!(tally.total.duplicates < sent_within, "{tally:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn feeds_that_a_node_cannot_build_pass_on_to_the_one_that_can() {
+    let gateway = Gateway::unconnected(3).await;
+    gateway.connect(Secrecy::SealedBy(1)).await;
+    until("the feeds are found", async || (!gateway.owners(1).is_empty()).then_some(())).await;
+    let all = gateway.owners(1).into_keys().collect();
+    until("they are all where they can be read", async || (gateway.owned_by(1, 1) == all).then_some(())).await;
+    gateway.until_all_flow(&all).await;
+    let tally = gateway.comes_home().await;
+    assert_eq!(tally.total.duplicates, 0, "{tally:?}");
 }
