@@ -29,6 +29,7 @@ use super::peers::{Accusation, Answer, Ask, Beat, Chunk, ChunkTaken, PeerStatus,
 use super::proposer::{self, Proposal};
 use super::state::ControlState;
 use super::types::{Raft, SnapshotMeta, TypeConfig, Vote};
+use super::unable::Unable;
 use crate::clock::Clock;
 use crate::ids::{ClusterId, NodeId};
 
@@ -57,6 +58,7 @@ impl Removed {
 #[derive(Debug, Default)]
 pub(super) struct Judging {
     pub leases: Guarded<Leases>,
+    pub unable: Guarded<Unable>,
     pub clock: Clock,
 }
 
@@ -245,7 +247,11 @@ impl Inside {
         }
         let state = self.shared.state.read();
         let (term, now) = (self.raft.metrics().borrow().current_term, self.judging.clock.uptime());
-        Ok(self.judging.leases.lock().heard(from, beat.node_epoch, state.member(from), term, now))
+        let verdict = self.judging.leases.lock().heard(from, beat.node_epoch, state.member(from), term, now);
+        if verdict == Verdict::Renewed {
+            self.judging.unable.lock().hear(from, &beat.unable, now);
+        }
+        Ok(verdict)
     }
 
     /// A leader says that this node lacks what it had acknowledged to it. That holds whoever leads by now. This node must

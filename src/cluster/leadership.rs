@@ -1,12 +1,12 @@
 //! What a node does only while it leads: it judges who lives, and brings the members of the state into Raft.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::command::{Command, NodeCommand, Outcome};
 use super::{ClusterError, ControlPlane};
 use crate::clock::Timestamp;
-use crate::ids::{Leadership, NodeEpoch, NodeId};
+use crate::ids::{FeedId, Leadership, NodeEpoch, NodeId};
 
 impl ControlPlane {
     pub fn leads(&self) -> bool {
@@ -55,6 +55,11 @@ impl ControlPlane {
     /// How long ago this leader heard each life.
     pub fn silences(&self) -> BTreeMap<NodeId, Duration> {
         self.engine.judging.leases.lock().silences(self.engine.judging.clock.uptime())
+    }
+
+    /// The feeds that nodes said they could not run, for placement to give them to others.
+    pub fn unable(&self) -> BTreeSet<(FeedId, NodeId)> {
+        self.engine.judging.unable.lock().said_lately(self.engine.judging.clock.uptime())
     }
 
     /// Does something on Raft's own threads, where parsing and TLS don't delay it.

@@ -127,6 +127,9 @@ pub const LEASE_TTL: Duration = Duration::from_millis(3_000);
 /// By how much a lease ends earlier at the one who holds it: for clocks that differ in pace by far less than this says,
 /// and for a write that began just before.
 pub const LEASE_MARGIN: Duration = Duration::from_millis(200);
+/// Feeds that a node may name as those it can't run: what one source that is wrong there asks for, and little enough to
+/// be said with every heartbeat.
+pub const UNABLE_MAX: usize = 1_024;
 /// How long a member may take to say where it stands, before it is shown as silent.
 pub const STATUS_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// A member that answered within this time counts as alive for a change of members.
@@ -218,5 +221,6 @@ const _: () = assert!(BODY_BYTES_MAX * 2 < COMMAND_BYTES_MAX);
 const _: () = assert!(SEALED_BYTES_MAX * 2 < COMMAND_BYTES_MAX);
 /// A move names its feed by three names and two slashes; the rest of it takes less than 16 bytes.
 const _: () = assert!(ASSIGN_MOVES_MAX * (3 * NAME_BYTES_MAX + 2 + 16) < COMMAND_BYTES_MAX);
+const _: () = assert!(UNABLE_MAX * (3 * NAME_BYTES_MAX + 2 + 16) < PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(2 * (COMMAND_BYTES_MAX + BATCH_BYTES_MAX) < FRAME_BYTES_MAX);
 const _: () = assert!(LOG_KEPT_ENTRIES < SNAPSHOT_ENTRIES);

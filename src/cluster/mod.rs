@@ -17,6 +17,7 @@ mod resource;
 pub mod secret_record;
 mod settings;
 pub mod state;
+mod unable;
 
 // How it is kept: bytes, then files.
 mod applied;

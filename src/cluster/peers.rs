@@ -12,7 +12,7 @@ use super::ClusterError;
 use super::command::{Command, Outcome};
 use super::membership::Change;
 use super::types::{TypeConfig, Vote};
-use crate::ids::{NodeEpoch, NodeId};
+use crate::ids::{FeedId, NodeEpoch, NodeId};
 
 /// The way to the other members.
 pub trait Peers: fmt::Debug + Send + Sync + 'static {
@@ -166,6 +166,9 @@ pub struct Beat {
     pub node_epoch: NodeEpoch,
     /// When it was sent, in the sender's own terms; whoever answers leaves it alone.
     pub sent: Bytes,
+    /// Feeds that the node could not run lately for want of something on its machine; no more than
+    /// [`UNABLE_MAX`](super::limits::UNABLE_MAX).
+    pub unable: Vec<FeedId>,
 }
 
 /// What the leader thinks of a node that says it lives.

@@ -1,9 +1,10 @@
 //! Who should read what: the changes of ownership that the leader proposes next. Pure: it looks at the committed state
 //! and at nothing else, so that another leader would go on where this one stopped.
 //!
-//! Nothing moves without a reason, and there are four of them: nobody has the feed; its owner has to be emptied; its
-//! rate domain is on several nodes; or one node has noticeably more than its share, and only then does it take its turn
-//! behind the rests that keep a node which comes and goes from being followed by its feeds.
+//! Nothing moves without a reason, and there are five of them: nobody has the feed; its owner has to be emptied; its
+//! owner can't run it and another node may; its rate domain is on several nodes; or one node has noticeably more than
+//! its share, and only then does it take its turn behind the rests that keep a node which comes and goes from being
+//! followed by its feeds.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
@@ -194,8 +195,8 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// The place of a group that has one: the node that has most of it, unless what is missing there could not run
-    /// there, and the whole may go to a node that has no such fault.
+    /// The place of a group that has one: the node that has most of it, unless part of it could not run there, and the
+    /// whole may go to a node that has no such fault.
     fn home(&self, group: &Group) -> Option<NodeId> {
         let mut shares: BTreeMap<NodeId, u64> = BTreeMap::new();
         for feed in &group.feeds {
@@ -206,13 +207,19 @@ impl Draft<'_> {
         let calmest = |node: &NodeId| Reverse(self.takers[node].unrest);
         let home = shares.iter().max_by_key(|(node, share)| (calmest(node), **share, Reverse(**node)));
         let home = *home?.0;
-        let orphans = group.feeds.iter().filter(|feed| feed.state.owner.is_none());
-        let unwelcome = orphans.into_iter().any(|feed| self.avoids(feed, home));
         let mut others = self.takers.iter().filter(|(_, taker)| taker.unrest == 0);
-        let leaves = unwelcome
-            && group.rested(self.now, self.policy.moved_lately)
+        let leaves = self.group_avoids(group, home)
+            && self.may_leave(group, home)
             && others.any(|(node, _)| !self.group_avoids(group, *node));
         (!leaves).then_some(home)
+    }
+
+    /// Whether a group that could not run as a whole may go: nothing of it is moving, and what does run has rested. Where
+    /// nothing runs, nothing is interrupted.
+    fn may_leave(&self, group: &Group, home: NodeId) -> bool {
+        let idle = |feed: &Held| feed.state.owner.is_none() || self.avoids(feed, home);
+        let still = group.feeds.iter().all(|feed| feed.state.recall.is_none() && idle(feed));
+        still || group.rested(self.now, self.policy.moved_lately)
     }
 
     /// Gives a group to a node, whoever has parts of it.

@@ -184,6 +184,41 @@ fn a_domain_leaves_a_node_that_could_not_run_part_of_it_unless_it_came_there_lat
 }
 
 #[test]
+fn a_feed_leaves_an_owner_that_cannot_run_it_and_stays_where_nobody_can() {
+    let mut world = World::of(&[100, 100, 100]).reading(alone(3));
+    world.settle();
+    for _ in 0..2 {
+        let owner = node(world.owner(0).unwrap());
+        world.avoid.insert((feed(0), owner));
+        let plan = world.checked_plan();
+        let named: Vec<_> = plan.recalls.iter().map(|(feed, ..)| feed.clone()).collect();
+        assert_eq!((plan.moves.len(), named), (0, vec![feed(0)]), "what does not run moves at once, and it alone");
+        world.settle();
+        assert_ne!(world.owner(0), Some(owner.0));
+    }
+    let last = world.owner(0);
+    world.avoid.insert((feed(0), node(last.unwrap())));
+    assert_eq!(world.plan(), Plan::default(), "nobody can run it");
+    world.avoid.retain(|(_, at)| Some(at.0) == last);
+    world.settle();
+    assert_ne!(world.owner(0), last, "the others may try again");
+}
+
+#[test]
+fn a_domain_that_runs_in_part_rests_before_it_leaves_and_one_that_does_not_run_goes_at_once() {
+    let mut world = World::of(&[100, 100]).reading(vec![(Some(1), 1); 2]);
+    world.settle();
+    let owner = node(world.owner(0).unwrap());
+    world.avoid.insert((feed(0), owner));
+    assert_eq!(world.plan(), Plan::default(), "the other feed runs, and came lately");
+    world.avoid.insert((feed(1), owner));
+    assert_eq!(world.checked_plan().recalls.len(), 2, "nothing is interrupted by this");
+    world.avoid.remove(&(feed(1), owner));
+    world.passes(300);
+    assert_eq!(world.checked_plan().recalls.len(), 2);
+}
+
+#[test]
 fn a_time_from_a_clock_that_was_far_ahead_holds_nothing_up() {
     let mut world = World::of(&[100, 100]).reading(alone(20));
     let sane = world.now;

@@ -17,13 +17,14 @@ use openraft::raft::{
 };
 use openraft::{BasicNode, OptionalSend, Snapshot};
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::limits::{CHUNK_FAILURES_MAX, CHUNK_PAUSE, CHUNK_TIMEOUT, ELECTION_MIN, INSTALL_TIMEOUT, PEER_PAUSE};
 use super::memory::{Forgot, Memory};
 use super::peers::{Accusation, Answer, Ask, CallFailed, Chunk, ChunkTaken, Peer, Peers, Reply, Request, SnapshotHash};
 use super::types::{LogId, TypeConfig, Vote};
 use super::writer::Durability;
+use crate::clock::{Clock, Uptime};
 use crate::ids::NodeId;
 
 /// What a leader knows of its followers beside their logs. Clones share it.
@@ -32,14 +33,21 @@ pub(super) struct Contact(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// When the newest request was sent to which a member answered as a follower does.
-    answered: Mutex<BTreeMap<NodeId, Instant>>,
+    /// When the newest request was sent to which a member answered as a follower does. Leases are renewed on the word of
+    /// this, so that it has to be counted as they are: on a clock that goes on while the machine sleeps.
+    answered: Mutex<BTreeMap<NodeId, Uptime>>,
+    clock: Clock,
     memory: Mutex<Memory>,
     muted: AtomicBool,
 }
 
 impl Contact {
-    fn note(&self, node: NodeId, sent: Instant) {
+    #[cfg(test)]
+    pub(super) fn counting_on(clock: Clock) -> Self {
+        Self(Arc::new(Shared { clock, ..Shared::default() }))
+    }
+
+    fn note(&self, node: NodeId, sent: Uptime) {
         let mut answered = self.0.answered.lock();
         let newest = answered.entry(node).or_insert(sent);
         *newest = sent.max(*newest);
@@ -47,7 +55,7 @@ impl Contact {
 
     /// Whether a member answered a request that was sent within the last `span`.
     pub(super) fn within(&self, node: NodeId, span: Duration) -> bool {
-        self.0.answered.lock().get(&node).is_some_and(|at| at.elapsed() <= span)
+        self.0.answered.lock().get(&node).is_some_and(|at| self.0.clock.uptime().since(*at) <= span)
     }
 
     /// As long as it is muted, a leader sends nothing to its followers, so that they may elect another one.
@@ -99,7 +107,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
 impl Connection {
     async fn ask(&self, ask: Ask, within: Duration) -> Result<Reply, CallFailed> {
-        let sent = Instant::now();
+        let sent = self.contact.0.clock.uptime();
         let Answer(reply) = self.peers.ask(&self.to, Request(ask), within).await?;
         match &reply {
             Reply::Append(AppendEntriesResponse::HigherVote(_)) | Reply::Vote(_) => {}

@@ -139,9 +139,12 @@ impl Shared {
     fn write_staged(&self) {
         let mut state = self.state.lock();
         loop {
+            // To make room for a frame is a part of writing it, and may take as long.
+            if state.log.is_staging() {
+                self.begins();
+            }
             let written = match state.log.begin_write() {
                 Ok(Some(write)) => {
-                    self.begins();
                     let written = MutexGuard::unlocked(&mut state, || write.carry_out());
                     state.log.end_write(&write, written)
                 }

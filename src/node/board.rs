@@ -11,6 +11,7 @@ use super::credentials::Credentials;
 use super::deployment::{Deployment, SourceKey};
 use super::history::History;
 use super::ledger::Commits;
+use super::watched::Shown;
 use crate::admin::view::Problem;
 use crate::clock::Clock;
 use crate::cluster::{CursorItem, ResourceKey};
@@ -33,6 +34,8 @@ pub struct OnBoard {
     pub epoch: Epoch,
     pub status: Arc<FeedStatus>,
     pub stop: watch::Sender<Halt>,
+    /// What became of its readings.
+    pub shown: Shown,
 }
 
 impl Board {

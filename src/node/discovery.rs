@@ -1,23 +1,18 @@
-//! Asks upstream which feeds a source has. Only the leader asks, so that a listing counts against a quota once.
+//! Asks upstream which feeds a source has, and declares them. Only the leader asks, so that a listing counts against a
+//! quota once.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::deployment::{Deployment, SourceKey};
 use super::feeds::Builder;
-use crate::clock::Clock;
-use crate::identity::Tokens;
+use super::listing::Schedule;
+use super::supervise::{Supervisor, in_words, propose};
+use crate::cluster::Command;
 use crate::ids::FeedPart;
 use crate::sources::SourceError;
-use crate::sources::event_hubs::DISCOVERY_INTERVAL;
-use crate::sources::rest::Graph;
-
-/// The wait before a listing that failed is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(3);
 
 pub type Found = (SourceKey, Result<Vec<FeedPart>, SourceError>);
 
@@ -25,29 +20,18 @@ pub type Found = (SourceKey, Result<Vec<FeedPart>, SourceError>);
 #[derive(Default)]
 pub struct Discovery {
     tasks: JoinSet<Found>,
-    due: BTreeMap<SourceKey, (Instant, u64)>,
-}
-
-/// What listing needs.
-pub struct Listing<'a> {
-    pub deployment: &'a Arc<Deployment>,
-    pub tokens: &'a Tokens,
-    pub graph: &'a Graph,
-    pub clock: &'a Clock,
+    schedule: Schedule,
 }
 
 impl Discovery {
-    /// Begins the listings that are due.
-    pub fn begin(&mut self, with: &Listing<'_>) {
-        let now = Instant::now();
-        self.due.retain(|key, _| with.deployment.sources.contains_key(key));
-        for (key, source) in &with.deployment.sources {
-            let due = self.due.get(key).is_none_or(|(at, seen)| *at <= now || *seen != source.fingerprint);
-            if !due {
-                continue;
-            }
-            self.due.insert(key.clone(), (now + DISCOVERY_INTERVAL, source.fingerprint));
-            let (deployment, key) = (with.deployment.clone(), key.clone());
+    /// Begins the listings that are due, where this node leads.
+    pub fn begin(&mut self, deployment: &Arc<Deployment>, with: &Supervisor) {
+        if !with.control.leads() {
+            return self.schedule.forget();
+        }
+        let sources = deployment.sources.iter().map(|(key, source)| (key, source.fingerprint));
+        for key in self.schedule.take_due(sources, with.clock.uptime()) {
+            let deployment = deployment.clone();
             let (tokens, graph, clock) = (with.tokens.clone(), with.graph.clone(), with.clock.clone());
             self.tasks.spawn(async move {
                 let builder = Builder { deployment: &deployment, tokens: &tokens, graph: &graph, clock: &clock };
@@ -57,23 +41,48 @@ impl Discovery {
         }
     }
 
-    /// Another node leads now, and it lists anew.
-    pub fn forget(&mut self) {
-        self.due.clear();
-    }
-
-    pub fn failed(&mut self, key: &SourceKey) {
-        if let Some((at, _)) = self.due.get_mut(key) {
-            *at = (*at).min(Instant::now() + TRY_AGAIN);
+    /// Takes what a listing found. A source whose parts the cluster does not know after this is listed again soon.
+    pub async fn take(&mut self, (key, found): Found, with: &Supervisor) {
+        let known = match found {
+            Ok(parts) => {
+                with.board.discovery.lock().remove(&key);
+                declare(with, &key, parts).await
+            }
+            Err(error) => {
+                let (error, remedy) = (error.to_string(), error.remedy());
+                let remedy = in_words(&remedy);
+                if with.board.not_listed(&key, &error, remedy) {
+                    tracing::warn!(tenant = %key.0, source = %key.1, error, remedy, "can't list what to read, trying on");
+                }
+                false
+            }
+        };
+        if !known {
+            self.schedule.failed(&key, with.clock.uptime());
         }
     }
 
-    pub fn next_due(&self) -> Option<Instant> {
-        self.due.values().map(|(at, _)| *at).min()
+    /// When something is to be begun.
+    pub fn next_due(&self, with: &Supervisor) -> Option<Instant> {
+        self.schedule.next().map(|at| Instant::now() + at.since(with.clock.uptime()))
     }
 
     /// Waits for a listing; nothing when none is under way.
     pub async fn next(&mut self) -> Option<Result<Found, JoinError>> {
         self.tasks.join_next().await
     }
+}
+
+/// Adds the parts that are new. Returns whether the cluster knows all of them.
+async fn declare(with: &Supervisor, (tenant, source): &SourceKey, parts: Vec<FeedPart>) -> bool {
+    let known = with.control.read(|state| {
+        let known: Vec<_> = state.feeds_of(tenant, source).map(|(feed, _)| &feed.part).collect();
+        parts.iter().all(|part| known.contains(&part))
+    });
+    if known {
+        return true;
+    }
+    tracing::info!(%tenant, %source, parts = parts.len(), "feeds found");
+    let (tenant, source) = (tenant.clone(), source.clone());
+    propose(&with.control, Command::DeclareFeeds { tenant, source, parts }).await.is_some()
 }

@@ -106,7 +106,7 @@ impl Leading {
         if since < PLAN_PAUSE || (applied == looked.planned_index && since < PLAN_INTERVAL) {
             return;
         }
-        let now = self.clock.now();
+        let (now, unable) = (self.clock.now(), self.control.unable());
         let Plan { moves, recalls } = self.control.read(|state| {
             let revision = state.counters().revision;
             if looked.revision != Some(revision) {
@@ -114,7 +114,7 @@ impl Leading {
                 looked.revision = Some(revision);
             }
             let wishes: BTreeMap<FeedId, Wish> = looked.deployment.wishes(state);
-            plan(state, &wishes, &BTreeSet::new(), now, &Policy::default())
+            plan(state, &wishes, &unable, now, &Policy::default())
         });
         (looked.planned_at, looked.planned_index) = (Some(Instant::now()), applied);
         for (feed, epoch, to) in recalls {

@@ -1,13 +1,16 @@
 //! This node's lives in the cluster: it begins one, says every half second that it goes on, and begins the next when the
 //! cluster took it for ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::NodeError;
+use super::unable::Unable;
 use crate::clock::Clock;
 use crate::cluster::lease::held_until;
 use crate::cluster::level::Level;
@@ -37,13 +40,22 @@ pub struct Living {
     figures: metrics::Life,
     /// Whether this node can't open the cluster's secrets, so that each of its lives votes and owns nothing.
     locked: bool,
+    /// What this node can't run, which it says with every heartbeat.
+    unable: Arc<Mutex<Unable>>,
 }
 
 impl Living {
     /// Begins a life. What the one before it held is released by this.
-    pub async fn begin(control: ControlPlane, node: NodeId, clock: Clock, locked: bool) -> Result<Self, NodeError> {
+    pub async fn begin(
+        control: ControlPlane,
+        node: NodeId,
+        clock: Clock,
+        locked: bool,
+        unable: Arc<Mutex<Unable>>,
+    ) -> Result<Self, NodeError> {
         let life = begin(&control, node, &clock, locked).await?;
-        Ok(Self { node, control, clock, lives: watch::Sender::new(life), figures: metrics::Life::default(), locked })
+        let (lives, figures) = (watch::Sender::new(life), metrics::Life::default());
+        Ok(Self { node, control, clock, lives, figures, locked, unable })
     }
 
     /// The present life, and each that follows it.
@@ -83,7 +95,8 @@ impl Living {
     async fn beat(&self) -> bool {
         let life = self.lives.borrow().clone();
         let asked = self.clock.uptime();
-        let beat = Beat { node_epoch: life.node_epoch, sent: Bytes::new() };
+        let unable = self.unable.lock().told();
+        let beat = Beat { node_epoch: life.node_epoch, sent: Bytes::new(), unable };
         match self.control.heartbeat(beat).await {
             Ok(Verdict::Renewed) => {
                 life.lease.renew(held_until(asked));

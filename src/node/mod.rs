@@ -13,6 +13,7 @@ pub mod keyring;
 mod lead;
 pub mod ledger;
 pub mod life;
+mod listing;
 pub mod membership;
 pub mod reconcile;
 pub mod recovery;
@@ -21,6 +22,8 @@ pub mod sinks;
 pub mod supervise;
 pub mod telemetry;
 mod twin;
+mod unable;
+mod watched;
 mod wires;
 
 use std::net::SocketAddr;
@@ -53,6 +56,7 @@ use life::{Life, Living};
 use membership::{Membership, MembershipError};
 use sinks::Sinks;
 use supervise::Supervisor;
+use unable::Unable;
 use wires::Laid;
 pub use wires::{Entered, Wires};
 
@@ -135,7 +139,8 @@ impl Node {
         let mut keeping = renewing(membership.clone(), &control, &clock, &keeping_stopped);
         take_part(&control, spec, membership.as_ref(), entered, &clock).await?;
         let locked = keyring.locked().is_some();
-        let living = Living::begin(control.clone(), node, clock.clone(), locked).await?;
+        let unable = Arc::<Mutex<Unable>>::default();
+        let living = Living::begin(control.clone(), node, clock.clone(), locked, unable.clone()).await?;
         let lives = living.lives();
         let tokens = Tokens::new(client.clone(), clock.clone());
         let credentials = Credentials::new(tokens.clone(), clock.clone());
@@ -163,6 +168,7 @@ impl Node {
             quarantine: Quarantine::new(settings.data_dir.join("quarantine")),
             sinks: sinks.clone(),
             keyring: keyring.clone(),
+            unable,
         };
         let mut supervisor_task = JoinSet::new();
         supervisor_task.spawn(supervisor.run(lives.clone(), stopped));

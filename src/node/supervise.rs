@@ -12,20 +12,22 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::board::{Board, OnBoard};
-use super::deployment::{Deployment, SourceKey};
-use super::discovery::{Discovery, Found, Listing};
+use super::deployment::Deployment;
+use super::discovery::{Discovery, Found};
 use super::feeds::{Builder, resume};
 use super::keyring::Keyring;
 use super::ledger::CommitLedger;
 use super::life::Life;
-use super::reconcile::{Running, Step, steps};
+use super::reconcile::{Declared, Running, Step, steps};
 use super::sinks::Sinks;
+use super::unable::Unable;
+use super::watched::{Reading, Shown, Watched};
 use crate::clock::Clock;
 use crate::cluster::{Command, ControlPlane, NodeCommand, Outcome, Refusal};
 use crate::identity::Tokens;
-use crate::ids::{Epoch, FeedId, FeedPart, Generation, NodeId};
+use crate::ids::{Epoch, FeedId, Generation, NodeId};
 use crate::pipeline::feed::{Feed, FeedEnd, Halt};
-use crate::pipeline::limits::{DRAIN_GRACE, OPERATOR_PROBE, RETRY_LONGEST};
+use crate::pipeline::limits::{DRAIN_GRACE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
 use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::status::{FeedState, FeedStatus, Problem};
@@ -57,6 +59,8 @@ pub struct Supervisor {
     pub quarantine: Quarantine,
     pub sinks: Arc<Mutex<Sinks>>,
     pub keyring: Arc<Keyring>,
+    /// What can't be run here; the leader is told with every heartbeat.
+    pub unable: Arc<Mutex<Unable>>,
 }
 
 enum Action {
@@ -82,8 +86,6 @@ struct Loop {
     /// Epochs whose task has ended; see [`steps`].
     spent: BTreeMap<FeedId, Epoch>,
     displaced: BTreeMap<FeedId, (Instant, Duration)>,
-    /// Feeds that could not be built of what had this fingerprint, and when to try again.
-    unbuilt: BTreeMap<FeedId, (Instant, u64)>,
     tasks: JoinSet<(FeedId, FeedEnd)>,
     discovery: Discovery,
     changes: watch::Receiver<u64>,
@@ -106,7 +108,6 @@ impl Supervisor {
             running: BTreeMap::new(),
             spent: BTreeMap::new(),
             displaced: BTreeMap::new(),
-            unbuilt: BTreeMap::new(),
             tasks: JoinSet::new(),
             discovery: Discovery::default(),
             changes,
@@ -126,7 +127,7 @@ impl Supervisor {
 impl Loop {
     async fn select(&mut self) -> Action {
         let look = Instant::now() + RECONCILE_INTERVAL;
-        let look = self.discovery.next_due().unwrap_or(look).min(look);
+        let look = self.discovery.next_due(&self.with).unwrap_or(look).min(look);
         let leaving = self.leaving;
         tokio::select! {
             biased;
@@ -143,7 +144,7 @@ impl Loop {
         match action {
             Action::Compare | Action::Stop => {}
             Action::Ended(ended) => self.ended(ended),
-            Action::Discovered(found) => self.discovered(found).await,
+            Action::Discovered(found) => self.discovery.take(found.unwrap_or_else(resume_panic), &self.with).await,
             Action::Life => self.live_anew(),
         }
         self.compare().await;
@@ -168,7 +169,8 @@ impl Loop {
             self.deployment = deployment;
         }
         self.with.board.credentials.look(&self.deployment);
-        self.discover();
+        self.note_unable(&declared);
+        self.discovery.begin(&self.deployment, &self.with);
         let mut releases = Vec::new();
         for step in steps(self.with.node, self.leaving, &declared, &self.running, &self.spent) {
             match step {
@@ -187,42 +189,18 @@ impl Loop {
         self.release(releases).await;
     }
 
-    fn discover(&mut self) {
-        if !self.with.control.leads() {
-            return self.discovery.forget();
-        }
-        let Supervisor { tokens, graph, clock, .. } = &self.with;
-        self.discovery.begin(&Listing { deployment: &self.deployment, tokens, graph, clock });
-    }
-
-    async fn discovered(&mut self, found: Result<Found, JoinError>) {
-        let (key, found) = found.unwrap_or_else(resume_panic);
-        match found {
-            Ok(parts) => {
-                self.with.board.discovery.lock().remove(&key);
-                self.declare(key, parts).await;
-            }
-            Err(error) => {
-                let (error, remedy) = (error.to_string(), error.remedy());
-                let remedy = in_words(&remedy);
-                if self.with.board.not_listed(&key, &error, remedy) {
-                    tracing::warn!(tenant = %key.0, source = %key.1, error, remedy, "can't list what to read, trying on");
-                }
-                self.discovery.failed(&key);
+    /// Takes note of what became of the readings since the last time, and forgets what says nothing any more.
+    fn note_unable(&self, declared: &BTreeMap<FeedId, Declared>) {
+        let (now, board) = (self.with.clock.uptime(), self.with.board.feeds.lock());
+        let mut unable = self.with.unable.lock();
+        for (feed, run) in &self.running {
+            match board.get(feed).and_then(|on_board| on_board.shown.take()) {
+                Some(Reading::Reads) => unable.runs(feed),
+                Some(Reading::Unusable) => unable.failed(feed, run.fingerprint, now),
+                None => {}
             }
         }
-    }
-
-    async fn declare(&self, (tenant, source): SourceKey, parts: Vec<FeedPart>) {
-        let known = self.with.control.read(|state| {
-            let known: Vec<_> = state.feeds_of(&tenant, &source).map(|(feed, _)| feed.part.clone()).collect();
-            parts.iter().all(|part| known.contains(part))
-        });
-        if known {
-            return;
-        }
-        tracing::info!(%tenant, %source, parts = parts.len(), "feeds found");
-        self.propose(Command::DeclareFeeds { tenant, source, parts }).await;
+        unable.keep(now, |feed| declared.get(feed).map(|now| now.fingerprint));
     }
 
     /// Gives feeds up. What their tasks got acknowledged is committed first, so that whoever is next goes on from there.
@@ -234,29 +212,13 @@ impl Loop {
         }
         self.with.ledger.commit().await;
         let releases = feeds.into_iter().map(|(feed, epoch)| Command::Release { feed, epoch });
-        let mut released =
-            stream::iter(releases.map(|release| self.propose(release))).buffer_unordered(RELEASES_AT_ONCE);
+        let mut released = stream::iter(releases.map(|release| propose(&self.with.control, release)))
+            .buffer_unordered(RELEASES_AT_ONCE);
         while released.next().await.is_some() {}
     }
 
-    async fn propose(&self, command: Command) -> Option<Outcome> {
-        match self.with.control.propose(command).await {
-            // What was said twice, because the first word had not come back here yet.
-            Ok(Outcome::Refused(Refusal::StaleEpoch { .. })) => None,
-            Ok(Outcome::Refused(refusal)) => {
-                tracing::warn!(%refusal, "the control plane refused");
-                None
-            }
-            Ok(outcome) => Some(outcome),
-            Err(error) => {
-                tracing::warn!(%error, "the control plane did not answer, trying again soon");
-                None
-            }
-        }
-    }
-
     fn start(&mut self, feed: FeedId, epoch: Epoch, fingerprint: u64) {
-        if self.unbuilt.get(&feed).is_some_and(|(until, of)| *until > Instant::now() && *of == fingerprint) {
+        if self.with.unable.lock().waits(&feed, fingerprint, self.with.clock.uptime()) {
             return;
         }
         let key = (feed.tenant.clone(), feed.source.clone());
@@ -274,9 +236,10 @@ impl Loop {
             Ok(source) => source,
             Err(error) => return self.not_built(feed, epoch, fingerprint, &error),
         };
-        self.unbuilt.remove(&feed);
         let status = Arc::new(FeedStatus::default());
         let (stop, stopped) = watch::channel(Halt::No);
+        let shown = Shown::default();
+        let source = Watched { source, shown: shown.clone() };
         let task = Feed {
             feed: feed.clone(),
             epoch,
@@ -290,7 +253,7 @@ impl Loop {
             lease: self.life.lease.clone(),
         };
         tracing::info!(%feed, %epoch, "feed started");
-        self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop });
+        self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop, shown });
         self.running.insert(feed.clone(), Running { epoch, fingerprint, stopping: false });
         self.tasks.spawn(async move { (feed, task.run(source, stopped).await) });
     }
@@ -299,10 +262,11 @@ impl Loop {
         let (error, remedy) = (error.to_string(), error.remedy());
         let remedy = in_words(&remedy);
         tracing::error!(%feed, error, remedy, "feed can't be built");
-        let on_board = OnBoard { epoch, status: Arc::default(), stop: watch::Sender::new(Halt::Now) };
+        let (status, stop, shown) = (Arc::default(), watch::Sender::new(Halt::Now), Shown::default());
+        let on_board = OnBoard { epoch, status, stop, shown };
         on_board.status.troubled(FeedState::Held, self.problem(&error, remedy));
-        self.with.board.feeds.lock().insert(feed.clone(), on_board);
-        self.unbuilt.insert(feed, (Instant::now() + OPERATOR_PROBE, fingerprint));
+        self.with.unable.lock().failed(&feed, fingerprint, self.with.clock.uptime());
+        self.with.board.feeds.lock().insert(feed, on_board);
     }
 
     fn problem(&self, error: &str, remedy: &str) -> Problem {
@@ -345,7 +309,6 @@ impl Loop {
         let feeds: Vec<_> = self.running.keys().cloned().collect();
         feeds.iter().for_each(|feed| self.stop_feed(feed, Halt::Now));
         self.displaced.clear();
-        self.unbuilt.clear();
     }
 
     /// Hands everything over: tells the cluster that this life ends soon, drains every feed and gives it up. Ends when
@@ -355,7 +318,7 @@ impl Loop {
         self.leaving = true;
         let (node, node_epoch, at) = (self.with.node, self.life.node_epoch, self.with.clock.now());
         let leave = Command::Node(NodeCommand::Leave { node, node_epoch, at });
-        let left = timeout_at(Instant::now() + HAND_OVER, self.propose(leave)).await;
+        let left = timeout_at(Instant::now() + HAND_OVER, propose(&self.with.control, leave)).await;
         if left.ok().flatten().is_none() {
             tracing::warn!("the cluster could not be told that this node stops: others wait for its lease to end");
             self.cut_off = true;
@@ -390,8 +353,25 @@ fn resume_panic<T>(error: JoinError) -> T {
     }
 }
 
+/// Has a command applied. Nothing where it was not, as far as anybody knows.
+pub(super) async fn propose(control: &ControlPlane, command: Command) -> Option<Outcome> {
+    match control.propose(command).await {
+        // What was said twice, because the first word had not come back here yet.
+        Ok(Outcome::Refused(Refusal::StaleEpoch { .. })) => None,
+        Ok(Outcome::Refused(refusal)) => {
+            tracing::warn!(%refusal, "the control plane refused");
+            None
+        }
+        Ok(outcome) => Some(outcome),
+        Err(error) => {
+            tracing::warn!(%error, "the control plane did not answer, trying again soon");
+            None
+        }
+    }
+}
+
 /// What a person should do about an error, if anything.
-fn in_words(remedy: &Remedy) -> &str {
+pub(super) fn in_words(remedy: &Remedy) -> &str {
     match remedy {
         Remedy::RetryAfter(_) | Remedy::Reconnect => "none yet: trying again by itself",
         Remedy::StopAndReassess => DISPLACED,

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use siemgate::admin::Backend as _;
 use siemgate::clock::Clock;
 use siemgate::cluster::limits::{LEASE_MARGIN, LEASE_TTL};
 use siemgate::cluster::{
-    Begin, Command, NodeCommand, NodeSpec, Outcome, ResourceKey, ResourceKind, Role, Settings, Standing,
+    Begin, Command, NodeCommand, NodeSpec, Outcome, ResourceKey, ResourceKind, Role, SecretCommand, SecretKey,
+    Settings, Standing,
 };
 use siemgate::ids::{FeedId, NodeId, TenantId};
 use siemgate::node::{Node, NodeSettings, Wires};
+use siemgate::secret::Secret;
 use siemgate::simulator::receiver::{Options, Receiver, Tally};
 use siemgate::simulator::{self, Running};
 use tempfile::TempDir;
@@ -29,6 +32,14 @@ pub const SINK: &str = "siem";
 /// Time passes in steps that leave a lease room, so that whoever can renews it in between.
 const STEP: Duration = Duration::from_millis(1_000);
 
+/// Where the nodes have the hub's secret from.
+#[derive(Clone, Copy)]
+pub enum Secrecy {
+    Reference,
+    /// This node sealed it, and it alone can open it.
+    SealedBy(u64),
+}
+
 pub struct Gateway {
     pub network: Network,
     pub cloud: Running,
@@ -43,6 +54,13 @@ pub struct Gateway {
 impl Gateway {
     /// So many nodes, all voters, that read one tenant's hub and deliver to one receiver.
     pub async fn of(count: u64) -> Self {
+        let gateway = Self::unconnected(count).await;
+        gateway.connect(Secrecy::Reference).await;
+        gateway
+    }
+
+    /// So many nodes, all voters, and nothing to read yet.
+    pub async fn unconnected(count: u64) -> Self {
         let mut settings = simulator::Settings::new(11, 1).unwrap();
         settings.workload.records_per_second = RATE;
         settings.workload.changes_per_second = 0;
@@ -59,7 +77,6 @@ impl Gateway {
         }
         let want = usize::try_from(count).unwrap();
         until("every node votes", async || (gateway.node(1).control().view().voters.len() == want).then_some(())).await;
-        gateway.connect().await;
         gateway
     }
 
@@ -181,7 +198,7 @@ impl Gateway {
     }
 
     /// Applies what an operator would apply.
-    async fn connect(&self) {
+    pub async fn connect(&self, secrecy: Secrecy) {
         let access = self.cloud.access.tenants[0].clone();
         let tenant: TenantId = access.name.parse().unwrap();
         let path = self.folder.path().join("hub-secret");
@@ -192,11 +209,23 @@ impl Gateway {
         self.put(ResourceKind::Tenant, None, &access.name, json!({"directory": access.directory}), vec![]).await;
         let home = ResourceKey::tenant(&tenant);
         let reference = format!("${{file:{}}}", path.display());
-        let credential = json!({"grant": "connection-string", "connection_string": reference});
+        let mut credential = json!({"grant": "connection-string", "connection_string": reference});
+        if let Secrecy::SealedBy(node) = secrecy {
+            self.seal(node, &ResourceKey::credential(&tenant, "hub"), &access.connection_string).await;
+            credential["sealed"] = json!({"connection_string": 1});
+        }
         self.put(ResourceKind::Credential, Some(&tenant), "hub", credential, vec![home.clone()]).await;
         let uses = vec![home, ResourceKey::credential(&tenant, "hub")];
         let source = json!({"kind": "event-hub", "credential": "hub"});
         self.put(ResourceKind::Source, Some(&tenant), SOURCE, source, uses).await;
+    }
+
+    /// Each of these nodes has a key of its own, so that no other opens what one has sealed.
+    async fn seal(&self, node: u64, credential: &ResourceKey, secret: &str) {
+        let key = SecretKey::of_credential(credential, "connection_string").unwrap();
+        let sealed = self.node(node).backend().sealer().seal(&key, 1, &Secret::new(secret.to_owned())).unwrap();
+        let put = SecretCommand::Put { key, replaces: 0, sealed, at: Clock::System.now() };
+        assert_eq!(self.node(1).control().propose(Command::Secret(put)).await.unwrap(), Outcome::Done);
     }
 
     async fn put(&self, kind: ResourceKind, of: Option<&TenantId>, name: &str, body: Value, uses: Vec<ResourceKey>) {

@@ -3,7 +3,7 @@
 use siemgate::cluster::Standing;
 use siemgate::cluster::limits::LEASE_TTL;
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Secrecy};
 use crate::harness::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,4 +72,15 @@ async fn when_the_leader_dies_its_feeds_go_on_too() {
         "the living keep theirs"
     );
     gateway.keeps_its_promises().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn feeds_that_a_node_cannot_build_pass_on_to_the_one_that_can() {
+    let gateway = Gateway::unconnected(3).await;
+    gateway.connect(Secrecy::SealedBy(1)).await;
+    until("the feeds are found", async || (!gateway.owners(1).is_empty()).then_some(())).await;
+    let all = gateway.owners(1).into_keys().collect();
+    until("they are all where they can be read", async || (gateway.owned_by(1, 1) == all).then_some(())).await;
+    gateway.until_all_flow(&all).await;
+    assert_eq!(gateway.keeps_its_promises().await, 0, "nothing came twice");
 }

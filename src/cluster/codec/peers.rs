@@ -5,13 +5,13 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, V
 use super::command::{command_from_wire, command_to_wire};
 use super::outcome::{outcome_from_wire, outcome_to_wire};
 use super::raft::{entry_from_wire, entry_to_wire, log_id_from_wire, log_id_to_wire, vote_from_wire, vote_to_wire};
-use super::{CodecError, array};
+use super::{CodecError, array, parse};
 use crate::cluster::ClusterError;
 use crate::cluster::command::{Command, Outcome};
 use crate::cluster::membership::Change;
 use crate::cluster::peers::{Accusation, Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Verdict};
 use crate::cluster::types::{TypeConfig, Vote};
-use crate::ids::{NodeEpoch, NodeId};
+use crate::ids::{FeedId, NodeEpoch, NodeId};
 use crate::wire::cluster::v1 as pb;
 
 /// A message that asks something, as it arrives.
@@ -178,12 +178,14 @@ impl ReplyWire for pb::ReadIndexAnswer {
 }
 
 pub(in crate::cluster) fn beat_to_wire(beat: Beat) -> pb::HeartbeatRequest {
-    pb::HeartbeatRequest { node_epoch: beat.node_epoch.0, sent: beat.sent }
+    let unable = beat.unable.iter().map(FeedId::to_string).collect();
+    pb::HeartbeatRequest { node_epoch: beat.node_epoch.0, sent: beat.sent, unable }
 }
 
 impl AskWire for pb::HeartbeatRequest {
     fn into_ask(self) -> Result<Ask, CodecError> {
-        Ok(Ask::Heartbeat(Beat { node_epoch: NodeEpoch(self.node_epoch), sent: self.sent }))
+        let unable = self.unable.iter().map(|feed| parse("feed", feed)).collect::<Result<_, _>>()?;
+        Ok(Ask::Heartbeat(Beat { node_epoch: NodeEpoch(self.node_epoch), sent: self.sent, unable }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod codec;
 mod commands;
+mod contact;
 mod crash;
 mod durability;
 mod explorer;

@@ -60,7 +60,8 @@ fn every_other_request_arrives_as_it_was_made() {
     let data = Bytes::from_static(b"part");
     let chunk = Chunk { vote: Vote::new_committed(3, 2), hash: [9; 32], total: 100, offset: 40, data };
     assert_eq!(asked(&chunk_to_wire(chunk.clone())), format!("{:?}", Ask::Snapshot(chunk)));
-    let beat = Beat { node_epoch: NodeEpoch(7), sent: Bytes::from_static(&[1, 2, 3]) };
+    let unable = vec!["contoso/hub/0".parse().unwrap(), "contoso/hub/1".parse().unwrap()];
+    let beat = Beat { node_epoch: NodeEpoch(7), sent: Bytes::from_static(&[1, 2, 3]), unable };
     assert_eq!(asked(&beat_to_wire(beat.clone())), format!("{:?}", Ask::Heartbeat(beat)));
     let nodes = BTreeSet::from([NodeId(2), NodeId(3)]);
     for change in [

@@ -15,11 +15,28 @@ const SECTOR: usize = 512;
 #[derive(Clone, Default)]
 pub(in crate::cluster) struct SimDisk(Arc<Mutex<Inner>>, Arc<Gate>);
 
-/// Syncs of files wait while it is closed.
+/// Where operations on files wait.
 #[derive(Default)]
 struct Gate {
-    closed: Mutex<bool>,
-    opened: Condvar,
+    held: Mutex<Held>,
+    let_go: Condvar,
+}
+
+/// The operations that do not return just now.
+#[derive(Default)]
+struct Held {
+    syncs: bool,
+    reserves: bool,
+}
+
+impl Gate {
+    fn set(&self, set: impl FnOnce(&mut Held)) {
+        set(&mut self.held.lock());
+        self.let_go.notify_all();
+    }
+    fn pass(&self, is_held: impl Fn(&Held) -> bool) {
+        self.let_go.wait_while(&mut self.held.lock(), |held| is_held(held));
+    }
 }
 
 #[derive(Default)]
@@ -72,8 +89,11 @@ impl SimDisk {
     }
     /// From now on, syncs of files do not return, or do again.
     pub(in crate::cluster) fn holds_syncs(&self, held: bool) {
-        *self.1.closed.lock() = held;
-        self.1.opened.notify_all();
+        self.1.set(|gate| gate.syncs = held);
+    }
+    /// From now on, making room in a file does not return, or does again.
+    pub(in crate::cluster) fn holds_reserves(&self, held: bool) {
+        self.1.set(|gate| gate.reserves = held);
     }
     pub(in crate::cluster) fn fails_reads(&self) {
         self.0.lock().failing_reads = true;
@@ -304,6 +324,7 @@ impl DiskFile for SimFile {
         })
     }
     fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        self.disk.1.pass(|held| held.reserves);
         self.disk.step(|inner| {
             let (content, end) = (&mut inner.contents[self.id].written, self.end + bytes as usize);
             if content.len() < end {
@@ -313,11 +334,7 @@ impl DiskFile for SimFile {
         })
     }
     fn sync(&mut self) -> io::Result<()> {
-        let mut closed = self.disk.1.closed.lock();
-        while *closed {
-            self.disk.1.opened.wait(&mut closed);
-        }
-        drop(closed);
+        self.disk.1.pass(|held| held.syncs);
         self.disk.step(|inner| {
             inner.count_sync()?;
             let content = &mut inner.contents[self.id];

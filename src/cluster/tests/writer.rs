@@ -43,9 +43,12 @@ async fn leader() -> Leader {
     leader_after(Vote::new_committed(2, 1)).await
 }
 async fn leader_after(vote: Vote) -> Leader {
+    leader_with_segments_of(1 << 20, vote).await
+}
+async fn leader_with_segments_of(bytes: u64, vote: Vote) -> Leader {
     let (disk, faults) = (SimDisk::default(), Arc::new(Mutex::new(0)));
     let settings = Settings::new("/simulated", NodeId(1));
-    let log = data_dir::open_log(&(Arc::new(disk.clone()) as _), &settings, 1 << 20).unwrap().1;
+    let log = data_dir::open_log(&(Arc::new(disk.clone()) as _), &settings, bytes).unwrap().1;
     let heard = faults.clone();
     let mut store = LogStore::new(log, OnFatal::new(move |_| *heard.lock() += 1)).unwrap();
     store.save_vote(&vote).await.unwrap();
@@ -81,6 +84,7 @@ impl Leader {
 impl Drop for Leader {
     fn drop(&mut self) {
         self.disk.holds_syncs(false); // Its thread writes the rest before it ends.
+        self.disk.holds_reserves(false);
     }
 }
 
@@ -206,4 +210,28 @@ async fn a_leader_whose_disk_stalls_falls_silent_so_that_another_one_leads() {
         }
     };
     timeout(LONG, heard).await.expect("it never speaks again");
+}
+
+#[tokio::test]
+async fn a_disk_that_stalls_while_the_log_makes_room_is_noticed() {
+    // Each entry begins a segment, for which room has to be made.
+    let mut leader = leader_with_segments_of(1, Vote::new_committed(2, 1)).await;
+    leader.disk.holds_syncs(false);
+    leader.disk.holds_reserves(true);
+    let durability = leader.store.durability();
+    leader.store.blocking_append([entry(1, 1)]).await.unwrap();
+    let noticed = async {
+        while !durability.stalls_for(MOMENT) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LONG, noticed).await.expect("nobody notices that the disk stands still");
+    leader.disk.holds_reserves(false);
+    let ends = async {
+        while durability.stalls_for(Duration::ZERO) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LONG, ends).await.expect("the write never ends");
+    assert_eq!(leader.survives(), 2);
 }

@@ -34,8 +34,8 @@ use crate::sources::SourceError;
 
 /// How long opening a connection may take, token and all. The service closes one without a token after as long.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long an attach may take.
-const ATTACH_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long beginning a session, or an attach, may take.
+const ATTACH_TIMEOUT: Duration = if cfg!(test) { Duration::from_millis(250) } else { Duration::from_secs(15) };
 /// A connection on which nothing arrives for this long is given up. The service sends empty frames to prevent it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest frame the service sends. A message in one frame is never copied, in several once.
@@ -124,7 +124,17 @@ fn sasl(place: &Place) -> SaslProfile {
 }
 
 pub(super) async fn begin(connection: &mut ConnectionHandle<()>) -> Result<SessionHandle<()>, Cause> {
-    Ok(Session::builder().incoming_window(WINDOW).begin(connection).await?)
+    within_bound("begin of a session", Session::builder().incoming_window(WINDOW).begin(connection)).await
+}
+
+/// Gives up on what the service does not answer. A connection that died without a word would hold its feed for ever.
+async fn within_bound<T, E: Into<Cause>>(what: &str, asked: impl Future<Output = Result<T, E>>) -> Result<T, Cause> {
+    match tokio::time::timeout(ATTACH_TIMEOUT, asked).await {
+        Ok(answered) => answered.map_err(Into::into),
+        Err(_) => Err(Cause::Lost(format!(
+            "no answer to the {what} within {ATTACH_TIMEOUT:?}; should this go on, look at firewalls and proxies on the way"
+        ))),
+    }
 }
 
 impl TokenNode {
@@ -190,7 +200,7 @@ pub(super) struct Management<'a> {
 
 impl<'a> Management<'a> {
     pub(super) async fn attach(opened: &mut Opened, place: &'a Place) -> Result<Self, SourceError> {
-        let node = Node::attach(&mut opened.session, "$management").await;
+        let node = within_bound("attach to $management", Node::attach(&mut opened.session, "$management")).await;
         let name = place.name();
         let about = About { upstream: &name, what: "$management" };
         node.map(|node| Self { node, place }).map_err(|cause| cause.into_error(&about, Stage::Entering))
@@ -304,10 +314,7 @@ pub(super) async fn attach(
         .add_desired_capabilities("com.microsoft.georeplication")
         .properties(properties);
     builder.buffer_size = LINK_FRAMES_MAX;
-    match tokio::time::timeout(ATTACH_TIMEOUT, builder.attach(session)).await {
-        Ok(attached) => Ok(attached?),
-        Err(_) => Err(Cause::Lost(format!("not attached within {} s", ATTACH_TIMEOUT.as_secs()))),
-    }
+    within_bound("attach", builder.attach(session)).await
 }
 
 fn filter(after: &After) -> FilterSet {
@@ -318,3 +325,7 @@ fn filter(after: &After) -> FilterSet {
 
 /// The registered descriptor of a selector filter.
 const SELECTOR: u64 = 0x0000_468C_0000_0004;
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;
