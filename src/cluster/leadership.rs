@@ -39,14 +39,16 @@ impl ControlPlane {
         self.engine.judging.leases.lock().end();
     }
 
-    /// The lives whose leases this leader has waited out, as commands that end them.
-    pub fn expiries(&self, at: Timestamp) -> Vec<Command> {
+    /// The lives whose leases this leader has waited out, as commands that end them, and how long each was not heard.
+    pub fn expiries(&self, at: Timestamp) -> Vec<(Command, Duration)> {
         let now = self.engine.judging.clock.uptime();
         self.read(|state| {
             let mut leases = self.engine.judging.leases.lock();
             let Some((leadership, _)) = leases.leadership() else { return Vec::new() };
+            let silences = leases.silences(now);
             let expire = |(node, node_epoch): (NodeId, NodeEpoch)| {
-                Command::Node(NodeCommand::Expire { node, node_epoch, leadership, at })
+                let silence = silences.get(&node).copied().unwrap_or_default();
+                (Command::Node(NodeCommand::Expire { node, node_epoch, leadership, at }), silence)
             };
             leases.lapsed(state.members(), now).into_iter().map(expire).collect()
         })

@@ -10,6 +10,7 @@ pub mod level;
 pub mod limits;
 pub mod member;
 pub mod membership;
+mod newcomers;
 mod ownership;
 pub mod placement;
 pub mod recovery;

@@ -11,6 +11,7 @@ use super::credentials::Credentials;
 use super::deployment::{Deployment, SourceKey};
 use super::history::History;
 use super::ledger::Commits;
+use super::reconcile::is_firmer;
 use super::watched::Shown;
 use crate::admin::view::Problem;
 use crate::clock::Clock;
@@ -36,6 +37,19 @@ pub struct OnBoard {
     pub stop: watch::Sender<Halt>,
     /// What became of its readings.
     pub shown: Shown,
+}
+
+impl OnBoard {
+    /// Tells the task to end, unless it was told as much before.
+    pub fn halt(&self, halt: Halt) {
+        self.stop.send_if_modified(|told| {
+            let firmer = is_firmer(halt, *told);
+            if firmer {
+                *told = halt;
+            }
+            firmer
+        });
+    }
 }
 
 impl Board {
@@ -86,7 +100,29 @@ impl Commits for Board {
 
     fn stale(&self, feed: &FeedId, epoch: Epoch) {
         if let Some(running) = self.feeds.lock().get(feed).filter(|running| running.epoch == epoch) {
-            running.stop.send_replace(Halt::Now);
+            running.halt(Halt::Now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::feed::Halt::{Drain, No, Now};
+
+    #[test]
+    fn what_a_task_was_told_is_never_weakened() {
+        for (told, stands) in [
+            (vec![Drain], Drain),
+            (vec![Drain, Now], Now),
+            (vec![Now, Drain], Now),
+            (vec![Now, No], Now),
+            (vec![Drain, No], Drain),
+        ] {
+            let (status, shown) = (Arc::default(), Shown::default());
+            let on_board = OnBoard { epoch: Epoch(1), status, stop: watch::Sender::new(No), shown };
+            told.iter().for_each(|halt| on_board.halt(*halt));
+            assert_eq!(*on_board.stop.borrow(), stands, "{told:?}");
         }
     }
 }

@@ -1,29 +1,24 @@
 //! What a node does while it leads: it ends lives whose leases ran out, gives feeds to nodes, and makes voters of those
 //! that joined. It looks often and remembers little: all it needs is in the committed state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::agenda::{Basis, Planning, Takeover};
 use super::deployment::Deployment;
 use super::keyring::Keyring;
 use crate::clock::Clock;
-use crate::cluster::level::Level;
-use crate::cluster::limits::LEASE_TTL;
 use crate::cluster::placement::{Plan, Policy, Wish, plan};
-use crate::cluster::{Command, ControlPlane, MoveOutcome, Outcome};
+use crate::cluster::{Command, ControlPlane, ControlState, MoveOutcome, Outcome};
 use crate::ids::{FeedId, NodeId};
 use crate::metrics;
 
 /// How often leases are looked at; a dead node's feeds wait at most this much longer.
 const LOOK: Duration = Duration::from_millis(50);
-/// How often ownership is planned anew although nothing was committed.
-const PLAN_INTERVAL: Duration = Duration::from_secs(5);
-/// The least time between two plans: a state with thousands of feeds takes milliseconds to look through.
-const PLAN_PAUSE: Duration = Duration::from_millis(100);
 /// How often members are compared with Raft's.
 const MEMBERS_INTERVAL: Duration = Duration::from_secs(1);
 /// A failed attempt to begin to judge waits this long.
@@ -39,14 +34,12 @@ pub struct Leading {
 /// What was looked at last, and when.
 #[derive(Default)]
 struct Looked {
-    planned_at: Option<Instant>,
-    planned_index: u64,
+    planning: Planning,
     members_at: Option<Instant>,
     revision: Option<u64>,
     deployment: Arc<Deployment>,
     not_before: Option<Instant>,
-    /// Since when the feeds of an ended life wait for new owners.
-    orphaned_since: Option<Instant>,
+    takeover: Takeover,
     figures: metrics::Leading,
 }
 
@@ -84,11 +77,12 @@ impl Leading {
                 }
             }
         }
-        for expiry in self.control.expiries(self.clock.now()) {
-            tracing::warn!(?expiry, "a node was not heard for a whole lease: its feeds pass on");
+        for (expiry, silence) in self.control.expiries(self.clock.now()) {
+            tracing::warn!(?expiry, ?silence, "a node was not heard for a whole lease: its feeds pass on");
+            let before = self.clock.uptime();
             if self.propose(expiry).await.is_some() {
                 looked.figures.ended.increment(1);
-                looked.orphaned_since.get_or_insert_with(|| Instant::now() - LEASE_TTL);
+                looked.takeover.begins(silence, before);
             }
         }
         self.place(looked).await;
@@ -99,56 +93,56 @@ impl Leading {
         }
     }
 
-    /// Proposes what placement asks for, whenever something was committed since it was asked last.
+    /// Proposes what placement asks for, whenever something changed since it was asked last.
     async fn place(&self, looked: &mut Looked) {
-        let applied = *self.control.changes().borrow();
-        let since = looked.planned_at.map_or(Duration::MAX, |at| at.elapsed());
-        if since < PLAN_PAUSE || (applied == looked.planned_index && since < PLAN_INTERVAL) {
+        let basis = Basis { applied: *self.control.changes().borrow(), unable: self.control.unable() };
+        if !looked.planning.is_due(&basis, self.clock.uptime()) {
             return;
         }
-        let (now, unable) = (self.clock.now(), self.control.unable());
-        let Plan { moves, recalls } = self.control.read(|state| {
+        let now = self.clock.now();
+        let (Plan { moves, recalls }, orphaned) = self.control.read(|state| {
             let revision = state.counters().revision;
             if looked.revision != Some(revision) {
                 looked.deployment = Arc::new(Deployment::of(state, &self.keyring));
                 looked.revision = Some(revision);
             }
             let wishes: BTreeMap<FeedId, Wish> = looked.deployment.wishes(state);
-            plan(state, &wishes, &unable, now, &Policy::default())
+            let orphaned = wishes.keys().any(|feed| state.feed(feed).is_some_and(|held| held.owner.is_none()));
+            (plan(state, &wishes, &basis.unable, now, &Policy::default()), orphaned)
         });
-        (looked.planned_at, looked.planned_index) = (Some(Instant::now()), applied);
+        let mut proposed = true;
         for (feed, epoch, to) in recalls {
             tracing::info!(%feed, %epoch, %to, "the feed is to move");
-            self.propose(Command::Recall { feed, epoch, to, at: now }).await;
+            proposed &= self.propose(Command::Recall { feed, epoch, to, at: now }).await.is_some();
         }
-        if !moves.is_empty() {
-            self.assign(moves).await;
+        if !orphaned {
+            looked.takeover.is_none();
+        } else if !moves.is_empty() {
+            let assigned = self.assign(moves).await;
+            proposed &= assigned;
+            if assigned && let Some(took) = looked.takeover.ends(self.clock.uptime()) {
+                looked.figures.takeover.record(took.as_secs_f64());
+            }
         }
-        if let Some(since) = looked.orphaned_since.take() {
-            looked.figures.takeover.record(since.elapsed().as_secs_f64());
-        }
+        looked.planning.planned(basis, proposed, self.clock.uptime());
     }
 
-    async fn assign(&self, moves: Vec<(FeedId, NodeId)>) {
+    /// Returns whether the assignment has an outcome.
+    async fn assign(&self, moves: Vec<(FeedId, NodeId)>) -> bool {
         let assign = Command::AssignFeeds { moves: moves.clone(), at: self.clock.now() };
-        let Some(Outcome::Assigned(outcomes)) = self.propose(assign).await else { return };
+        let Some(Outcome::Assigned(outcomes)) = self.propose(assign).await else { return false };
         for ((feed, node), outcome) in moves.iter().zip(outcomes) {
             match outcome {
                 MoveOutcome::Epoch(epoch) => tracing::info!(%feed, %node, %epoch, "the feed has an owner"),
                 outcome => tracing::debug!(%feed, %node, ?outcome, "the feed was not assigned, planning anew"),
             }
         }
+        true
     }
 
     /// Lets new commands be used as soon as every member that ever started knows them.
     async fn raise_level(&self) {
-        let known = self.control.read(|state| {
-            let started = state.members().filter(|(_, member)| member.knows > 0);
-            let least = started.map(|(_, member)| member.knows).min()?;
-            let level = Level::try_from(least.min(Level::NEWEST.number())).ok()?;
-            (level > state.counters().level).then_some(level)
-        });
-        if let Some(level) = known
+        if let Some(level) = self.control.read(ControlState::next_level)
             && self.propose(Command::RaiseLevel { level }).await.is_some()
         {
             tracing::info!(to = %level, "the cluster's level rose; older versions can't read it now");
@@ -157,11 +151,8 @@ impl Leading {
 
     /// Makes learners of members that Raft does not know yet, and voters of learners that have caught up.
     async fn bring_in(&self) {
-        let raft: BTreeSet<NodeId> = self.control.view().members.into_iter().map(|(node, _)| node).collect();
-        let new: Vec<_> = self.control.read(|state| {
-            let joining = state.members().filter(|(node, member)| !raft.contains(node) && !member.draining);
-            joining.map(|(node, member)| (node, member.spec.peer.clone())).collect()
-        });
+        let raft = self.control.view().members.into_iter().map(|(node, _)| node).collect();
+        let new = self.control.read(|state| state.newcomers(&raft));
         for (node, peer) in new {
             match self.control.add_learner(node, peer.clone()).await {
                 Ok(()) => tracing::info!(%node, peer, "a node has joined and catches up"),

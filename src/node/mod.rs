@@ -1,5 +1,6 @@
 //! One process: build, run, drain. The only place that names concrete kinds of sources and sinks.
 
+mod agenda;
 mod backend;
 pub mod board;
 pub mod credentials;

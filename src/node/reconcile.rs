@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{Epoch, FeedId, NodeId};
+use crate::pipeline::feed::Halt;
 
 /// A feed that exists, and who holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,15 +24,16 @@ pub struct Declared {
 pub struct Running {
     pub epoch: Epoch,
     pub fingerprint: u64,
-    pub stopping: bool,
+    /// What it was told last.
+    pub halt: Halt,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Start the task under the epoch the feed was given to this node with.
     Start(FeedId, Epoch),
-    /// Tell the task to drain and end.
-    Stop(FeedId),
+    /// Tell the task to end, in this way.
+    Stop(FeedId, Halt),
     /// Give the feed up: nothing runs under this epoch any more.
     Release(FeedId, Epoch),
 }
@@ -49,11 +51,9 @@ pub fn steps(
     let mut steps = Vec::new();
     let stays = |now: &Declared| now.owner == Some(node) && now.wanted && !now.recalled && !leaving;
     for (feed, run) in running {
-        let keeps = declared
-            .get(feed)
-            .is_some_and(|now| stays(now) && now.epoch == run.epoch && now.fingerprint == run.fingerprint);
-        if !keeps && !run.stopping {
-            steps.push(Step::Stop(feed.clone()));
+        let halt = halt(node, leaving, declared.get(feed), run);
+        if is_firmer(halt, run.halt) {
+            steps.push(Step::Stop(feed.clone(), halt));
         }
     }
     for (feed, now) in declared {
@@ -65,6 +65,25 @@ pub fn steps(
         steps.push(step(feed.clone(), now.epoch));
     }
     steps
+}
+
+/// How a task is to end, if it is. What was passed on, or ended with its source or tenant, is not ours to send any more;
+/// what is to be given up, or built anew, is still ours until all that was sent of it is acknowledged.
+fn halt(node: NodeId, leaving: bool, now: Option<&Declared>, run: &Running) -> Halt {
+    match now.filter(|now| now.owner == Some(node) && now.epoch == run.epoch) {
+        None => Halt::Now,
+        Some(now) if leaving || now.recalled || !now.wanted || now.fingerprint != run.fingerprint => Halt::Drain,
+        Some(_) => Halt::No,
+    }
+}
+
+/// Whether a task that was told `before` is to hear this too. Nothing weakens what it was told.
+pub fn is_firmer(halt: Halt, before: Halt) -> bool {
+    match halt {
+        Halt::No => false,
+        Halt::Drain => before == Halt::No,
+        Halt::Now => before != Halt::Now,
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +103,11 @@ mod tests {
     }
 
     fn running(epoch: u64, fingerprint: u64) -> BTreeMap<FeedId, Running> {
-        BTreeMap::from([(feed(), Running { epoch: Epoch(epoch), fingerprint, stopping: false })])
+        BTreeMap::from([(feed(), Running { epoch: Epoch(epoch), fingerprint, halt: Halt::No })])
+    }
+
+    fn told(halt: Halt) -> BTreeMap<FeedId, Running> {
+        BTreeMap::from([(feed(), Running { epoch: Epoch(5), fingerprint: 7, halt })])
     }
 
     fn stays(declared: &BTreeMap<FeedId, Declared>, running: &BTreeMap<FeedId, Running>) -> Vec<Step> {
@@ -116,29 +139,42 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_stops_when_it_changed_or_passed_on_or_is_unwanted_or_recalled() {
-        let stop = [Step::Stop(feed())];
+    fn a_feed_drains_when_it_changed_or_is_unwanted_or_recalled() {
+        let stop = [Step::Stop(feed(), Halt::Drain)];
         assert_eq!(stays(&declared(Some(1), 5, 8), &running(5, 7)), stop);
-        assert_eq!(stays(&declared(Some(2), 6, 7), &running(5, 7)), stop);
-        assert_eq!(stays(&declared(Some(1), 6, 7), &running(5, 7)), stop);
-        assert_eq!(stays(&BTreeMap::new(), &running(5, 7)), stop);
         let mut unwanted = declared(Some(1), 5, 7);
         unwanted.values_mut().for_each(|now| now.wanted = false);
         let mut recalled = declared(Some(1), 5, 7);
         recalled.values_mut().for_each(|now| now.recalled = true);
         for given_up in [unwanted, recalled] {
             assert_eq!(stays(&given_up, &running(5, 7)), stop);
-            let mut stopping = running(5, 7);
-            stopping.values_mut().for_each(|run| run.stopping = true);
-            assert_eq!(stays(&given_up, &stopping), [], "it was told already");
+            for halt in [Halt::Drain, Halt::Now] {
+                assert_eq!(stays(&given_up, &told(halt)), [], "it was told already");
+            }
             assert_eq!(stays(&given_up, &BTreeMap::new()), [Step::Release(feed(), Epoch(5))]);
+        }
+    }
+
+    #[test]
+    fn a_feed_that_passed_on_or_is_gone_stops_at_once_also_when_it_drains_already() {
+        let stop = [Step::Stop(feed(), Halt::Now)];
+        let elsewhere = [declared(Some(2), 6, 7), declared(None, 5, 7), declared(Some(1), 6, 7), BTreeMap::new()];
+        for elsewhere in elsewhere {
+            let steps = |run| {
+                let mut steps = stays(&elsewhere, &run);
+                steps.retain(|step| matches!(step, Step::Stop(..)));
+                steps
+            };
+            assert_eq!(steps(running(5, 7)), stop, "{elsewhere:?}");
+            assert_eq!(steps(told(Halt::Drain)), stop, "{elsewhere:?}");
+            assert_eq!(steps(told(Halt::Now)), [], "{elsewhere:?}");
         }
     }
 
     #[test]
     fn a_node_that_leaves_stops_and_gives_up_everything() {
         let (owned, none) = (declared(Some(1), 5, 7), BTreeMap::new());
-        assert_eq!(steps(HERE, true, &owned, &running(5, 7), &none), [Step::Stop(feed())]);
+        assert_eq!(steps(HERE, true, &owned, &running(5, 7), &none), [Step::Stop(feed(), Halt::Drain)]);
         assert_eq!(steps(HERE, true, &owned, &BTreeMap::new(), &none), [Step::Release(feed(), Epoch(5))]);
     }
 }

@@ -18,7 +18,7 @@ use super::feeds::{Builder, resume};
 use super::keyring::Keyring;
 use super::ledger::CommitLedger;
 use super::life::Life;
-use super::reconcile::{Declared, Running, Step, steps};
+use super::reconcile::{Declared, Running, Step, is_firmer, steps};
 use super::sinks::Sinks;
 use super::unable::Unable;
 use super::watched::{Reading, Shown, Watched};
@@ -174,7 +174,7 @@ impl Loop {
         let mut releases = Vec::new();
         for step in steps(self.with.node, self.leaving, &declared, &self.running, &self.spent) {
             match step {
-                Step::Stop(feed) => self.stop_feed(&feed, Halt::Drain),
+                Step::Stop(feed, halt) => self.stop_feed(&feed, halt),
                 // Between two lives, the state speaks of one of them and the lease at hand is the other's.
                 Step::Start(..) | Step::Release(..) if !current => {}
                 Step::Release(feed, epoch) => releases.push((feed, epoch)),
@@ -254,7 +254,7 @@ impl Loop {
         };
         tracing::info!(%feed, %epoch, "feed started");
         self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop, shown });
-        self.running.insert(feed.clone(), Running { epoch, fingerprint, stopping: false });
+        self.running.insert(feed.clone(), Running { epoch, fingerprint, halt: Halt::No });
         self.tasks.spawn(async move { (feed, task.run(source, stopped).await) });
     }
 
@@ -275,10 +275,10 @@ impl Loop {
 
     fn stop_feed(&mut self, feed: &FeedId, halt: Halt) {
         if let Some(run) = self.running.get_mut(feed) {
-            run.stopping = true;
+            run.halt = if is_firmer(halt, run.halt) { halt } else { run.halt };
         }
         if let Some(running) = self.with.board.feeds.lock().get(feed) {
-            running.stop.send_replace(halt);
+            running.halt(halt);
         }
     }
 
