@@ -268,7 +268,7 @@ async fn a_founder_whose_folder_is_gone_makes_no_second_authority() {
 
     // One of before there were certificates has nothing that is sealed, and nobody who believes another authority.
     let older = tempfile::tempdir().unwrap();
-    let settings = Settings::new(&older.path().join("raft"), NodeId(1));
+    let settings = Settings::new(older.path().join("raft"), NodeId(1));
     ControlPlane::open(settings).await.unwrap().shutdown().await.unwrap();
     assert_eq!(Membership::open(older.path(), &Clock::System).unwrap().name.node, NodeId(1));
 }

@@ -1,7 +1,6 @@
 //! Joining that does not go as it should: the answer is lost, or the member that was asked can't sign.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use siemgate::cluster::ControlPlane;
 use siemgate::cluster::pki::PkiError;
@@ -10,25 +9,25 @@ use siemgate::vault::Kek;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::enrolment::{Member, join, port};
 
-/// A way to a member that breaks once the cluster has let a node in, so that nobody hears of it.
-async fn loses_the_answer(control: ControlPlane, member: &str) -> SocketAddr {
+/// A way to a member that breaks once the cluster has let a node in, so that nobody hears of it. It ends with the set.
+async fn loses_the_answer(control: ControlPlane, member: &str) -> (SocketAddr, JoinSet<()>) {
     let (listener, member) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), member.to_owned());
     let address = listener.local_addr().unwrap();
-    let control = Arc::new(control);
-    tokio::spawn(async move {
+    let mut way = JoinSet::new();
+    way.spawn(async move {
         loop {
             let (asks, _) = listener.accept().await.unwrap();
             let (from, to) = asks.into_split();
             let (answers, asked) = TcpStream::connect(&member).await.unwrap().into_split();
-            tokio::spawn(passed_on(from, asked, || true));
-            let control = control.clone();
-            tokio::spawn(passed_on(answers, to, move || control.read(|state| state.members().count() == 1)));
+            let nobody_let_in = || control.read(|state| state.members().count() == 1);
+            tokio::join!(passed_on(from, asked, || true), passed_on(answers, to, nobody_let_in));
         }
     });
-    address
+    (address, way)
 }
 
 async fn passed_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, whole: impl Fn() -> bool) {
@@ -44,8 +43,8 @@ async fn passed_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, whole: impl 
 async fn a_join_whose_answer_was_lost_is_taken_up_again_with_the_same_token() {
     let (founder, dir) = (Member::founder().await, tempfile::tempdir().unwrap());
     let text = founder.invites(1).await;
-    let through = loses_the_answer(founder.control.clone(), &founder.address).await.to_string();
-    let lost = join(dir.path(), &through, &text, "second", "127.0.0.1:2").await.unwrap_err();
+    let (through, _way) = loses_the_answer(founder.control.clone(), &founder.address).await;
+    let lost = join(dir.path(), &through.to_string(), &text, "second", "127.0.0.1:2").await.unwrap_err();
     assert!(matches!(lost, MembershipError::Pki(PkiError::Unreachable { .. })), "{lost}");
     assert_eq!(founder.control.read(|state| state.members().count()), 2, "it was let in");
 
