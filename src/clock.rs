@@ -2,9 +2,9 @@
 //! that asks the machine for either.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -168,6 +168,13 @@ impl Uptime {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// How long this process has been at work, for pauses between tries. It stands still while the machine sleeps, and no
+/// test's hand has to move it for work to go on.
+pub fn pace() -> Uptime {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Uptime(u64::try_from(BEGUN.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Where the time comes from: the machine, or a test's hand.

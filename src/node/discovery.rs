@@ -10,6 +10,7 @@ use super::deployment::{Deployment, SourceKey};
 use super::feeds::Builder;
 use super::listing::Schedule;
 use super::supervise::{Supervisor, in_words, propose};
+use crate::clock::pace;
 use crate::cluster::Command;
 use crate::ids::FeedPart;
 use crate::sources::SourceError;
@@ -30,7 +31,7 @@ impl Discovery {
             return self.schedule.forget();
         }
         let sources = deployment.sources.iter().map(|(key, source)| (key, source.fingerprint));
-        for key in self.schedule.take_due(sources, with.clock.uptime()) {
+        for key in self.schedule.take_due(sources, pace()) {
             let deployment = deployment.clone();
             let (tokens, graph, clock) = (with.tokens.clone(), with.graph.clone(), with.clock.clone());
             self.tasks.spawn(async move {
@@ -58,13 +59,13 @@ impl Discovery {
             }
         };
         if !known {
-            self.schedule.failed(&key, with.clock.uptime());
+            self.schedule.failed(&key, pace());
         }
     }
 
     /// When something is to be begun.
-    pub fn next_due(&self, with: &Supervisor) -> Option<Instant> {
-        self.schedule.next().map(|at| Instant::now() + at.since(with.clock.uptime()))
+    pub fn next_due(&self) -> Option<Instant> {
+        self.schedule.next().map(|at| Instant::now() + at.since(pace()))
     }
 
     /// Waits for a listing; nothing when none is under way.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::agenda::{Basis, Planning, Takeover};
 use super::deployment::Deployment;
 use super::keyring::Keyring;
-use crate::clock::Clock;
+use crate::clock::{Clock, pace};
 use crate::cluster::placement::{Plan, Policy, Wish, plan};
 use crate::cluster::{Command, ControlPlane, ControlState, MoveOutcome, Outcome};
 use crate::ids::{FeedId, NodeId};
@@ -96,7 +96,7 @@ impl Leading {
     /// Proposes what placement asks for, whenever something changed since it was asked last.
     async fn place(&self, looked: &mut Looked) {
         let basis = Basis { applied: *self.control.changes().borrow(), unable: self.control.unable() };
-        if !looked.planning.is_due(&basis, self.clock.uptime()) {
+        if !looked.planning.is_due(&basis, pace()) {
             return;
         }
         let now = self.clock.now();
@@ -124,7 +124,7 @@ impl Leading {
                 looked.figures.takeover.record(took.as_secs_f64());
             }
         }
-        looked.planning.planned(basis, proposed, self.clock.uptime());
+        looked.planning.planned(basis, proposed, pace());
     }
 
     /// Returns whether the assignment has an outcome.

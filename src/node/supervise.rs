@@ -22,7 +22,7 @@ use super::reconcile::{Declared, Running, Step, is_firmer, steps};
 use super::sinks::Sinks;
 use super::unable::Unable;
 use super::watched::{Reading, Shown, Watched};
-use crate::clock::Clock;
+use crate::clock::{Clock, pace};
 use crate::cluster::{Command, ControlPlane, NodeCommand, Outcome, Refusal};
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, Generation, NodeId};
@@ -127,7 +127,7 @@ impl Supervisor {
 impl Loop {
     async fn select(&mut self) -> Action {
         let look = Instant::now() + RECONCILE_INTERVAL;
-        let look = self.discovery.next_due(&self.with).unwrap_or(look).min(look);
+        let look = self.discovery.next_due().unwrap_or(look).min(look);
         let leaving = self.leaving;
         tokio::select! {
             biased;
@@ -191,7 +191,7 @@ impl Loop {
 
     /// Takes note of what became of the readings since the last time, and forgets what says nothing any more.
     fn note_unable(&self, declared: &BTreeMap<FeedId, Declared>) {
-        let (now, board) = (self.with.clock.uptime(), self.with.board.feeds.lock());
+        let (now, board) = (pace(), self.with.board.feeds.lock());
         let mut unable = self.with.unable.lock();
         for (feed, run) in &self.running {
             match board.get(feed).and_then(|on_board| on_board.shown.take()) {
@@ -218,7 +218,7 @@ impl Loop {
     }
 
     fn start(&mut self, feed: FeedId, epoch: Epoch, fingerprint: u64) {
-        if self.with.unable.lock().waits(&feed, fingerprint, self.with.clock.uptime()) {
+        if self.with.unable.lock().waits(&feed, fingerprint, pace()) {
             return;
         }
         let key = (feed.tenant.clone(), feed.source.clone());
@@ -265,7 +265,7 @@ impl Loop {
         let (status, stop, shown) = (Arc::default(), watch::Sender::new(Halt::Now), Shown::default());
         let on_board = OnBoard { epoch, status, stop, shown };
         on_board.status.troubled(FeedState::Held, self.problem(&error, remedy));
-        self.with.unable.lock().failed(&feed, fingerprint, self.with.clock.uptime());
+        self.with.unable.lock().failed(&feed, fingerprint, pace());
         self.with.board.feeds.lock().insert(feed, on_board);
     }
 
