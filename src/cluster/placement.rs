@@ -266,7 +266,9 @@ impl Draft<'_> {
     /// Moves one group after the other from nodes that have more than their share to nodes that have less.
     fn balance<'g>(&mut self, groups: &'g [Group<'g>]) {
         let rested = |group: &&Group| group.rested(self.now, self.policy.moved_lately);
-        let placed = |group: &'g Group| group.only_owner().map(|owner| (group, owner));
+        // What is to leave its owner for another reason has been told so already, or waits for its turn.
+        let settled = |group: &Group, owner: &NodeId| self.home(group) == Some(*owner);
+        let placed = |group: &'g Group| Some((group, group.only_owner().filter(|owner| settled(group, owner))?));
         let mut movable: Vec<(&Group, NodeId)> = groups.iter().filter(rested).filter_map(placed).collect();
         while self.under_way < self.policy.recalls_max {
             let Some((n, to)) = self.best_move(&movable) else { return };

@@ -205,6 +205,18 @@ fn a_feed_leaves_an_owner_that_cannot_run_it_and_stays_where_nobody_can() {
 }
 
 #[test]
+fn a_feed_that_leaves_an_owner_that_cannot_run_it_is_not_moved_for_balance_as_well() {
+    let mut world = World::of(&[100, 100]).reading(alone(10));
+    world.settle();
+    world.passes(1_000);
+    world.joins(100, Role::Data);
+    let first = (0..10).find(|n| world.owner(*n) == Some(1)).unwrap();
+    world.avoid.insert((feed(first), node(1)));
+    let plan = world.checked_plan();
+    assert!(plan.recalls.len() > 1 && plan.recalls[0].0 == feed(first), "{plan:?}");
+}
+
+#[test]
 fn a_domain_that_runs_in_part_rests_before_it_leaves_and_one_that_does_not_run_goes_at_once() {
     let mut world = World::of(&[100, 100]).reading(vec![(Some(1), 1); 2]);
     world.settle();
