@@ -165,6 +165,7 @@ mod tests {
             leaving: false,
             since: Timestamp::ZERO,
             lapsed_at: None,
+            lapsed_before: Vec::new(),
         }
     }
 

@@ -23,8 +23,10 @@ impl Level {
     pub const TRUST: Self = Self(3);
     /// Leaderships with numbers, and lives that end in order.
     pub const LEADERS: Self = Self(4);
+    /// What a node's lapses were before the last one.
+    pub const LAPSES: Self = Self(5);
     /// The highest level this version knows.
-    pub const NEWEST: Self = Self::LEADERS;
+    pub const NEWEST: Self = Self::LAPSES;
 
     pub fn number(self) -> u32 {
         self.0

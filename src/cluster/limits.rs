@@ -37,9 +37,17 @@ pub const RECALLS_MAX: usize = 32;
 /// How much more than another a node may have, for its weight, before anything moves for balance: what is less than
 /// that is not worth an interruption.
 pub const IMBALANCE_PERCENT_MAX: u32 = 10;
-/// How long a node gets nothing by recall after it lapsed, so that a node that comes and goes moves a feed at most
-/// three times in ten minutes.
-pub const REST_AFTER_LAPSE: Duration = Duration::from_secs(600);
+/// How long a node gets nothing by recall after it lapsed once. It doubles with each lapse of late, up to the longest,
+/// because what a node that comes and goes takes over stops again with it.
+pub const REST_AFTER_LAPSE: Duration = Duration::from_secs(60);
+pub const REST_LONGEST: Duration = Duration::from_secs(600);
+/// For how long after a lapse the node gets no feed by recall that has moved within the same time, so that a node that
+/// comes and goes moves a feed at most three times in ten minutes.
+pub const PROBATION: Duration = Duration::from_secs(600);
+/// Lapses that are so much older than the last one have no part in how long a node rests.
+pub const LAPSES_REMEMBERED: Duration = Duration::from_secs(3_600);
+/// Lapses remembered of a node before its last one: as many as it takes to the longest rest.
+pub const LAPSES_KEPT: usize = 4;
 /// How long a feed that was assigned is not recalled for balance.
 pub const MOVED_LATELY: Duration = Duration::from_secs(300);
 /// Nodes whose lives ended within this time of each other lapsed for one cause, such as a power cut.
@@ -203,6 +211,7 @@ pub const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// A request with its names and addresses, an answer with a chain of two and a few keys.
 pub const ENROL_MESSAGE_BYTES_MAX: usize = 64 << 10;
 
+const _: () = assert!(REST_AFTER_LAPSE.as_secs() << LAPSES_KEPT >= REST_LONGEST.as_secs());
 const _: () = assert!(JOIN_TIMEOUT.as_millis() > PROPOSE_TIMEOUT.as_millis() + INVITATION_ARRIVES.as_millis());
 const _: () = assert!(JOIN_TIMEOUT.as_millis() < GUEST_AGE_MAX.as_millis());
 const _: () = assert!(HEARTBEAT.as_millis() * 4 < ELECTION_MIN.as_millis());

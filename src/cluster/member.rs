@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{NodeCommand, Outcome, Refusal};
 use super::level::Level;
-use super::limits::{ADDRESS_BYTES_MAX, MEMBERS_MAX, NODE_WEIGHT_MAX};
+use super::limits::{ADDRESS_BYTES_MAX, LAPSES_KEPT, MEMBERS_MAX, NODE_WEIGHT_MAX};
 use super::state::{ControlState, Part, Touched};
 use crate::clock::Timestamp;
 use crate::ids::{Leadership, NAME_BYTES_MAX, NodeEpoch, NodeId};
@@ -51,6 +51,8 @@ pub struct Member {
     pub since: Timestamp,
     /// When a life ended last that still held feeds. Placement lets a node rest that came back from that.
     pub lapsed_at: Option<Timestamp>,
+    /// When lives ended so before that, the newest last, up to a bound.
+    pub lapsed_before: Vec<Timestamp>,
 }
 
 /// How a node stands in the cluster.
@@ -159,6 +161,7 @@ impl ControlState {
             leaving: false,
             since: at,
             lapsed_at: None,
+            lapsed_before: Vec::new(),
         };
         self.members.insert(node, member);
         touched.extend([Part::Counters, Part::Member(node)]);
@@ -238,12 +241,16 @@ impl ControlState {
     fn end_life(&mut self, node: NodeId, at: Timestamp, touched: &mut Touched) -> Result<&mut Member, Refusal> {
         let held = self.release_where(|owner| owner == node, touched);
         self.forget_recalls_to(node, touched);
+        let keeps_lapses = self.counters.level >= Level::LAPSES;
         let member = self.member_mut(node, touched)?;
         member.alive = false;
         member.leaving = false;
         member.since = at;
         if held > 0 {
-            member.lapsed_at = Some(at);
+            let before = member.lapsed_at.replace(at).filter(|_| keeps_lapses);
+            member.lapsed_before.extend(before);
+            let surplus = member.lapsed_before.len().saturating_sub(LAPSES_KEPT);
+            member.lapsed_before.drain(..surplus);
         }
         Ok(member)
     }

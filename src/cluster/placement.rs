@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use super::feed::FeedState;
 use super::limits::{
-    ASSIGN_MOVES_MAX, IMBALANCE_PERCENT_MAX, LAPSED_TOGETHER, MOVED_LATELY, RECALLS_MAX, REST_AFTER_LAPSE,
+    ASSIGN_MOVES_MAX, IMBALANCE_PERCENT_MAX, LAPSED_TOGETHER, LAPSES_REMEMBERED, MOVED_LATELY, PROBATION, RECALLS_MAX,
+    REST_AFTER_LAPSE, REST_LONGEST,
 };
+use super::member::Member;
 use super::state::ControlState;
 use crate::clock::Timestamp;
 use crate::ids::{Epoch, FeedId, NodeId};
@@ -32,8 +34,13 @@ pub struct Wish {
 pub struct Policy {
     /// Recalls under way at once. Feeds that have to move together may exceed it.
     pub recalls_max: usize,
-    /// How long a node gets nothing by recall after it lapsed.
+    /// How long a node gets nothing by recall after its first lapse of late, and at most.
     pub rest: Duration,
+    pub rest_longest: Duration,
+    /// How long after a lapse it gets only what has not moved within this time.
+    pub probation: Duration,
+    /// For how long one lapse lengthens the rest after another.
+    pub lapses_remembered: Duration,
     /// How much more than another a node may have, for its weight, before anything moves for balance.
     pub tolerance_percent: u32,
     /// How long a feed that was assigned is not recalled for balance.
@@ -45,6 +52,9 @@ impl Default for Policy {
         Self {
             recalls_max: RECALLS_MAX,
             rest: REST_AFTER_LAPSE,
+            rest_longest: REST_LONGEST,
+            probation: PROBATION,
+            lapses_remembered: LAPSES_REMEMBERED,
             tolerance_percent: IMBALANCE_PERCENT_MAX,
             moved_lately: MOVED_LATELY,
         }
@@ -139,6 +149,8 @@ struct Taker {
     weight: u64,
     /// Zero for a node that does not rest; more for one that lapsed later.
     unrest: u64,
+    /// Whether it lapsed so lately that it gets nothing which moved lately.
+    on_probation: bool,
     /// The weight of the feeds that it has or has next.
     load: u64,
 }
@@ -162,9 +174,9 @@ fn groups<'a>(state: &'a ControlState, wishes: &'a BTreeMap<FeedId, Wish>) -> Ve
 
 fn takers(state: &ControlState, groups: &[Group], now: Timestamp, policy: &Policy) -> BTreeMap<NodeId, Taker> {
     let fit = || state.members().filter(|(_, member)| member.takes_feeds());
-    let lapses = |lapsed: Option<Timestamp>| lapsed.filter(|at| lately(*at, now, policy.rest));
-    let first = fit().filter_map(|(_, member)| lapses(member.lapsed_at)).min();
-    let unrest = |lapsed: Option<Timestamp>| match (lapses(lapsed), first) {
+    let lapsed = |member: &Member, span: Duration| member.lapsed_at.filter(|at| lately(*at, now, span));
+    let first = fit().filter_map(|(_, member)| lapsed(member, rest(member, policy))).min();
+    let unrest = |member: &Member| match (lapsed(member, rest(member, policy)), first) {
         // After a power cut all nodes rest, and a few seconds make no difference between them.
         (Some(at), Some(first)) => 1 + at.since(first).as_secs() / LAPSED_TOGETHER.as_secs(),
         _ => 0,
@@ -172,7 +184,8 @@ fn takers(state: &ControlState, groups: &[Group], now: Timestamp, policy: &Polic
     let mut takers: BTreeMap<NodeId, Taker> = fit()
         .map(|(node, member)| {
             let weight = u64::from(member.spec.weight.max(1));
-            (node, Taker { weight, unrest: unrest(member.lapsed_at), load: 0 })
+            let on_probation = lapsed(member, policy.probation).is_some();
+            (node, Taker { weight, unrest: unrest(member), on_probation, load: 0 })
         })
         .collect();
     for feed in groups.iter().flat_map(|group| &group.feeds) {
@@ -181,6 +194,14 @@ fn takers(state: &ControlState, groups: &[Group], now: Timestamp, policy: &Polic
         }
     }
     takers
+}
+
+/// How long a node rests after its last lapse: twice as long for each lapse that it had not long before.
+fn rest(member: &Member, policy: &Policy) -> Duration {
+    let last = member.lapsed_at.unwrap_or_default();
+    let before = member.lapsed_before.iter().filter(|before| lately(**before, last, policy.lapses_remembered)).count();
+    let doubled = (0..before).fold(policy.rest, |rest, _| rest.saturating_mul(2));
+    doubled.min(policy.rest_longest)
 }
 
 /// A plan in the making, with the loads as they will be when it is carried out.
@@ -266,7 +287,9 @@ impl Draft<'_> {
     /// Moves one group after the other from nodes that have more than their share to nodes that have less.
     fn balance<'g>(&mut self, groups: &'g [Group<'g>]) {
         let rested = |group: &&Group| group.rested(self.now, self.policy.moved_lately);
-        let placed = |group: &'g Group| group.only_owner().map(|owner| (group, owner));
+        // What is to leave its owner for another reason has been told so already, or waits for its turn.
+        let settled = |group: &Group, owner: &NodeId| self.home(group) == Some(*owner);
+        let placed = |group: &'g Group| Some((group, group.only_owner().filter(|owner| settled(group, owner))?));
         let mut movable: Vec<(&Group, NodeId)> = groups.iter().filter(rested).filter_map(placed).collect();
         while self.under_way < self.policy.recalls_max {
             let Some((n, to)) = self.best_move(&movable) else { return };
@@ -282,12 +305,19 @@ impl Draft<'_> {
             for (from, to) in pairs.iter().filter(|(from, _)| from == owner) {
                 let Some(gain) = self.gain(*from, *to, group.weight) else { continue };
                 let better = best.as_ref().is_none_or(|(best, ..)| gain.exceeds(best));
-                if better && !self.group_avoids(group, *to) {
+                if better && !self.group_avoids(group, *to) && self.is_trusted_with(group, *to) {
                     best = Some((gain, n, *to));
                 }
             }
         }
         best.map(|(_, n, to)| (n, to))
+    }
+
+    /// Whether a group may go to a node for balance. What a node dropped when it lapsed does not come straight back, or it
+    /// would go to and fro with a node that comes and goes.
+    fn is_trusted_with(&self, group: &Group, to: NodeId) -> bool {
+        let on_probation = self.takers.get(&to).is_some_and(|taker| taker.on_probation);
+        !on_probation || group.rested(self.now, self.policy.probation)
     }
 
     /// Nodes of which the first has, for its weight, more than the second by more than the tolerance.

@@ -73,6 +73,48 @@ fn a_node_that_lapsed_rests_before_it_takes_over_its_share_step_by_step() {
 }
 
 #[test]
+fn a_node_that_lapsed_once_soon_gets_of_what_has_not_moved() {
+    let mut world = World::of(&[100, 100]).reading(alone(20));
+    world.settle();
+    world.passes(1_000);
+    let before = world.owners();
+    world.expires(node(2));
+    world.settle();
+    world.starts(node(2));
+    world.passes(55);
+    assert_eq!(world.plan(), Plan::default(), "it rests");
+    world.passes(10);
+    let plan = world.checked_plan();
+    assert!(plan.recalls.iter().all(|(feed, ..)| before[feed] == Some(node(1))), "{plan:?}");
+    world.settle();
+    assert_eq!(world.loads(), [10, 10], "nobody has everything for ten minutes");
+}
+
+#[test]
+fn a_node_rests_longer_with_each_lapse_until_an_hour_without_one() {
+    let mut world = World::of(&[100, 100]).reading(alone(20)).with(|policy| policy.moved_lately = Duration::ZERO);
+    world.policy.probation = Duration::ZERO;
+    world.settle();
+    for rest in [60, 120, 240, 480, 600, 600] {
+        world.expires(node(2));
+        let lapsed_at = world.now;
+        world.settle();
+        world.starts(node(2));
+        world.now = lapsed_at.plus(Duration::from_secs(rest - 1));
+        assert_eq!(world.plan(), Plan::default(), "{rest}");
+        world.passes(1);
+        assert_ne!(world.plan(), Plan::default(), "{rest}");
+        world.settle();
+    }
+    world.passes(3_600);
+    world.expires(node(2));
+    world.settle();
+    world.starts(node(2));
+    world.passes(60);
+    assert_ne!(world.plan(), Plan::default(), "all is forgotten");
+}
+
+#[test]
 fn a_node_that_crashed_and_is_back_at_once_does_not_get_what_it_dropped() {
     let mut world = World::of(&[100, 100, 100]).reading(alone(30));
     world.settle();
@@ -202,6 +244,18 @@ fn a_feed_leaves_an_owner_that_cannot_run_it_and_stays_where_nobody_can() {
     world.avoid.retain(|(_, at)| Some(at.0) == last);
     world.settle();
     assert_ne!(world.owner(0), last, "the others may try again");
+}
+
+#[test]
+fn a_feed_that_leaves_an_owner_that_cannot_run_it_is_not_moved_for_balance_as_well() {
+    let mut world = World::of(&[100, 100]).reading(alone(10));
+    world.settle();
+    world.passes(1_000);
+    world.joins(100, Role::Data);
+    let first = (0..10).find(|n| world.owner(*n) == Some(1)).unwrap();
+    world.avoid.insert((feed(first), node(1)));
+    let plan = world.checked_plan();
+    assert!(plan.recalls.len() > 1 && plan.recalls[0].0 == feed(first), "{plan:?}");
 }
 
 #[test]

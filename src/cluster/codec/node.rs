@@ -83,6 +83,7 @@ pub(super) fn member_to_wire(member: &Member) -> pb::NodeRecord {
         since_nanos: member.since.nanos(),
         lapsed_nanos: member.lapsed_at.map(Timestamp::nanos),
         leaving: member.leaving,
+        lapsed_before_nanos: member.lapsed_before.iter().map(|at| at.nanos()).collect(),
     }
 }
 
@@ -96,6 +97,7 @@ pub(super) fn member_from_wire(wire: pb::NodeRecord) -> Result<Member, CodecErro
         since: Timestamp::from_nanos(wire.since_nanos),
         leaving: wire.leaving,
         lapsed_at: wire.lapsed_nanos.map(Timestamp::from_nanos),
+        lapsed_before: wire.lapsed_before_nanos.into_iter().map(Timestamp::from_nanos).collect(),
     })
 }
 

@@ -13,8 +13,8 @@ use prost::Message as _;
 
 use super::commands::{admit, any_command, any_history, assign_feeds, declare, drain, feed, members};
 use super::samples::{
-    commands, commands_of_leaders, commands_of_members, commands_of_trust, state, state_of_leaders, state_of_members,
-    state_of_trust,
+    commands, commands_of_leaders, commands_of_members, commands_of_trust, state, state_of_lapses, state_of_leaders,
+    state_of_members, state_of_trust,
 };
 use super::sim_disk::SimDisk;
 use crate::cluster::codec::{
@@ -26,6 +26,7 @@ use crate::cluster::command::Command;
 use crate::cluster::disk::{Disk, RealDisk};
 use crate::cluster::engine::Store;
 use crate::cluster::level::Level;
+use crate::cluster::limits::LAPSES_KEPT;
 use crate::cluster::member::Role;
 use crate::cluster::snapshot::Snapshots;
 use crate::cluster::state::ControlState;
@@ -134,6 +135,12 @@ fn bytes_of_version_four_read_as_they_always_did_and_are_still_written() {
     check_frame("frame-commands.v4", FrameBody::Entries(vec![entry]));
     check_snapshot("v4", snapshot_of(state_of_leaders()));
     assert!(state_of_leaders().member(NodeId(1)).unwrap().leaving);
+}
+
+#[test]
+fn bytes_of_version_five_read_as_they_always_did_and_are_still_written() {
+    check_snapshot("v5", snapshot_of(state_of_lapses()));
+    assert_eq!(state_of_lapses().member(NodeId(1)).unwrap().lapsed_before.len(), LAPSES_KEPT);
 }
 
 #[test]

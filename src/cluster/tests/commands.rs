@@ -101,7 +101,7 @@ pub(super) fn admit(name: &str) -> Command {
 pub(super) fn start(node: u64) -> Command {
     start_knowing(node, Level::NEWEST)
 }
-fn start_knowing(node: u64, level: Level) -> Command {
+pub(super) fn start_knowing(node: u64, level: Level) -> Command {
     Command::Node(NodeCommand::Start { node: NodeId(node), knows: level.number(), at: at(2) })
 }
 pub(super) fn expire(node: u64, node_epoch: u64) -> Command {
@@ -243,7 +243,7 @@ fn any_command_of_members() -> impl Strategy<Value = Command> {
         1 => node().prop_map(remove),
         8 => prop::collection::vec((0..3_u8, node()), 0..4).prop_map(|moves| assign_feeds(&moves)),
         8 => (0..2_u8, 1..3_u64, 1..4_u64).prop_map(|(n, epoch, to)| recall(n, epoch, to)),
-        1 => prop_oneof![Just(Level::MEMBERS), Just(Level::LEADERS), Just(Level::TRUST)].prop_map(|level| Command::RaiseLevel { level }),
+        1 => prop_oneof![Just(Level::MEMBERS), Just(Level::LEADERS), Just(Level::TRUST), Just(Level::LAPSES)].prop_map(|level| Command::RaiseLevel { level }),
         1 => (0..3_u64).prop_map(|n| Command::BeginIncarnation { incarnation: Incarnation(n) }),
     ]
 }

@@ -102,6 +102,28 @@ fn a_life_that_begins_releases_what_the_one_before_held() {
 }
 
 #[test]
+fn the_newest_lapses_before_the_last_one_are_remembered_once_every_member_does_so() {
+    let mut state = settled();
+    let lapses = |state: &mut ControlState, level: Level, at_seconds: i64| {
+        state.counters.level = level;
+        state.apply(assign_feeds(&[(0, 1)]));
+        let knows = Level::NEWEST.number();
+        state.apply(Command::Node(NodeCommand::Start { node: NodeId(1), knows, at: at(at_seconds) }));
+        let member = state.member(NodeId(1)).unwrap();
+        assert_eq!(member.lapsed_at, Some(at(at_seconds)));
+        member.lapsed_before.clone()
+    };
+    for n in 1..4 {
+        assert_eq!(lapses(&mut state, Level::LEADERS, n), [], "older versions would not know it");
+    }
+    assert_eq!(lapses(&mut state, Level::LAPSES, 4), [at(3)]);
+    for n in 5..8 {
+        lapses(&mut state, Level::LAPSES, n);
+    }
+    assert_eq!(lapses(&mut state, Level::LAPSES, 8), [at(4), at(5), at(6), at(7)]);
+}
+
+#[test]
 fn an_expiry_is_for_the_life_that_was_judged_and_leaves_its_feeds_without_owner() {
     let mut state = settled();
     state.apply(start(2));

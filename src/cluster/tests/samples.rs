@@ -3,7 +3,7 @@
 use super::commands::{
     admit, assign_feeds, at, commit, credential_key, declare, delete, delete_secret, drain, end, expire, expire_in,
     feed, gap, invite, lead, leave, log_position, members, objects_position, part, put_secret, recall, redeem,
-    refresh_token, remove, seen, sink_key, source_id, spec, start, tenant_id, withdraw, world,
+    refresh_token, remove, seen, sink_key, source_id, spec, start_knowing, tenant_id, withdraw, world,
 };
 use crate::cluster::command::{Command, NodeCommand};
 use crate::cluster::level::Level;
@@ -91,8 +91,16 @@ pub(super) fn state_of_trust() -> ControlState {
     state_after([commands(), commands_of_members(), commands_of_trust()].concat())
 }
 pub(super) fn state_of_leaders() -> ControlState {
-    let knowing = [1, 2, 3].map(start);
+    let knowing = [1, 2, 3].map(|node| start_knowing(node, Level::LEADERS));
     let raised = [Command::RaiseLevel { level: Level::LEADERS }];
     let before = [commands(), commands_of_members()].concat().into_iter().chain(knowing).chain(raised);
     state_after(before.chain(commands_of_leaders()).chain([leave(1, 4)]).collect())
+}
+/// Node 1 lapsed more often than is remembered.
+pub(super) fn state_of_lapses() -> ControlState {
+    let knowing = [1, 2, 3].map(|node| start_knowing(node, Level::LAPSES));
+    let raised = [Command::RaiseLevel { level: Level::LAPSES }];
+    let lapse = || [assign_feeds(&[(0, 1)]), start_knowing(1, Level::LAPSES)];
+    let before = [commands(), commands_of_members()].concat().into_iter().chain(knowing).chain(raised);
+    state_after(before.chain((0..6).flat_map(|_| lapse())).collect())
 }
