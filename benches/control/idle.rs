@@ -143,7 +143,7 @@ async fn idle(nodes: &[ControlPlane], epochs: &[NodeEpoch], span: Duration) -> D
         let ledger = CommitLedger::new(node.view().node, lives, node.clone(), Clock::System, Arc::new(Nobody));
         let stopping = stopping.clone();
         tasks.spawn(async move { ledger.run(stopping).await });
-        let (node, beat) = (node.clone(), Beat { node_epoch: *epoch, sent: Default::default() });
+        let (node, beat) = (node.clone(), Beat { node_epoch: *epoch, sent: Default::default(), unable: vec![] });
         tasks.spawn(async move {
             while began.elapsed() < span {
                 node.heartbeat(beat.clone()).await.unwrap();
