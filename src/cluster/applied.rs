@@ -22,6 +22,8 @@ const FLUSH_MILLIS: u64 = 1_000;
 /// crash, and held in memory until then.
 const GATHER: Duration = Duration::from_secs(1);
 const GATHER_BYTES: usize = 1 << 20;
+const RELEASED_WITHIN: Duration = Duration::from_secs(1);
+const RELEASE_PAUSE: Duration = Duration::from_millis(10);
 const POSITION_KEY: &[u8] = b"position";
 const PART_PREFIX: u8 = b'.';
 
@@ -148,7 +150,7 @@ fn open_marked(folder: &Path) -> Result<(Applied, Option<Loaded>), String> {
 
 fn read_back(folder: &Path) -> Result<(Applied, Option<Loaded>), String> {
     let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_MILLIS));
-    let tree = config.open().map_err(|error| error.to_string())?;
+    let tree = open_released(&config)?;
     let mut state = ControlState::default();
     let mut sum = 0_u128;
     let mut applied = None;
@@ -169,6 +171,19 @@ fn read_back(folder: &Path) -> Result<(Applied, Option<Loaded>), String> {
         Some(applied) if applied.digest == sum => Ok((Applied::on(tree), Some((applied, state)))),
         None if sum == 0 => Ok((Applied::on(tree), None)),
         Some(_) | None => Err("its parts do not add up to its digest".into()),
+    }
+}
+
+/// A thread of sled's may hold the folder for a moment longer than the store that was closed in this process.
+fn open_released(config: &sled::Config) -> Result<sled::Db, String> {
+    let deadline = Instant::now() + RELEASED_WITHIN;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("lock") && Instant::now() < deadline => {
+                std::thread::sleep(RELEASE_PAUSE);
+            }
+            opened => return opened.map_err(|error| error.to_string()),
+        }
     }
 }
 

@@ -31,6 +31,8 @@ struct Reign {
     leadership: Leadership,
     /// Raft's term, in which no other node led. In a later one this node may not yet know what others ended meanwhile.
     term: u64,
+    /// When lives were looked through last.
+    looked: Uptime,
     lives: BTreeMap<NodeId, Life>,
 }
 
@@ -60,7 +62,7 @@ impl Leases {
     ) {
         let lives = members.filter(|(_, member)| member.alive);
         let lives = lives.map(|(node, member)| (node, Life::begun(member.node_epoch, now))).collect();
-        self.reign = Some(Reign { leadership, term, lives });
+        self.reign = Some(Reign { leadership, term, looked: now, lives });
     }
 
     /// This node leads no more, so that it judges nobody.
@@ -105,6 +107,7 @@ impl Leases {
         now: Uptime,
     ) -> Vec<(NodeId, NodeEpoch)> {
         let Some(reign) = &mut self.reign else { return Vec::new() };
+        reign.wake(now);
         let mut lapsed = Vec::new();
         for (node, member) in members.filter(|(_, member)| member.alive) {
             let node_epoch = member.node_epoch;
@@ -131,6 +134,16 @@ impl Leases {
 }
 
 impl Reign {
+    /// A leader that has not looked for half a lease was asleep and heard nobody: that time speaks against no life.
+    /// Waiting longer harms nothing, and a cluster of one that was frozen goes on with the life it has.
+    fn wake(&mut self, now: Uptime) {
+        let asleep = now.since(self.looked);
+        if asleep > LEASE_TTL / 2 {
+            self.lives.values_mut().for_each(|life| life.heard = life.heard.plus(asleep).min(now));
+        }
+        self.looked = now;
+    }
+
     /// The present life of a node. One that is not known yet began in this leadership, and has a whole lease from now on.
     fn life(&mut self, node: NodeId, node_epoch: NodeEpoch, now: Uptime) -> &mut Life {
         let life = self.lives.entry(node).or_insert_with(|| Life::begun(node_epoch, now));
@@ -175,8 +188,22 @@ mod tests {
         leases
     }
 
+    /// Looks as often as a leader that is awake, up to `now`.
     fn lapsed(leases: &mut Leases, member: &Member, now: Uptime) -> bool {
+        let next = |leases: &Leases| Some(leases.reign.as_ref()?.looked.plus(Duration::from_millis(50)));
+        while let Some(look) = next(leases).filter(|look| *look < now) {
+            leases.lapsed([(FIRST, member)].into_iter(), look);
+        }
         !leases.lapsed([(FIRST, member)].into_iter(), now).is_empty()
+    }
+
+    #[test]
+    fn what_a_leader_did_not_hear_while_it_slept_speaks_against_nobody() {
+        let (mut leases, life) = (leading(at(0)), member(1, true));
+        assert!(!lapsed(&mut leases, &life, at(100)));
+        assert_eq!(leases.lapsed([(FIRST, &life)].into_iter(), at(10_000)), []);
+        assert!(!lapsed(&mut leases, &life, at(9_900).plus(LEASE_TTL).plus_millis(-1)), "it goes on counting");
+        assert!(lapsed(&mut leases, &life, at(9_900).plus(LEASE_TTL)));
     }
 
     #[test]
@@ -244,12 +271,15 @@ mod tests {
         let mut leases = leading(at(0));
         assert!(!lapsed(&mut leases, &member(1, true), at(100)));
         let begun = member(2, true);
+        assert!(!lapsed(&mut leases, &member(1, true), at(2_899)));
         assert!(!lapsed(&mut leases, &begun, at(2_900)));
         assert!(!lapsed(&mut leases, &begun, at(2_900).plus(LEASE_TTL).plus_millis(-1)));
         assert!(lapsed(&mut leases, &begun, at(2_900).plus(LEASE_TTL)));
         let mut leases = Leases::default();
         leases.begin(Leadership(7), TERM, std::iter::empty(), at(0));
-        assert!(!lapsed(&mut leases, &member(1, true), at(60_000)), "a node that joined long after");
+        assert!(leases.lapsed(std::iter::empty(), at(1_000)).is_empty());
+        assert_eq!(leases.lapsed([(FIRST, &member(1, true))].into_iter(), at(2_000)), [], "a node that joined after");
+        assert!(!lapsed(&mut leases, &member(1, true), at(2_000).plus(LEASE_TTL).plus_millis(-1)));
     }
 
     impl Uptime {
