@@ -82,6 +82,7 @@ impl Sinks {
             framing: sink.spec.sink.framing(),
             parcels: sink.parcels.clone(),
             window: sink.window.clone(),
+            status: sink.status.clone(),
             committed,
         })
     }

@@ -220,6 +220,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.insist(Word::OpenGeneration(generation)).await?;
         self.feed.generation = generation;
         self.progress.forget_floors();
+        // Numbers begin anew: measured by a cursor of the old generation, new events would pass for delivered.
+        self.feed.lanes.iter_mut().for_each(|lane| lane.committed = None);
         Ok(())
     }
 
@@ -371,3 +373,7 @@ fn gaps(entries: &[Entry]) -> Vec<Gap> {
     });
     gaps.collect()
 }
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;
