@@ -121,6 +121,10 @@ impl Stage {
         let after = Position::Log(position(sequence));
         self.batches.send(Batch { generation, entries: vec![entry], after, seen: vec![], unread: None }).await.unwrap();
     }
+
+    async fn ends(&mut self) -> FeedEnd {
+        soon(self.task.join_next()).await.unwrap().unwrap()
+    }
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -139,4 +143,34 @@ async fn numbers_of_a_new_generation_are_not_measured_by_cursors_of_the_old() {
     stage.record(2, 0).await;
     let parcel = parcel(&mut queue).await;
     assert_eq!((parcel.events, stage.ledger.0.lock().clone()), (1, vec![Generation(2)]), "the sink has the first only");
+}
+
+#[tokio::test]
+async fn a_drain_asks_every_sink_at_once_and_hears_that_time_is_up() {
+    let (deaf, mut full) = lane("deaf", "A2", None);
+    let (other, mut queue) = lane("other", "A2", None);
+    deaf.parcels.try_send(Parcel::asking(Lease::unlimited())).unwrap();
+    let mut stage = Stage::set(vec![deaf, other]);
+    stage.record(1, 0).await;
+    let first = parcel(&mut queue).await;
+    stage.stop.send_replace(Halt::Drain);
+    assert!(parcel(&mut queue).await.receipt.is_none(), "it is asked although the one before it hears nothing");
+    stage.stop.send_replace(Halt::Now);
+    assert_eq!(stage.ends().await, FeedEnd::Stopped { drained: false });
+    drop((first, full.try_recv()));
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_a_sink_that_confirms_by_the_clock_alone() {
+    let (slow, mut written) = lane("slow", "A1", None);
+    let (other, mut queue) = lane("other", "A2", None);
+    let mut stage = Stage::set(vec![slow, other]);
+    stage.record(1, 0).await;
+    let (first, second) = (parcel(&mut written).await, parcel(&mut queue).await);
+    stage.stop.send_replace(Halt::Drain);
+    assert!(parcel(&mut queue).await.receipt.is_none());
+    assert!(stage.task.try_join_next().is_none(), "what can be confirmed is waited for");
+    second.receipt.unwrap().acknowledged();
+    assert_eq!(stage.ends().await, FeedEnd::Stopped { drained: false });
+    drop(first);
 }
