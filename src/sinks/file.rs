@@ -172,7 +172,29 @@ mod tests {
 
     use super::*;
     use crate::lease::Lease;
-    use crate::sinks::Receipt;
+    use crate::sinks::{Ack, Receipt};
+
+    fn line(text: &'static str, batch: u64, acks: &mpsc::Sender<Ack>) -> Parcel {
+        let receipt = Some(Receipt::new(0, batch, 1, acks.clone()));
+        let (frames, lease) = (Bytes::from_static(text.as_bytes()), Lease::unlimited());
+        Parcel { frames, events: 1, permit: None, receipt, lease }
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_feed_that_ended_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.log");
+        let (parcels, queue) = mpsc::channel(4);
+        let (living, mut acknowledged) = mpsc::channel(4);
+        let (_stop, stopped) = watch::channel(false);
+        let (ended, its_task) = mpsc::channel(4);
+        parcels.send(line("of the old owner\n", 0, &ended)).await.unwrap();
+        parcels.send(line("of the new owner\n", 1, &living)).await.unwrap();
+        drop((its_task, parcels));
+        run(Target::File(path.clone()), queue, Arc::default(), stopped).await;
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "of the new owner\n");
+        assert_eq!(acknowledged.recv().await.unwrap().batch, 1);
+    }
 
     #[tokio::test]
     async fn a_torn_line_is_cut_and_parcels_are_acknowledged_once_durable() {
@@ -184,10 +206,7 @@ mod tests {
         let (_stop, stopped) = watch::channel(false);
         let status = Arc::new(SinkStatus::default());
         for batch in 0..2 {
-            let receipt = Some(Receipt::new(0, batch, 1, acks.clone()));
-            let (frames, lease) = (Bytes::from_static(b"line\n"), Lease::unlimited());
-            let parcel = Parcel { frames, events: 1, permit: None, receipt, lease };
-            parcels.send(parcel).await.unwrap();
+            parcels.send(line("line\n", batch, &acks)).await.unwrap();
         }
         drop(parcels);
         run(Target::File(path.clone()), queue, status, stopped).await;
