@@ -148,7 +148,8 @@ impl Open {
 /// acknowledged, so it comes again whole.
 async fn open_whole_lines(path: &PathBuf) -> io::Result<File> {
     const STEP: u64 = 64 << 10;
-    let mut file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).await?;
+    // In append mode, because an offset of our own would overwrite what anybody else has added since.
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).await?;
     let mut end = file.metadata().await?.len();
     while end > 0 {
         let from = end.saturating_sub(STEP);
@@ -162,7 +163,6 @@ async fn open_whole_lines(path: &PathBuf) -> io::Result<File> {
         end = from;
     }
     file.set_len(end).await?;
-    file.seek(SeekFrom::Start(end)).await?;
     Ok(file)
 }
 
@@ -194,6 +194,18 @@ mod tests {
         run(Target::File(path.clone()), queue, Arc::default(), stopped).await;
         assert_eq!(std::fs::read_to_string(path).unwrap(), "of the new owner\n");
         assert_eq!(acknowledged.recv().await.unwrap().batch, 1);
+    }
+
+    #[tokio::test]
+    async fn who_has_the_file_open_twice_overwrites_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.log");
+        let mut files = [open_whole_lines(&path).await.unwrap(), open_whole_lines(&path).await.unwrap()];
+        for (file, line) in files.iter_mut().zip([b"one\n", b"two\n"]) {
+            file.write_all(line).await.unwrap();
+            file.sync_data().await.unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "one\ntwo\n");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ pub mod status;
 pub mod syslog;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -181,6 +181,14 @@ impl Config {
             Self::Syslog(_) => "syslog",
             Self::File(_) => "file",
             Self::Stdout(_) => "stdout",
+        }
+    }
+
+    /// The file it writes to. No other sink may write there: each cuts off what it takes for a torn line at the end.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(config) => Some(&config.path),
+            Self::Syslog(_) | Self::Stdout(_) => None,
         }
     }
 
