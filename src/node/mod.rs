@@ -19,6 +19,7 @@ pub mod recovery;
 mod renewal;
 pub mod sinks;
 pub mod supervise;
+mod tasks;
 pub mod telemetry;
 mod twin;
 mod wires;

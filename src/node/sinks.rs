@@ -1,13 +1,17 @@
 //! The sinks of this node: started when they are configured, ended when they change or go.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::deployment::{Configured, Deployment};
+use super::tasks::resume_panic;
 use crate::encode::{Encoder, Options};
 use crate::event::batch::Position;
 use crate::ids::SinkId;
@@ -58,7 +62,16 @@ impl Sinks {
                 self.running.insert(name.clone(), sink);
             }
         }
-        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Waits until a sink's task ends, and passes its panic on. Dropping this loses nothing.
+    pub async fn next_ended(sinks: &Mutex<Self>) {
+        let ended = poll_fn(|cx| match sinks.lock().tasks.poll_join_next(cx) {
+            Poll::Ready(Some(ended)) => Poll::Ready(ended),
+            // Without a sink there is nothing to wait for until one is started, after which this is called anew.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        });
+        ended.await.unwrap_or_else(resume_panic);
     }
 
     fn start(&mut self, name: &SinkId, configured: &Configured<SinkSpec>) -> RunningSink {
@@ -75,7 +88,9 @@ impl Sinks {
             for mut alive in before {
                 while alive.changed().await.is_ok() {}
             }
-            sinks::run(config, queue, reporting, stopped).await;
+            sinks::run(config, queue, reporting, stopped.clone()).await;
+            // Ended by itself, it would leave its feeds to go from node to node for ever.
+            assert!(*stopped.borrow() || stopped.has_changed().is_err(), "a sink runs until it is told to end");
         });
         tracing::info!(sink = %name, "sink started");
         RunningSink {
@@ -165,5 +180,16 @@ mod tests {
         let written = std::fs::read(&path).unwrap();
         assert_eq!(written.len(), PARCELS_QUEUED * old.len() + 4, "nothing is overwritten");
         assert!(written.ends_with(b"new\n"), "the old one ends before the new one begins");
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_dies_is_heard_of_and_takes_the_node_with_it() {
+        let sinks = Arc::new(Mutex::new(Sinks::default()));
+        let mut supervisor = JoinSet::new();
+        let watched = sinks.clone();
+        supervisor.spawn(async move { Sinks::next_ended(&watched).await });
+        sinks.lock().tasks.spawn(async { panic!("a fault of ours") });
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(8), supervisor.join_next()).await;
+        assert!(ended.expect("somebody sees it").unwrap().unwrap_err().is_panic());
     }
 }
