@@ -132,6 +132,7 @@ const PURE: &[&str] = &[
     "src/vault/kek.rs",
     "src/config/advertise.rs",
     "src/node/doctor/judge.rs",
+    "src/node/pending.rs",
     "src/node/reconcile.rs",
     "src/admin/access.rs",
     "src/admin/urgency.rs",

@@ -14,6 +14,7 @@ mod lead;
 pub mod ledger;
 pub mod life;
 pub mod membership;
+mod pending;
 pub mod reconcile;
 pub mod recovery;
 mod renewal;
