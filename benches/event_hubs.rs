@@ -60,7 +60,7 @@ fn read(port: u16, count: usize, size: usize) {
     let authentication = Authentication::SharedAccess(ConnectionString::parse(&string).expect("it is well formed"));
     let config = toml::from_str("credential = \"c\"").expect("it is well formed");
     let hub = Hub::new(&config, authentication).expect("it is consistent");
-    let resume = Resume { epoch: Epoch(1), cursor: None };
+    let resume = Resume { epoch: Epoch(1), ..Resume::default() };
     let mut source = EventHubSource::new(hub, &"0".parse().expect("a part"), resume, Clock::System);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -136,6 +136,7 @@ const PURE: &[&str] = &[
     "src/node/agenda.rs",
     "src/node/doctor/judge.rs",
     "src/node/listing.rs",
+    "src/node/pending.rs",
     "src/node/reconcile.rs",
     "src/node/unable.rs",
     "src/admin/access.rs",

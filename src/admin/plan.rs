@@ -1,10 +1,12 @@
 //! What applying or deleting resources would change, in an order that never leaves a reference dangling. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::sealing::{Seal, Sealer, Sealing, Secrets, sealing};
 use crate::clock::Timestamp;
 use crate::cluster::{Command, ControlState, ResourceKey, ResourceKind, SecretKey};
+use crate::config::resources::file_of;
 
 /// A resource as it should be, its body checked already.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub enum PlanError {
     Unknown { key: ResourceKey },
     #[error("{key} is used by {user}: delete that too, or first")]
     InUse { key: ResourceKey, user: ResourceKey },
+    #[error("{key} would write to the file of {other}, {}: give each a `path` of its own", path.display())]
+    SameFile { key: ResourceKey, other: ResourceKey, path: PathBuf },
     #[error("the secrets of {key} can't be sealed: {cause}")]
     Unsealed { key: ResourceKey, cause: String },
 }
@@ -83,6 +87,7 @@ pub fn apply(
             }
         }
     }
+    errors.extend(shared_files(state, &sorted));
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -94,6 +99,26 @@ pub fn apply(
         }
     }
     if errors.is_empty() { Ok(changes) } else { Err(errors) }
+}
+
+/// Sinks that are wanted with a file that another will write to, as it stands or as it is wanted too.
+fn shared_files(state: &ControlState, wanted: &BTreeMap<ResourceKey, Wanted>) -> Vec<PlanError> {
+    let standing = state.resources(ResourceKind::Sink).filter(|(key, _)| !wanted.contains_key(*key));
+    let mut writers = BTreeMap::new();
+    for (key, sink) in standing {
+        writers.extend(file_of(key, &sink.body).map(|path| (path, key)));
+    }
+    let mut errors = Vec::new();
+    for (key, sink) in wanted {
+        let Some(path) = file_of(key, &sink.body) else { continue };
+        match writers.get(&path) {
+            Some(other) => errors.push(PlanError::SameFile { key: key.clone(), other: (*other).clone(), path }),
+            None => {
+                writers.insert(path, key);
+            }
+        }
+    }
+    errors
 }
 
 fn put(state: &ControlState, wanted: Wanted, at: Timestamp, sealer: &dyn Sealer) -> Result<Change, PlanError> {
@@ -256,5 +281,26 @@ mod tests {
         assert_eq!((changed[1].action, changed[1].seals[0].replaces), (Action::Updated, 1));
         let told = apply(&state, with("no"), AT, &Turned).unwrap_err();
         assert_eq!(told[0].to_string(), "the secrets of credential `contoso/app` can't be sealed: it can't be");
+    }
+
+    #[test]
+    fn a_sink_can_t_have_the_file_of_another() {
+        let mut state = ControlState::default();
+        let sink = |name: &str, path: &str| Wanted {
+            key: key(ResourceKind::Sink, None, name),
+            body: format!(r#"{{"kind":"file","path":"{path}","format":"cef"}}"#),
+            uses: Vec::new(),
+            secrets: Secrets::new(),
+        };
+        let changes = apply(&state, vec![sink("a", "/one"), sink("b", "/two")], AT, &Turned).unwrap();
+        carry_out(&mut state, &changes);
+        let told = apply(&state, vec![sink("c", "/one")], AT, &Turned).unwrap_err();
+        assert_eq!(
+            told[0].to_string(),
+            "sink `c` would write to the file of sink `a`, /one: give each a `path` of its own"
+        );
+        assert_eq!(told.len(), 1);
+        let exchanged = apply(&state, vec![sink("a", "/two"), sink("b", "/one")], AT, &Turned).unwrap();
+        assert_eq!(exchanged.len(), 2, "what stands now does not count where it changes too");
     }
 }

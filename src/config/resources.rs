@@ -60,6 +60,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Declared>, Faults> {
         }
     }
     duplicates(&declared, &mut faults);
+    shared_files(&declared, &mut faults);
     faults.or(Some(declared))
 }
 
@@ -177,6 +178,30 @@ fn duplicates(declared: &[Declared], faults: &mut Faults) {
     }
 }
 
+fn shared_files(declared: &[Declared], faults: &mut Faults) {
+    let mut writers = BTreeMap::new();
+    for it in declared {
+        let Some(path) = file_of(&it.key, &it.checked.body) else { continue };
+        match writers.get(&path) {
+            Some(writer) if *writer == &it.key => {} // That it is given twice is told already.
+            Some(writer) => {
+                let problem = format!("{} would write to the file of {writer}, {}", it.key, path.display());
+                faults.add(&it.file, it.place, format!("{problem}: give each a `path` of its own"));
+            }
+            None => {
+                writers.insert(path, &it.key);
+            }
+        }
+    }
+}
+
+/// The file that a resource writes to, where it is a sink that does. No two may have the same.
+pub fn file_of(key: &ResourceKey, body: &str) -> Option<PathBuf> {
+    let sink = (key.kind == ResourceKind::Sink).then_some(body)?;
+    let spec: SinkSpec = serde_json::from_str(sink).ok()?;
+    spec.sink.file().map(Path::to_owned)
+}
+
 /// Checks a body against the type of its component.
 pub fn check(key: &ResourceKey, body: &Map<String, Value>) -> Result<Checked, Vec<Complaint>> {
     let mut secrets = Vec::new();
@@ -255,6 +280,7 @@ format = "cef"
         let mut faults = Faults::default();
         let declared = parse(Path::new("r.toml"), text, &mut faults);
         duplicates(&declared, &mut faults);
+        shared_files(&declared, &mut faults);
         faults.or::<()>(None).unwrap_err().0.iter().map(ToString::to_string).collect()
     }
 
@@ -332,5 +358,17 @@ format = "cef"
         let again = "[[tenant]]\nname = \"contoso\"\ndirectory = \"11111111-2222-3333-4444-555555555555\"\n";
         let told = faults(&format!("{GOOD}{again}"));
         assert_eq!(told, ["r.toml:24:1: tenant `contoso` is given already at r.toml:2"]);
+    }
+
+    #[test]
+    fn two_sinks_of_one_file_are_a_fault_of_the_second() {
+        let sink = |name: &str, path: &str| {
+            format!("[[sink]]\nname = \"{name}\"\nkind = \"file\"\npath = \"{path}\"\nformat = \"cef\"\n")
+        };
+        let told = faults(&(sink("a", "/events.log") + &sink("b", "/other.log") + &sink("c", "//events.log")));
+        assert_eq!(
+            told,
+            ["r.toml:11:1: sink `c` would write to the file of sink `a`, //events.log: give each a `path` of its own"]
+        );
     }
 }

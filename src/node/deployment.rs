@@ -35,6 +35,12 @@ pub struct Fault {
     pub remedy: &'static str,
 }
 
+impl From<String> for Fault {
+    fn from(error: String) -> Self {
+        Self { error, remedy: "apply it again in a form this version reads" }
+    }
+}
+
 /// A resource and the digest of everything its behaviour depends on.
 #[derive(Debug, Clone)]
 pub struct Configured<T> {
@@ -46,10 +52,8 @@ impl Deployment {
     pub fn of(state: &ControlState, keyring: &Arc<Keyring>) -> Self {
         let mut deployment = Self::default();
         for (key, resource) in ResourceKind::ALL.into_iter().flat_map(|kind| state.resources(kind)) {
-            if let Err(error) = deployment.take(key, resource, state, keyring) {
-                deployment
-                    .faults
-                    .insert(key.clone(), Fault { error, remedy: "apply it again in a form this version reads" });
+            if let Err(fault) = deployment.take(key, resource, state, keyring) {
+                deployment.faults.insert(key.clone(), fault);
             }
         }
         deployment
@@ -61,7 +65,7 @@ impl Deployment {
         resource: &Resource,
         state: &ControlState,
         keyring: &Arc<Keyring>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Fault> {
         let owner = || key.tenant.clone().ok_or_else(|| "belongs to no tenant".to_owned());
         match key.kind {
             ResourceKind::Tenant => {
@@ -80,6 +84,12 @@ impl Deployment {
             }
             ResourceKind::Sink => {
                 let spec = from_json::<SinkSpec>(&resource.body)?;
+                let file = spec.sink.file();
+                let same_file = |other: &SinkSpec| file.is_some() && other.sink.file() == file;
+                if let Some((other, _)) = self.sinks.iter().find(|(_, other)| same_file(&other.spec)) {
+                    let error = format!("it would write to the file of sink `{other}`");
+                    return Err(Fault { error, remedy: "give each of the two a `path` of its own" });
+                }
                 let fingerprint = digest(&resource.revision);
                 self.sinks.insert(parsed(&key.name)?, Configured { spec, fingerprint });
             }
@@ -175,4 +185,28 @@ fn digest(parts: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     parts.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, Timestamp};
+    use crate::cluster::{Command, Outcome};
+    use crate::ids::ClusterId;
+
+    #[test]
+    fn of_two_sinks_with_one_file_the_second_is_a_fault() {
+        let mut state = ControlState::default();
+        for (name, path) in [("a", "/one"), ("b", "/one"), ("c", "/two")] {
+            let body = format!(r#"{{"kind":"file","path":"{path}","format":"cef"}}"#);
+            let (kind, name, at) = (ResourceKind::Sink, name.to_owned(), Timestamp::ZERO);
+            let put = Command::PutResource { kind, tenant: None, name, body, uses: vec![], at };
+            assert_eq!(state.apply(put), Outcome::Done);
+        }
+        let keyring = Arc::new(Keyring::of_its_own(ClusterId([1; 16]), Clock::System).unwrap());
+        let deployment = Deployment::of(&state, &keyring);
+        assert_eq!(deployment.sinks.keys().map(SinkId::as_str).collect::<Vec<_>>(), ["a", "c"]);
+        let (key, fault) = deployment.faults.first_key_value().unwrap();
+        assert_eq!((key.name.as_str(), fault.error.as_str()), ("b", "it would write to the file of sink `a`"));
+    }
 }

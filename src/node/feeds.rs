@@ -134,12 +134,28 @@ fn part(name: &str) -> FeedPart {
 /// the source's own start. Where that is the earliest record, it gets everything upstream still has; otherwise sources
 /// commit where they began at once, so that only a sink added later can be without a cursor, and it joins the others.
 pub fn resume(epoch: Epoch, held: &FeedState, lanes: &[Lane], from_earliest: bool) -> Resume {
+    let generation = held.generation;
     let positions: Vec<_> = lanes.iter().map(|lane| held.cursors.get(&lane.sink)).collect();
     if from_earliest && positions.contains(&None) {
-        return Resume { epoch, cursor: None };
+        return Resume { epoch, generation, cursor: None };
     }
     let least = positions.into_iter().flatten().reduce(|least, other| if least.reaches(other) { other } else { least });
     let seen = held.seen.iter().copied().collect();
-    let cursor = least.map(|position| Cursor { generation: held.generation, position: position.clone(), seen });
-    Resume { epoch, cursor }
+    let cursor = least.map(|position| Cursor { generation, position: position.clone(), seen });
+    Resume { epoch, generation, cursor }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Generation;
+
+    #[test]
+    fn a_feed_without_a_cursor_resumes_in_its_generation() {
+        let held = FeedState { generation: Generation(7), ..FeedState::default() };
+        for from_earliest in [true, false] {
+            let resume = resume(Epoch(2), &held, &[], from_earliest);
+            assert_eq!((resume.generation, resume.cursor.is_none()), (Generation(7), true));
+        }
+    }
 }

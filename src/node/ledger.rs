@@ -1,20 +1,22 @@
 //! The pipeline's ledger over the control plane: progress of all feeds, merged into one proposal a second.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::life::Life;
+use super::pending::{Items, Pending, stops};
 use crate::clock::Clock;
 use crate::cluster::{ClusterError, Command, ControlPlane, CursorItem, ItemOutcome, Outcome, Refusal};
 use crate::event::batch::Gap;
-use crate::ids::{Epoch, FeedId, Generation, NodeId, SinkId};
+use crate::ids::{Epoch, FeedId, Generation, NodeId};
 use crate::pipeline::ledger::{FeedProgress, Ledger, LedgerError};
-use crate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL, COMMIT_ITEMS_MAX, COMMIT_SEEN_MAX, COMMIT_TRACES_MAX};
+use crate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL, COMMIT_TRACES_MAX};
 use crate::pipeline::spans::Committing;
 
 /// Hears what became of a feed's cursors.
@@ -30,7 +32,10 @@ pub struct CommitLedger<C> {
     lives: watch::Receiver<Life>,
     control: ControlPlane,
     clock: Clock,
-    pending: Mutex<BTreeMap<FeedId, CursorItem>>,
+    pending: Mutex<Pending>,
+    /// What is being proposed. Whoever commits holds it throughout, so that a second commit ends after the first, and
+    /// what comes after either finds all in force that was pending before.
+    under_way: AsyncMutex<VecDeque<Items>>,
     traces: Mutex<Vec<Committing>>,
     events: AtomicU64,
     wake: Notify,
@@ -45,9 +50,9 @@ impl<C: Commits> CommitLedger<C> {
         clock: Clock,
         commits: Arc<C>,
     ) -> Self {
-        let pending = Mutex::new(BTreeMap::new());
-        let (traces, events, wake) = (Mutex::default(), AtomicU64::new(0), Notify::new());
-        Self { node, lives, control, clock, pending, traces, events, wake, commits }
+        let (pending, under_way, traces) = (Mutex::default(), AsyncMutex::default(), Mutex::default());
+        let (events, wake) = (AtomicU64::new(0), Notify::new());
+        Self { node, lives, control, clock, pending, under_way, traces, events, wake, commits }
     }
 
     /// Commits once a second, or sooner when many events were acknowledged, until `stop` turns true; then once more.
@@ -67,28 +72,34 @@ impl<C: Commits> CommitLedger<C> {
         }
     }
 
-    /// Proposes all that is pending. What could not be proposed stays pending.
-    pub async fn commit(&self) {
+    /// Proposes all that is pending, and returns whether the control plane has answered it. What could not be proposed
+    /// stays pending. Dropping this loses nothing: the next commit proposes it again.
+    pub async fn commit(&self) -> bool {
+        let mut under_way = self.under_way.lock().await;
         self.events.store(0, Relaxed);
         // Their traces end with this attempt: whether it succeeds is told by the cursors, not by them.
-        let _ending = std::mem::take(&mut *self.traces.lock());
-        while let Some(items) = self.take_some() {
+        let _ending = take(&mut *self.traces.lock());
+        {
+            let mut pending = self.pending.lock();
+            pending.put_back(take(&mut *under_way)); // A commit that was dropped has left it.
+            *under_way = pending.take();
+        }
+        while let Some(items) = under_way.front().cloned() {
             // What was read in an earlier life counts no more: its feeds have other epochs by now.
             let node_epoch = self.lives.borrow().node_epoch;
             let command = Command::CommitCursors { node: self.node, node_epoch, items: items.clone() };
             match self.control.propose(command).await {
                 Ok(Outcome::Items(outcomes)) => self.settle(&items, &outcomes),
-                Ok(other) => {
-                    tracing::error!(?other, "the control plane answered a commit with something else");
-                    return;
-                }
+                Ok(other) => tracing::error!(?other, "the control plane answered a commit with something else"),
                 Err(error) => {
                     tracing::warn!(%error, "cursors are not committed yet; nothing is lost, a crash now would repeat more");
-                    self.put_back(items);
-                    return;
+                    self.pending.lock().put_back(take(&mut *under_way));
+                    return false;
                 }
             }
+            under_way.pop_front();
         }
+        true
     }
 
     fn settle(&self, items: &[CursorItem], outcomes: &[ItemOutcome]) {
@@ -97,50 +108,13 @@ impl<C: Commits> CommitLedger<C> {
                 ItemOutcome::Done => self.commits.committed(item),
                 ItemOutcome::Stale { .. } | ItemOutcome::StaleGeneration { .. } | ItemOutcome::NoSuchFeed => {
                     tracing::warn!(feed = %item.feed, epoch = %item.epoch, ?outcome, "a commit came too late: the feed has passed on");
-                    self.commits.stale(&item.feed, item.epoch);
                 }
                 ItemOutcome::Behind { sink } => {
                     tracing::error!(feed = %item.feed, %sink, "a cursor would have gone back; it was refused");
-                    self.commits.stale(&item.feed, item.epoch);
                 }
             }
-        }
-    }
-
-    /// As much as fits one proposal.
-    fn take_some(&self) -> Option<Vec<CursorItem>> {
-        let mut pending = self.pending.lock();
-        let (mut items, mut seen) = (Vec::new(), 0);
-        while items.len() < COMMIT_ITEMS_MAX && seen < COMMIT_SEEN_MAX {
-            let Some(mut entry) = pending.first_entry() else { break };
-            let room = COMMIT_SEEN_MAX - seen;
-            if entry.get().seen.len() <= room {
-                seen += entry.get().seen.len();
-                items.push(entry.remove());
-            } else {
-                // Versions go ahead of the cursor that would make them superfluous, so that none is forgotten early.
-                let rest = entry.get_mut().seen.split_off(room);
-                let whole = entry.get_mut();
-                let part =
-                    CursorItem { cursors: Vec::new(), seen: std::mem::replace(&mut whole.seen, rest), ..whole.clone() };
-                seen += part.seen.len();
-                items.push(part);
-            }
-        }
-        (!items.is_empty()).then_some(items)
-    }
-
-    fn put_back(&self, items: Vec<CursorItem>) {
-        let mut pending = self.pending.lock();
-        for old in items {
-            match pending.remove(&old.feed) {
-                Some(newer) => {
-                    let merged = merge(old, newer);
-                    pending.insert(merged.feed.clone(), merged);
-                }
-                None => {
-                    pending.insert(old.feed.clone(), old);
-                }
+            if stops(outcome) {
+                self.commits.stale(&item.feed, item.epoch);
             }
         }
     }
@@ -170,35 +144,22 @@ fn unavailable(error: &ClusterError) -> LedgerError {
     LedgerError::Unavailable { cause: error.to_string() }
 }
 
-/// The later word about a feed on top of the earlier one. Under another epoch or generation only the later counts.
-fn merge(earlier: CursorItem, later: CursorItem) -> CursorItem {
-    if (earlier.epoch, earlier.generation) != (later.epoch, later.generation) {
-        return later;
-    }
-    let mut cursors: BTreeMap<SinkId, _> = earlier.cursors.into_iter().collect();
-    cursors.extend(later.cursors);
-    let mut seen = earlier.seen;
-    seen.extend(later.seen);
-    CursorItem { cursors: cursors.into_iter().collect(), seen, ..later }
-}
-
 impl<C: Commits> Ledger for CommitLedger<C> {
     fn advance(&self, progress: FeedProgress) {
         let FeedProgress { feed, epoch, generation, cursors, seen, events, traces } = progress;
         self.keep(traces);
-        let later = CursorItem { feed: feed.clone(), epoch, generation, cursors, seen };
-        let mut pending = self.pending.lock();
-        let merged = match pending.remove(&feed) {
-            Some(earlier) => merge(earlier, later),
-            None => later,
-        };
-        pending.insert(feed, merged);
+        self.pending.lock().add(CursorItem { feed, epoch, generation, cursors, seen });
         if self.events.fetch_add(events, Relaxed) + events >= COMMIT_EVENTS {
             self.wake.notify_one();
         }
     }
 
     async fn open_generation(&self, feed: &FeedId, epoch: Epoch, generation: Generation) -> Result<(), LedgerError> {
+        // What the feed got acknowledged in the generation before must come first: afterwards it is refused, and the feed
+        // would be stopped for it.
+        if !self.commit().await {
+            return Err(LedgerError::Unavailable { cause: "the last cursors are not committed yet".to_owned() });
+        }
         self.ask(Command::OpenGeneration { feed: feed.clone(), epoch, generation }).await
     }
 
@@ -209,31 +170,5 @@ impl<C: Commits> Ledger for CommitLedger<C> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Timestamp;
-    use crate::event::batch::{LogPosition, Position, Seen};
-
-    fn item(epoch: u64, sequence: i64, digest: u8) -> CursorItem {
-        let position = Position::Log(LogPosition { offset: String::new(), sequence, enqueued: Timestamp::ZERO });
-        CursorItem {
-            feed: "contoso/hub/0".parse().unwrap(),
-            epoch: Epoch(epoch),
-            generation: Generation(1),
-            cursors: vec![("siem".parse().unwrap(), position)],
-            seen: vec![Seen { updated: Timestamp::ZERO, digest: [digest; 16] }],
-        }
-    }
-
-    #[test]
-    fn the_later_word_wins_and_versions_add_up() {
-        let merged = merge(item(1, 5, 1), item(1, 9, 2));
-        assert_eq!(merged.cursors, item(1, 9, 0).cursors);
-        assert_eq!(merged.seen.len(), 2);
-    }
-
-    #[test]
-    fn nothing_of_an_old_epoch_is_mixed_into_a_new_one() {
-        assert_eq!(merge(item(1, 5, 1), item(2, 3, 2)), item(2, 3, 2));
-    }
-}
+#[path = "ledger_tests.rs"]
+mod tests;

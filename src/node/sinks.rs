@@ -1,12 +1,17 @@
 //! The sinks of this node: started when they are configured, ended when they change or go.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::deployment::{Configured, Deployment};
+use super::tasks::resume_panic;
 use crate::encode::{Encoder, Options};
 use crate::event::batch::Position;
 use crate::ids::SinkId;
@@ -24,22 +29,30 @@ pub struct RunningSink {
     parcels: mpsc::Sender<Parcel>,
     window: Arc<Semaphore>,
     stop: watch::Sender<bool>,
+    alive: Alive,
 }
+
+/// Closed once the sink's task has ended.
+type Alive = watch::Receiver<()>;
 
 #[derive(Default)]
 pub struct Sinks {
     running: BTreeMap<SinkId, RunningSink>,
-    tasks: JoinSet<SinkId>,
+    /// Files whose writer was told to end, and perhaps has not yet.
+    ending: Vec<(PathBuf, Alive)>,
+    tasks: JoinSet<()>,
 }
 
 impl Sinks {
     /// Starts what is new, ends what is gone or changed. Feeds that used an ended sink are rebuilt by their own
     /// fingerprint, and what it had not acknowledged is read again.
     pub fn reconcile(&mut self, deployment: &Deployment) {
+        self.ending.retain(|(_, alive)| alive.has_changed().is_ok());
         self.running.retain(|name, sink| {
             let keeps = deployment.sinks.get(name).is_some_and(|now| now.fingerprint == sink.fingerprint);
             if !keeps {
                 sink.stop.send_replace(true);
+                self.ending.extend(sink.spec.sink.file().map(|file| (file.to_owned(), sink.alive.clone())));
             }
             keeps
         });
@@ -49,17 +62,35 @@ impl Sinks {
                 self.running.insert(name.clone(), sink);
             }
         }
-        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Waits until a sink's task ends, and passes its panic on. Dropping this loses nothing.
+    pub async fn next_ended(sinks: &Mutex<Self>) {
+        let ended = poll_fn(|cx| match sinks.lock().tasks.poll_join_next(cx) {
+            Poll::Ready(Some(ended)) => Poll::Ready(ended),
+            // Without a sink there is nothing to wait for until one is started, after which this is called anew.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        });
+        ended.await.unwrap_or_else(resume_panic);
     }
 
     fn start(&mut self, name: &SinkId, configured: &Configured<SinkSpec>) -> RunningSink {
         let (parcels, queue) = mpsc::channel(PARCELS_QUEUED);
         let (stop, stopped) = watch::channel(false);
         let status = Arc::new(SinkStatus::default());
-        let (config, reporting, ended) = (configured.spec.sink.clone(), status.clone(), name.clone());
+        let (living, alive) = watch::channel(());
+        let (config, reporting) = (configured.spec.sink.clone(), status.clone());
+        let same_file = self.ending.iter().filter(|(file, _)| config.file() == Some(file));
+        let before: Vec<Alive> = same_file.map(|(_, alive)| alive.clone()).collect();
         self.tasks.spawn(async move {
-            sinks::run(config, queue, reporting, stopped).await;
-            ended
+            let _living = living;
+            // Two writers of a file would cut each other's unfinished lines. What comes meanwhile waits in the queue.
+            for mut alive in before {
+                while alive.changed().await.is_ok() {}
+            }
+            sinks::run(config, queue, reporting, stopped.clone()).await;
+            // Ended by itself, it would leave its feeds to go from node to node for ever.
+            assert!(*stopped.borrow() || stopped.has_changed().is_err(), "a sink runs until it is told to end");
         });
         tracing::info!(sink = %name, "sink started");
         RunningSink {
@@ -69,6 +100,7 @@ impl Sinks {
             parcels,
             window: Arc::new(Semaphore::new(WINDOW_BYTES)),
             stop,
+            alive,
         }
     }
 
@@ -82,6 +114,7 @@ impl Sinks {
             framing: sink.spec.sink.framing(),
             parcels: sink.parcels.clone(),
             window: sink.window.clone(),
+            status: sink.status.clone(),
             committed,
         })
     }
@@ -97,5 +130,66 @@ impl Sinks {
         }
         self.running.clear();
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::lease::Lease;
+    use crate::sinks::{Ack, Receipt};
+
+    /// A deployment of one sink that writes to `file`, as it is after so many edits.
+    fn of_a_file(file: &std::path::Path, fingerprint: u64) -> Deployment {
+        let body = serde_json::json!({"kind": "file", "path": file, "format": "cef"});
+        let spec = serde_json::from_value(body).unwrap();
+        let mut deployment = Deployment::default();
+        deployment.sinks.insert("disk".parse().unwrap(), Configured { spec, fingerprint });
+        deployment
+    }
+
+    async fn send(lane: &Lane, frames: Bytes, acks: &mpsc::Sender<Ack>) {
+        let receipt = Some(Receipt::new(0, 0, 1, acks.clone()));
+        let parcel = Parcel { frames, events: 1, permit: None, receipt, lease: Lease::unlimited() };
+        lane.parcels.send(parcel).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_edited_file_sink_goes_on_after_the_last_line_of_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.log");
+        let name: SinkId = "disk".parse().unwrap();
+        let mut sinks = Sinks::default();
+        let (acks, mut acknowledged) = mpsc::channel(PARCELS_QUEUED + 1);
+        let mut old = vec![b'o'; 256 << 10];
+        old.push(b'\n');
+        let old = Bytes::from(old);
+        sinks.reconcile(&of_a_file(&path, 1));
+        let lane = sinks.lane(&name, None).unwrap();
+        for _ in 0..PARCELS_QUEUED {
+            send(&lane, old.clone(), &acks).await;
+        }
+        sinks.reconcile(&of_a_file(&path, 2));
+        send(&sinks.lane(&name, None).unwrap(), Bytes::from_static(b"new\n"), &acks).await;
+        for _ in 0..=PARCELS_QUEUED {
+            acknowledged.recv().await.unwrap();
+        }
+        sinks.shut_down().await;
+        let written = std::fs::read(&path).unwrap();
+        assert_eq!(written.len(), PARCELS_QUEUED * old.len() + 4, "nothing is overwritten");
+        assert!(written.ends_with(b"new\n"), "the old one ends before the new one begins");
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_dies_is_heard_of_and_takes_the_node_with_it() {
+        let sinks = Arc::new(Mutex::new(Sinks::default()));
+        let mut supervisor = JoinSet::new();
+        let watched = sinks.clone();
+        supervisor.spawn(async move { Sinks::next_ended(&watched).await });
+        sinks.lock().tasks.spawn(async { panic!("a fault of ours") });
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(8), supervisor.join_next()).await;
+        assert!(ended.expect("somebody sees it").unwrap().unwrap_err().is_panic());
     }
 }

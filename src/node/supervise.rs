@@ -20,6 +20,7 @@ use super::ledger::CommitLedger;
 use super::life::Life;
 use super::reconcile::{Declared, Running, Step, is_firmer, steps};
 use super::sinks::Sinks;
+use super::tasks::resume_panic;
 use super::unable::Unable;
 use super::watched::{Reading, Shown, Watched};
 use crate::clock::{Clock, pace};
@@ -134,6 +135,7 @@ impl Loop {
             _ = self.stop.wait_for(|stopped| *stopped), if !leaving => Action::Stop,
             changed = self.lives.changed() => if changed.is_ok() { Action::Life } else { Action::Stop },
             Some(ended) = self.tasks.join_next() => Action::Ended(ended),
+            () = Sinks::next_ended(&self.with.sinks) => Action::Compare,
             Some(found) = self.discovery.next() => Action::Discovered(found),
             changed = self.changes.changed() => if changed.is_ok() { Action::Compare } else { Action::Stop },
             () = sleep_until(look) => Action::Compare,
@@ -342,14 +344,6 @@ impl Loop {
 
     fn owns_any(&self) -> bool {
         self.with.control.read(|state| state.feeds().any(|(_, feed)| feed.owner == Some(self.with.node)))
-    }
-}
-
-/// A panic in a task is a fault of ours: the process ends, because a clean death beats a limping node.
-fn resume_panic<T>(error: JoinError) -> T {
-    match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(cancelled) => unreachable!("nobody cancels these tasks: {cancelled}"),
     }
 }
 

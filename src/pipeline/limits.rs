@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::sinks::limits::RESEND_AGE;
+
 /// Batches of one feed that sinks have not resolved yet. Beyond this the feed stops reading, which stops its source.
 /// 256 small batches keep a slow barrier from stalling a busy partition; bytes are bounded by the sink's window.
 pub const IN_FLIGHT_BATCHES_MAX: usize = 256;
@@ -41,5 +43,6 @@ pub const QUARANTINE_TOTAL_BYTES_MAX: u64 = 1 << 30;
 /// are a change upstream.
 pub const REJECTED_SHARE_WARN_PERCENT: u64 = 20;
 
+const _: () = assert!(DRAIN_GRACE.as_secs() < RESEND_AGE.as_secs(), "no sink that goes by the clock drains in time");
 const _: () = assert!(COMMIT_ITEMS_MAX >= IN_FLIGHT_BATCHES_MAX, "one feed's window fits one proposal");
 const _: () = assert!(QUARANTINE_TOTAL_BYTES_MAX >= QUARANTINE_FILE_BYTES_MAX);

@@ -16,6 +16,7 @@ use crate::event::{Event, EventId};
 use crate::ids::{Epoch, FeedId, Generation, SinkId};
 use crate::normalize::{self, Normalized, Normalizer, Origin};
 use crate::sinks::limits::WINDOW_BYTES;
+use crate::sinks::status::SinkStatus;
 use crate::sinks::{Framing, Parcel, Stamp};
 
 /// One sink as a feed sees it.
@@ -27,6 +28,8 @@ pub struct Lane {
     pub parcels: mpsc::Sender<Parcel>,
     /// Bytes the sink may still hold unacknowledged.
     pub window: Arc<Semaphore>,
+    /// What the sink's worker says of itself.
+    pub status: Arc<SinkStatus>,
     /// The sink's cursor when the feed started.
     pub committed: Option<Position>,
 }

@@ -120,6 +120,12 @@ impl Progress {
         self.window.len()
     }
 
+    /// Whether the lane has not resolved all that is in flight.
+    pub fn waits_for(&self, lane: usize) -> bool {
+        let end = self.first + self.window.len() as u64;
+        self.lanes.get(lane).is_some_and(|lane| lane.low_water < end)
+    }
+
     /// The first batch that some lane has not resolved: all before it are done with.
     pub fn first_unresolved(&self) -> BatchNumber {
         self.first
@@ -199,7 +205,9 @@ mod tests {
         let first = progress.begin(at(1), vec![], time(10));
         let second = progress.begin(at(2), vec![], time(20));
         progress.resolve(0, first);
+        assert!(progress.waits_for(0) && progress.waits_for(1));
         progress.resolve(0, second);
+        assert!(!progress.waits_for(0) && progress.waits_for(1));
         assert_eq!(progress.outstanding(), time(10));
         progress.resolve(1, first);
         assert_eq!(progress.outstanding(), time(20));

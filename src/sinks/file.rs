@@ -148,7 +148,8 @@ impl Open {
 /// acknowledged, so it comes again whole.
 async fn open_whole_lines(path: &PathBuf) -> io::Result<File> {
     const STEP: u64 = 64 << 10;
-    let mut file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).await?;
+    // In append mode, because an offset of our own would overwrite what anybody else has added since.
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).await?;
     let mut end = file.metadata().await?.len();
     while end > 0 {
         let from = end.saturating_sub(STEP);
@@ -162,7 +163,6 @@ async fn open_whole_lines(path: &PathBuf) -> io::Result<File> {
         end = from;
     }
     file.set_len(end).await?;
-    file.seek(SeekFrom::Start(end)).await?;
     Ok(file)
 }
 
@@ -172,7 +172,41 @@ mod tests {
 
     use super::*;
     use crate::lease::Lease;
-    use crate::sinks::Receipt;
+    use crate::sinks::{Ack, Receipt};
+
+    fn line(text: &'static str, batch: u64, acks: &mpsc::Sender<Ack>) -> Parcel {
+        let receipt = Some(Receipt::new(0, batch, 1, acks.clone()));
+        let (frames, lease) = (Bytes::from_static(text.as_bytes()), Lease::unlimited());
+        Parcel { frames, events: 1, permit: None, receipt, lease }
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_feed_that_ended_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.log");
+        let (parcels, queue) = mpsc::channel(4);
+        let (living, mut acknowledged) = mpsc::channel(4);
+        let (_stop, stopped) = watch::channel(false);
+        let (ended, its_task) = mpsc::channel(4);
+        parcels.send(line("of the old owner\n", 0, &ended)).await.unwrap();
+        parcels.send(line("of the new owner\n", 1, &living)).await.unwrap();
+        drop((its_task, parcels));
+        run(Target::File(path.clone()), queue, Arc::default(), stopped).await;
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "of the new owner\n");
+        assert_eq!(acknowledged.recv().await.unwrap().batch, 1);
+    }
+
+    #[tokio::test]
+    async fn who_has_the_file_open_twice_overwrites_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.log");
+        let mut files = [open_whole_lines(&path).await.unwrap(), open_whole_lines(&path).await.unwrap()];
+        for (file, line) in files.iter_mut().zip([b"one\n", b"two\n"]) {
+            file.write_all(line).await.unwrap();
+            file.sync_data().await.unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "one\ntwo\n");
+    }
 
     #[tokio::test]
     async fn a_torn_line_is_cut_and_parcels_are_acknowledged_once_durable() {
@@ -184,10 +218,7 @@ mod tests {
         let (_stop, stopped) = watch::channel(false);
         let status = Arc::new(SinkStatus::default());
         for batch in 0..2 {
-            let receipt = Some(Receipt::new(0, batch, 1, acks.clone()));
-            let (frames, lease) = (Bytes::from_static(b"line\n"), Lease::unlimited());
-            let parcel = Parcel { frames, events: 1, permit: None, receipt, lease };
-            parcels.send(parcel).await.unwrap();
+            parcels.send(line("line\n", batch, &acks)).await.unwrap();
         }
         drop(parcels);
         run(Target::File(path.clone()), queue, status, stopped).await;

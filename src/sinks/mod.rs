@@ -6,7 +6,7 @@ pub mod status;
 pub mod syslog;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,7 +29,7 @@ pub struct Parcel {
     pub permit: Option<OwnedSemaphorePermit>,
     /// Without one, the parcel is empty and asks that what went before it be acknowledged soon: its feed is to move.
     pub receipt: Option<Receipt>,
-    /// Nothing of it is written unless this holds: otherwise its feed may belong to another node.
+    /// Nothing of it is written unless this holds and its feed's task lives: otherwise its feed may belong to another node.
     pub lease: Lease,
 }
 
@@ -45,13 +45,16 @@ impl Parcel {
         }
     }
 
-    /// Waits until it may be written. Not any more once its feed's owner has ended, or the sink is to stop.
+    /// Waits until it may be written. Not any more once its feed's owner has ended, its feed's task has ended here, or
+    /// the sink is to stop.
     async fn may_be_written(&self, stop: &mut watch::Receiver<bool>) -> bool {
-        self.lease.holds()
+        let held = self.lease.holds()
             || tokio::select! {
                 held = self.lease.held() => held.is_ok(),
                 _ = stop.wait_for(|stopped| *stopped) => false,
-            }
+            };
+        // The lease is the node's and outlives the feed's stay here: a feed that moved away is somebody else's.
+        held && self.receipt.as_ref().is_none_or(Receipt::awaited)
     }
 }
 
@@ -75,6 +78,11 @@ impl Receipt {
     /// `acks` must have room for every unresolved batch of its feed, so that saying it never waits.
     pub fn new(lane: usize, batch: u64, events: u32, acks: mpsc::Sender<Ack>) -> Self {
         Self { lane, batch, events, acks }
+    }
+
+    /// Whether the feed's task still lives. It takes the receiver of its acknowledgements with it.
+    fn awaited(&self) -> bool {
+        !self.acks.is_closed()
     }
 
     pub fn acknowledged(self) {
@@ -173,6 +181,14 @@ impl Config {
             Self::Syslog(_) => "syslog",
             Self::File(_) => "file",
             Self::Stdout(_) => "stdout",
+        }
+    }
+
+    /// The file it writes to. No other sink may write there: each cuts off what it takes for a torn line at the end.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(config) => Some(&config.path),
+            Self::Syslog(_) | Self::Stdout(_) => None,
         }
     }
 

@@ -58,6 +58,11 @@ impl SinkStatus {
         *self.assurance.lock()
     }
 
+    /// Whether it can be asked to confirm soon. At the weakest level that acknowledges later, only time confirms.
+    pub fn confirms_when_asked(&self) -> bool {
+        self.assurance() != "A1"
+    }
+
     pub fn settle_assurance(&self, level: &'static str) {
         *self.assurance.lock() = level;
     }

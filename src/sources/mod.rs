@@ -58,6 +58,8 @@ pub trait Source: Send {
 pub struct Resume {
     /// The fencing token; sources that can fence show it upstream.
     pub epoch: Epoch,
+    /// The generation that the cluster has open for this feed. Without a cursor in it, too, numbers are told apart by it.
+    pub generation: Generation,
     /// What the cluster has committed for this feed; nothing for a feed never read before.
     pub cursor: Option<Cursor>,
 }

@@ -41,7 +41,7 @@ impl Barrier {
         Self { assurance, written: VecDeque::new(), bytes: 0, last_write: 0, asked: false }
     }
 
-    /// Somebody waits for what was written so far: it is due at once.
+    /// Somebody waits for what was written so far: it is due at once. At the weaker level nothing can be hurried.
     pub fn ask(&mut self) {
         self.asked = !self.written.is_empty();
     }

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::event::batch::{Batch, Entry, Position};
-use crate::ids::{Epoch, FeedPart};
+use crate::ids::{Epoch, FeedPart, Generation};
 use crate::sources::{Resume, Source, SourceError};
 
 use faults::About;
@@ -55,6 +55,7 @@ pub struct EventHubSource {
     hub: Hub,
     partition: Arc<str>,
     epoch: Epoch,
+    generation: Generation,
     clock: Clock,
     covered: Option<Covered>,
     /// The number of the partition's newest message, as the service said it last.
@@ -85,6 +86,7 @@ impl EventHubSource {
             hub,
             partition,
             epoch: resume.epoch,
+            generation: resume.generation,
             clock,
             covered,
             newest: None,
@@ -100,6 +102,7 @@ impl EventHubSource {
                 hub: self.hub.clone(),
                 partition: Arc::clone(&self.partition),
                 epoch: self.epoch,
+                generation: self.generation,
                 covered: self.covered.clone(),
                 clock: self.clock.clone(),
             };

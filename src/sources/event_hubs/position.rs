@@ -52,16 +52,18 @@ pub(super) struct Plan {
     pub stands: Option<Covered>,
 }
 
-/// Decides how to attach to a partition of which `covered` was read so far. `from_latest` matters only to a partition
-/// never read before.
-pub(super) fn plan(partition: &Partition, covered: Option<&Covered>, from_latest: bool) -> Plan {
+/// Decides how to attach to a partition of which `covered` was read so far. `open` is the generation that the cluster has
+/// open, with or without a cursor in it. `from_latest` matters only to a partition never read before.
+pub(super) fn plan(partition: &Partition, covered: Option<&Covered>, open: Generation, from_latest: bool) -> Plan {
     let created = Generation(u64::try_from(partition.created.millis()).unwrap_or(0));
+    let of_this_hub = created.0..created.0.saturating_add(TAILS_MAX);
     let Some(covered) = covered else {
-        return first(partition, created, from_latest);
+        // Going back to the first generation would give ids to what is there now that a lost tail has used.
+        let generation = if of_this_hub.contains(&open.0) { open } else { created };
+        return first(partition, generation, from_latest);
     };
     let seen = covered.position.sequence;
-    let same_hub = (created.0..created.0.saturating_add(TAILS_MAX)).contains(&covered.generation.0);
-    if !same_hub {
+    if !of_this_hub.contains(&covered.generation.0) {
         return anew(partition, created, GapReason::Recreated, seen);
     }
     if seen > partition.last {
@@ -84,7 +86,7 @@ fn oldest(partition: &Partition) -> i64 {
     if partition.empty { partition.last.saturating_add(1) } else { partition.begin }
 }
 
-/// A partition never read before.
+/// A partition of which nothing is covered.
 fn first(partition: &Partition, generation: Generation, from_latest: bool) -> Plan {
     let last = from_latest.then_some(partition.last);
     let offset = match last {

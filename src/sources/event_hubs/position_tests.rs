@@ -23,6 +23,22 @@ fn gap_of(plan: &Plan) -> (GapReason, Option<u64>) {
     (gap.reason, gap.lost)
 }
 
+/// In a cluster that knows no more than what is covered.
+fn plan(partition: &Partition, covered: Option<&Covered>, from_latest: bool) -> Plan {
+    super::plan(partition, covered, covered.map(|it| it.generation).unwrap_or_default(), from_latest)
+}
+
+#[test]
+fn a_feed_without_a_cursor_stays_in_the_generation_that_is_open() {
+    let attached = |open| super::plan(&partition(1000, 5, 9), None, Generation(open), false);
+    for (open, expected) in [(1001, 1001), (1000 + TAILS_MAX - 1, 1999), (0, 1000), (999, 1000), (2000, 1000)] {
+        assert_eq!(attached(open).track.generation, Generation(expected), "{open}");
+    }
+    // A number that a lost tail used before means another message now, and only the generation tells the ids apart.
+    let latest = super::plan(&partition(1000, 5, 9), None, Generation(1001), true);
+    assert_eq!(latest.stands.unwrap().generation, Generation(1001));
+}
+
 #[test]
 fn a_feed_never_read_starts_at_the_oldest_message_unless_told_otherwise() {
     let fresh = plan(&partition(1000, 5, 9), None, false);

@@ -71,6 +71,8 @@ pub(super) struct Assignment {
     pub hub: Hub,
     pub partition: Arc<str>,
     pub epoch: Epoch,
+    /// The generation that the cluster has open.
+    pub generation: Generation,
     pub covered: Option<Covered>,
     pub clock: Clock,
 }
@@ -93,7 +95,7 @@ enum Never {}
 
 impl Reading<'_> {
     async fn run(&self) -> Result<Never, SourceError> {
-        let Assignment { hub, partition, epoch, covered, clock } = self.assignment;
+        let Assignment { hub, partition, epoch, generation, covered, clock } = self.assignment;
         let place = &*hub.0;
         let name = place.name();
         let what = format!("partition {partition}");
@@ -102,7 +104,7 @@ impl Reading<'_> {
         let mut management = Management::attach(&mut opened, place).await?;
         let info = management.hub().await?;
         let state = management.partition(partition, info.created).await?;
-        let plan = position::plan(&state, covered.as_ref(), place.start == Start::Latest);
+        let plan = position::plan(&state, covered.as_ref(), *generation, place.start == Start::Latest);
         let newest = Some(state.last);
         let (receiver, _session) = self.attach(&mut opened, &plan, &about).await?;
         // The link reads what is there now. Had the hub been recreated since we asked, our plan would be for another.

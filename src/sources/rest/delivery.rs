@@ -151,14 +151,15 @@ mod tests {
 
     #[test]
     fn a_new_owner_knows_an_old_alert_in_an_incident_that_changed() {
-        let mut first = Poll::new(RULES, Start::Earliest, &Resume { epoch: Epoch(1), cursor: None });
+        let mut first = Poll::new(RULES, Start::Earliest, &Resume { epoch: Epoch(1), ..Resume::default() });
         let read_first = read(&mut first, &[incident("1", 1), incident("2", 30)]);
         assert_eq!(ids(&read_first), ["da1", "1", "2"]);
 
         let Position::Objects(position) = &read_first.after else { panic!("position of a log") };
         let seen = read_first.seen.into_iter().filter(|seen| seen.updated >= position.from).collect();
         let cursor = Cursor { generation: Generation::default(), position: read_first.after.clone(), seen };
-        let mut second = Poll::new(RULES, Start::Earliest, &Resume { epoch: Epoch(2), cursor: Some(cursor) });
+        let mut second =
+            Poll::new(RULES, Start::Earliest, &Resume { epoch: Epoch(2), cursor: Some(cursor), ..Resume::default() });
         assert_eq!(ids(&read(&mut second, &[incident("1", 31)])), ["1"]);
     }
 }

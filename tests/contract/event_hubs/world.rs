@@ -96,7 +96,7 @@ pub struct Reader {
 
 impl Reader {
     pub fn of(hub: Hub, epoch: u64, cursor: Option<Cursor>) -> Self {
-        let resume = Resume { epoch: Epoch(epoch), cursor };
+        let resume = Resume { epoch: Epoch(epoch), cursor, ..Resume::default() };
         let part: FeedPart = "0".parse().unwrap();
         let source = EventHubSource::new(hub, &part, resume, Clock::System);
         Self { source, sequences: vec![], bodies: vec![], gaps: vec![], cursor: None, last: None }

@@ -126,7 +126,7 @@ impl History {
             position: Position::Objects(ObjectsPosition { from }),
             seen,
         });
-        self.poll = Poll::new(self.rules.clone(), self.start, &Resume { epoch: Epoch(1), cursor });
+        self.poll = Poll::new(self.rules.clone(), self.start, &Resume { epoch: Epoch(1), cursor, ..Resume::default() });
     }
 
     fn run(&mut self) {

@@ -1,0 +1,176 @@
+//! What a feed's task does with batches, acknowledgements and the word to end.
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::encode::{Encoder, Format, Options};
+use crate::event::batch::{Coordinates, LogPosition, Position, Shape};
+use crate::pipeline::tap::{Tapped, Watcher};
+use crate::sinks::Framing;
+use crate::sinks::limits::WINDOW_BYTES;
+use crate::sinks::status::SinkStatus;
+
+/// Far below the time that a drain may take.
+const SOON: Duration = Duration::from_secs(8);
+const _: () = assert!(SOON.as_secs() * 2 < DRAIN_GRACE.as_secs());
+
+const RECORD: &[u8] = br#"{"records":[{"time":"2030-01-01T00:00:00Z","tenantId":"11111111-2222-3333-4444-555555555555",
+    "category":"AdvancedHunting-DeviceProcessEvents","properties":{"DeviceName":"host","ActionType":"ProcessCreated"}}]}"#;
+
+/// Hands over the batches that it is given.
+struct Script(mpsc::Receiver<Batch>);
+
+impl Source for Script {
+    async fn next_batch(&mut self) -> Result<Batch, SourceError> {
+        match self.0.recv().await {
+            Some(batch) => Ok(batch),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Notes which generations were opened, and agrees with everything.
+#[derive(Default)]
+struct Book(Mutex<Vec<Generation>>);
+
+impl Ledger for Book {
+    fn advance(&self, _: FeedProgress) {}
+    async fn open_generation(&self, _: &FeedId, _: Epoch, generation: Generation) -> Result<(), LedgerError> {
+        self.0.lock().push(generation);
+        Ok(())
+    }
+    async fn record_gap(&self, _: &FeedId, _: Epoch, _: &Gap) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
+struct Nobody;
+
+impl Watcher for Nobody {
+    fn watched(&self) -> bool {
+        false
+    }
+    fn show(&self, _: Tapped) {}
+}
+
+fn position(sequence: i64) -> LogPosition {
+    LogPosition { offset: sequence.to_string(), sequence, enqueued: Timestamp::ZERO }
+}
+
+/// A sink of which the test plays the worker. Its queue takes two parcels.
+fn lane(name: &str, level: &'static str, committed: Option<i64>) -> (Lane, mpsc::Receiver<Parcel>) {
+    let (parcels, queue) = mpsc::channel(2);
+    let status = Arc::new(SinkStatus::default());
+    status.settle_assurance(level);
+    let lane = Lane {
+        sink: name.parse().unwrap(),
+        route: crate::pipeline::route::Route::default(),
+        encoder: Encoder::new(Format::Cef, Options::default()),
+        framing: Framing::Line,
+        parcels,
+        window: Arc::new(Semaphore::new(WINDOW_BYTES)),
+        status,
+        committed: committed.map(|sequence| Position::Log(position(sequence))),
+    };
+    (lane, queue)
+}
+
+struct Stage {
+    batches: mpsc::Sender<Batch>,
+    stop: watch::Sender<Halt>,
+    ledger: Arc<Book>,
+    task: JoinSet<FeedEnd>,
+}
+
+impl Stage {
+    /// A feed of generation 1 that runs.
+    fn set(lanes: Vec<Lane>) -> Self {
+        let (batches, script) = mpsc::channel(4);
+        let (stop, stopped) = watch::channel(Halt::No);
+        let (feed, clock): (FeedId, _) = ("contoso/hub/0".parse().unwrap(), Clock::System);
+        let ledger = Arc::new(Book::default());
+        let run = Feed {
+            feed: feed.clone(),
+            epoch: Epoch(1),
+            generation: Generation(1),
+            lanes,
+            ledger: ledger.clone(),
+            quarantine: Quarantine::new("/nonexistent".into()),
+            preparer: Preparer::new(feed, clock.clone(), Arc::new(Nobody)),
+            status: Arc::default(),
+            clock,
+            lease: Lease::unlimited(),
+        };
+        let mut task = JoinSet::new();
+        task.spawn(run.run(Script(script), stopped));
+        Self { batches, stop, ledger, task }
+    }
+
+    /// Upstream has one more record.
+    async fn record(&self, generation: u64, sequence: i64) {
+        let generation = Generation(generation);
+        let entry = Entry {
+            content: Content::Records { shape: Shape::Streaming, bytes: Bytes::from_static(RECORD) },
+            coordinates: Coordinates::Log { generation, partition: "0".into(), sequence },
+            published: Some(Timestamp::ZERO),
+        };
+        let after = Position::Log(position(sequence));
+        self.batches.send(Batch { generation, entries: vec![entry], after, seen: vec![], unread: None }).await.unwrap();
+    }
+
+    async fn ends(&mut self) -> FeedEnd {
+        soon(self.task.join_next()).await.unwrap().unwrap()
+    }
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(SOON, what).await.expect("it happens soon")
+}
+
+async fn parcel(queue: &mut mpsc::Receiver<Parcel>) -> Parcel {
+    soon(queue.recv()).await.expect("the feed lives")
+}
+
+#[tokio::test]
+async fn numbers_of_a_new_generation_are_not_measured_by_cursors_of_the_old() {
+    let (lane, mut queue) = lane("siem", "A3", Some(5));
+    let stage = Stage::set(vec![lane]);
+    stage.record(1, 5).await;
+    stage.record(2, 0).await;
+    let parcel = parcel(&mut queue).await;
+    assert_eq!((parcel.events, stage.ledger.0.lock().clone()), (1, vec![Generation(2)]), "the sink has the first only");
+}
+
+#[tokio::test]
+async fn a_drain_asks_every_sink_at_once_and_hears_that_time_is_up() {
+    let (deaf, mut full) = lane("deaf", "A2", None);
+    let (other, mut queue) = lane("other", "A2", None);
+    deaf.parcels.try_send(Parcel::asking(Lease::unlimited())).unwrap();
+    let mut stage = Stage::set(vec![deaf, other]);
+    stage.record(1, 0).await;
+    let first = parcel(&mut queue).await;
+    stage.stop.send_replace(Halt::Drain);
+    assert!(parcel(&mut queue).await.receipt.is_none(), "it is asked although the one before it hears nothing");
+    stage.stop.send_replace(Halt::Now);
+    assert_eq!(stage.ends().await, FeedEnd::Stopped { drained: false });
+    drop((first, full.try_recv()));
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_a_sink_that_confirms_by_the_clock_alone() {
+    let (slow, mut written) = lane("slow", "A1", None);
+    let (other, mut queue) = lane("other", "A2", None);
+    let mut stage = Stage::set(vec![slow, other]);
+    stage.record(1, 0).await;
+    let (first, second) = (parcel(&mut written).await, parcel(&mut queue).await);
+    stage.stop.send_replace(Halt::Drain);
+    assert!(parcel(&mut queue).await.receipt.is_none());
+    assert!(stage.task.try_join_next().is_none(), "what can be confirmed is waited for");
+    second.receipt.unwrap().acknowledged();
+    assert_eq!(stage.ends().await, FeedEnd::Stopped { drained: false });
+    drop(first);
+}
