@@ -47,4 +47,6 @@ pub mod decisions {
     pub mod certificates_of_ones_own_and_copies_of_a_node {}
     #[doc = include_str!("decisions/0018-a-code-for-the-first-administrator.md")]
     pub mod a_code_for_the_first_administrator {}
+    #[doc = include_str!("decisions/0019-raft-on-one-thread.md")]
+    pub mod raft_on_one_thread {}
 }
