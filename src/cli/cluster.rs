@@ -20,6 +20,7 @@ pub struct ClusterArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(visible_alias = "members")]
     Status(members::StatusArgs),
     Invite(Invite),
     Drain(members::DrainArgs),
