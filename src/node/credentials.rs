@@ -155,7 +155,7 @@ fn warn(tenant: &TenantId, credential: &CredentialId, config: &Config, urgency: 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::sync::Arc;
+    use std::sync::{Arc, Once};
 
     use serde_json::{Value, json};
     use tracing_subscriber::fmt::MakeWriter;
@@ -218,8 +218,11 @@ mod tests {
         }
     }
 
-    /// What is logged by `work`.
+    /// What is logged by `work`. Without a subscriber for the other threads, a line that one of them comes to first at the
+    /// same moment may be taken for one that nobody wants.
     fn logged(work: impl FnOnce()) -> String {
+        static OTHERS: Once = Once::new();
+        OTHERS.call_once(|| drop(tracing::subscriber::set_global_default(tracing_subscriber::registry())));
         let log = Log::default();
         let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
         tracing::subscriber::with_default(subscriber, work);
