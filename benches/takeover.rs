@@ -7,8 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that can't go on says where")]
 #![allow(clippy::print_stdout, reason = "it prints figures")]
 
-#[path = "../tests/history/bounds.rs"]
-mod bounds;
+#[path = "../tests/history/ending.rs"]
+mod ending;
 #[path = "../tests/history/mod.rs"]
 #[expect(dead_code, reason = "the checker's own tests need more of it")]
 mod history;

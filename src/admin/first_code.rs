@@ -1,15 +1,13 @@
 //! The code by which the first administrator proves who he is: drawn where a node is made, shown once there, good for one
 //! use within an hour. The node keeps its hash alone.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::token_file::TOKEN_MODE;
+use super::token_file::{self, TokenError};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -35,6 +33,8 @@ pub enum CodeError {
     Expired,
     #[error("can't use {}: {cause}; the data directory must belong to the service's user", path.display())]
     File { path: PathBuf, cause: std::io::Error },
+    #[error(transparent)]
+    Unwritable(#[from] TokenError),
 }
 
 /// What the node knows of a code that was drawn.
@@ -60,7 +60,7 @@ impl Drawn {
 
     fn print(&self) -> String {
         let hash: String = self.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{hash} {}\n", self.expires.to_microsoft())
+        format!("{hash} {}", self.expires.to_microsoft())
     }
 
     /// Hashes are compared, so the time this takes tells nothing of the code.
@@ -81,15 +81,7 @@ pub fn draw(path: &Path, now: Timestamp) -> Result<Secret, CodeError> {
     let groups: Vec<String> = letters.chunks(GROUP).map(|group| group.iter().collect()).collect();
     let code = Secret::new(groups.join("-"));
     let drawn = Drawn { hash: hash(&plain(&code)), expires: now.plus(CODE_LIFE) };
-    let new = path.with_extension("new");
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        Ok(()) | Err(_) => {}
-    }
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(TOKEN_MODE).open(&new).map_err(failed)?;
-    file.write_all(drawn.print().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&new, path).map_err(failed)?;
+    token_file::keep(path, &Secret::new(drawn.print()))?;
     Ok(code)
 }
 

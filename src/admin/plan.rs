@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::sealing::{Seal, Sealer, Sealing, Secrets, sealing};
 use crate::clock::Timestamp;
 use crate::cluster::{Command, ControlState, ResourceKey, ResourceKind, SecretKey};
-use crate::config::resources::file_of;
+use crate::config::resources::sharing_files;
 
 /// A resource as it should be, its body checked already.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,21 +104,15 @@ pub fn apply(
 /// Sinks that are wanted with a file that another will write to, as it stands or as it is wanted too.
 fn shared_files(state: &ControlState, wanted: &BTreeMap<ResourceKey, Wanted>) -> Vec<PlanError> {
     let standing = state.resources(ResourceKind::Sink).filter(|(key, _)| !wanted.contains_key(*key));
-    let mut writers = BTreeMap::new();
-    for (key, sink) in standing {
-        writers.extend(file_of(key, &sink.body).map(|path| (path, key)));
-    }
-    let mut errors = Vec::new();
-    for (key, sink) in wanted {
-        let Some(path) = file_of(key, &sink.body) else { continue };
-        match writers.get(&path) {
-            Some(other) => errors.push(PlanError::SameFile { key: key.clone(), other: (*other).clone(), path }),
-            None => {
-                writers.insert(path, key);
-            }
-        }
-    }
-    errors
+    let standing = standing.map(|(key, sink)| (key, sink.body.as_str()));
+    let all: Vec<_> = standing.chain(wanted.iter().map(|(key, sink)| (key, sink.body.as_str()))).collect();
+    let errors = sharing_files(&all).into_iter().filter(|(second, ..)| wanted.contains_key(all[*second].0));
+    let told = |(second, first, path): (usize, usize, PathBuf)| PlanError::SameFile {
+        key: all[second].0.clone(),
+        other: all[first].0.clone(),
+        path,
+    };
+    errors.map(told).collect()
 }
 
 fn put(state: &ControlState, wanted: Wanted, at: Timestamp, sealer: &dyn Sealer) -> Result<Change, PlanError> {

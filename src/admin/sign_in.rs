@@ -29,7 +29,9 @@ impl v1::sign_in_server::SignIn for SignIn {
                 tracing::warn!(%error, "a code of the first administrator was refused");
                 Err(match error {
                     CodeError::Wrong | CodeError::Expired => Status::unauthenticated(error.to_string()),
-                    CodeError::None | CodeError::File { .. } => Status::failed_precondition(error.to_string()),
+                    CodeError::None | CodeError::File { .. } | CodeError::Unwritable(_) => {
+                        Status::failed_precondition(error.to_string())
+                    }
                 })
             }
         }

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 /// Bytes of chance in a token; nobody guesses 256 bits.
 const TOKEN_BYTES: usize = 32;
 /// Owner only. Others on the host are other people.
-pub(super) const TOKEN_MODE: u32 = 0o600;
+const TOKEN_MODE: u32 = 0o600;
 
 /// Reads both tokens, and makes those that are not there yet.
 pub fn open(administrator: &Path, monitor: &Path) -> Result<Tokens, TokenError> {
@@ -75,7 +75,7 @@ fn make(path: &Path) -> Result<Secret, TokenError> {
     Ok(secret)
 }
 
-/// Written beside its place and moved there, so that who dies here leaves no half a token.
+/// Keeps a line that is its owner's alone. Written beside its place and moved there, so that who dies here leaves no half a token.
 pub fn keep(path: &Path, secret: &Secret) -> Result<(), TokenError> {
     let unwritable = |cause| TokenError::Unwritable { path: path.to_owned(), cause };
     let new = path.with_extension("token.new");

@@ -117,7 +117,8 @@ impl Given {
     }
 }
 
-fn text_of(from: impl Read) -> std::io::Result<Secret> {
+/// Reads a secret that somebody was given, to the end of its input.
+pub(super) fn text_of(from: impl Read) -> std::io::Result<Secret> {
     // Room for all of it at once: growing would leave copies behind that nothing wipes.
     let mut text = Zeroizing::new(String::with_capacity(TOKEN_BYTES_MAX as usize));
     from.take(TOKEN_BYTES_MAX).read_to_string(&mut text)?;

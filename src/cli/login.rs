@@ -1,7 +1,7 @@
 //! `login`: makes an administrator of whoever has the code that `init` showed.
 
 use std::fs::DirBuilder;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use super::args::Connection;
+use super::join::text_of;
 use super::{client, output};
 use crate::admin::token_file;
 use crate::secret::Secret;
@@ -17,7 +18,7 @@ use crate::wire::v1;
 use crate::wire::v1::sign_in_client::SignInClient;
 
 /// Codes have 23 letters; what is much longer is something else.
-const CODE_BYTES_MAX: u64 = 256;
+const CODE_BYTES_MAX: usize = 256;
 
 /// Makes you an administrator of this node, by the code that `siemgate init` showed
 #[derive(Debug, Args)]
@@ -54,17 +55,18 @@ pub(super) fn own_token_file() -> Option<PathBuf> {
 
 fn asked() -> anyhow::Result<Secret> {
     let input = std::io::stdin();
-    let mut text = Zeroizing::new(String::new());
-    if input.is_terminal() {
+    let code = if input.is_terminal() {
         std::io::stderr().write_all(b"Code: ").context("ask for the code")?;
-        input.read_line(&mut text).context("read the code")?;
+        let mut line = Zeroizing::new(String::with_capacity(CODE_BYTES_MAX));
+        input.read_line(&mut line).context("read the code")?;
+        Secret::new(line.trim().to_owned())
     } else {
-        input.take(CODE_BYTES_MAX).read_to_string(&mut text).context("read the code from standard input")?;
-    }
-    if text.trim().is_empty() {
+        text_of(input).context("read the code from standard input")?
+    };
+    if code.expose().is_empty() {
         bail!("no code was given: `siemgate init` shows it when it makes the node");
     }
-    Ok(Secret::new(text.trim().to_owned()))
+    Ok(code)
 }
 
 fn make_folder_of(file: &Path) -> anyhow::Result<()> {

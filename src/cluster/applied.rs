@@ -1,8 +1,9 @@
 //! The applied state in sled: a copy that spares replaying the log, never the only one.
 //!
 //! State, position and membership change in one batch on one tree. Changes are gathered for a while, so that an entry
-//! that is applied does not wait for sled, and nothing is synced: what a crash takes is applied again from the log. What reads back is believed only when its parts add up to the digest stored with them; otherwise
-//! the folder is removed and rebuilt from snapshot and log.
+//! that is applied does not wait for sled, and nothing is synced: what a crash takes is applied again from the log. What
+//! reads back is believed only when its parts add up to the digest stored with them; otherwise the folder is removed and
+//! rebuilt from snapshot and log.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -58,7 +58,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Does something on Raft's own threads, where no other load delays it.
+    /// Does something on Raft's own thread, where no other load delays it.
     pub(super) async fn inside<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, ClusterError>> + Send + 'static,
@@ -79,7 +79,7 @@ pub(super) async fn start(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match &runtime {
             Ok(runtime) => runtime.block_on(run(settings, store, ready, ended)),
-            Err(error) => drop(ready.send(Err(storage("start Raft's threads", error)))),
+            Err(error) => drop(ready.send(Err(storage("start Raft's thread", error)))),
         }
         // The store is closed with the tasks that hold it; only then may another process have the directory.
         drop(runtime);
@@ -203,7 +203,7 @@ async fn open(settings: &Settings, store: &Store, metrics: &metrics::Raft) -> Re
     let heads = log.heads().clone();
     let snapshots = Snapshots::open(store.disk.clone())?;
     let kept = snapshots.kept();
-    let (shared, contact) = (Arc::<Shared>::default(), Contact::default());
+    let (shared, contact) = (Arc::<Shared>::default(), Contact::counting_on(settings.clock.clone()));
     let applied = applied::Applied::open(store.applied.clone())?;
     let on_fatal = settings.on_fatal.clone();
     let machine = Machine::open(applied, snapshots, &heads, shared.clone(), on_fatal.clone(), metrics.clone())?;

@@ -64,7 +64,7 @@ impl ControlPlane {
         self.engine.judging.unable.lock().said_lately(self.engine.judging.clock.uptime())
     }
 
-    /// Does something on Raft's own threads, where parsing and TLS don't delay it.
+    /// Does something on Raft's own thread, where no load of records delays it.
     pub async fn undisturbed<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

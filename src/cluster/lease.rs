@@ -31,8 +31,8 @@ struct Reign {
     leadership: Leadership,
     /// Raft's term, in which no other node led. In a later one this node may not yet know what others ended meanwhile.
     term: u64,
-    /// When lives were looked through last.
-    looked: Uptime,
+    /// When this leader was awake last: it looked through the lives, or heard one of them.
+    awake: Uptime,
     lives: BTreeMap<NodeId, Life>,
 }
 
@@ -62,7 +62,7 @@ impl Leases {
     ) {
         let lives = members.filter(|(_, member)| member.alive);
         let lives = lives.map(|(node, member)| (node, Life::begun(member.node_epoch, now))).collect();
-        self.reign = Some(Reign { leadership, term, looked: now, lives });
+        self.reign = Some(Reign { leadership, term, awake: now, lives });
     }
 
     /// This node leads no more, so that it judges nobody.
@@ -85,6 +85,7 @@ impl Leases {
         now: Uptime,
     ) -> Verdict {
         let Some(reign) = self.reign.as_mut().filter(|reign| reign.term == term) else { return Verdict::NotReady };
+        reign.wake(now);
         let Some(member) = member else { return Verdict::Expired };
         if node_epoch < member.node_epoch || (node_epoch == member.node_epoch && !member.alive) {
             return Verdict::Expired;
@@ -134,14 +135,15 @@ impl Leases {
 }
 
 impl Reign {
-    /// A leader that has not looked for half a lease was asleep and heard nobody: that time speaks against no life.
-    /// Waiting longer harms nothing, and a cluster of one that was frozen goes on with the life it has.
+    /// A leader that did nothing for half a lease, and did not even hear itself, was asleep: that time speaks against no
+    /// life. Waiting longer harms nothing, and a cluster of one that was frozen goes on with the life it has. Looking late
+    /// is no sleep, or a leader whose proposals take long would wait for a dead node for ever.
     fn wake(&mut self, now: Uptime) {
-        let asleep = now.since(self.looked);
+        let asleep = now.since(self.awake);
         if asleep > LEASE_TTL / 2 {
             self.lives.values_mut().for_each(|life| life.heard = life.heard.plus(asleep).min(now));
         }
-        self.looked = now;
+        self.awake = self.awake.max(now);
     }
 
     /// The present life of a node. One that is not known yet began in this leadership, and has a whole lease from now on.
@@ -190,7 +192,7 @@ mod tests {
 
     /// Looks as often as a leader that is awake, up to `now`.
     fn lapsed(leases: &mut Leases, member: &Member, now: Uptime) -> bool {
-        let next = |leases: &Leases| Some(leases.reign.as_ref()?.looked.plus(Duration::from_millis(50)));
+        let next = |leases: &Leases| Some(leases.reign.as_ref()?.awake.plus(Duration::from_millis(50)));
         while let Some(look) = next(leases).filter(|look| *look < now) {
             leases.lapsed([(FIRST, member)].into_iter(), look);
         }
@@ -204,6 +206,16 @@ mod tests {
         assert_eq!(leases.lapsed([(FIRST, &life)].into_iter(), at(10_000)), []);
         assert!(!lapsed(&mut leases, &life, at(9_900).plus(LEASE_TTL).plus_millis(-1)), "it goes on counting");
         assert!(lapsed(&mut leases, &life, at(9_900).plus(LEASE_TTL)));
+    }
+
+    #[test]
+    fn a_leader_that_hears_others_is_awake_whatever_keeps_it_from_looking() {
+        let (mut leases, silent, speaks) = (leading(at(0)), member(1, true), member(1, true));
+        for millis in (500..=6_000).step_by(500) {
+            let verdict = leases.heard(NodeId(2), NodeEpoch(1), Some(&speaks), TERM, at(millis));
+            assert_eq!(verdict, Verdict::Renewed);
+        }
+        assert_eq!(leases.lapsed([(FIRST, &silent)].into_iter(), at(6_000)), [(FIRST, NodeEpoch(1))]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::types::{Entry, LogId, StorageError, TypeConfig, Vote};
 use super::writer::{Durability, Writer};
 use crate::ids::NodeId;
 
-/// Shared by Raft and its readers. Calls block for the length of a sync, on Raft's own threads.
+/// Shared by Raft and its readers. Calls block for the length of a sync, on Raft's own thread.
 #[derive(Clone)]
 pub(super) struct LogStore {
     writer: Arc<Writer>,

@@ -42,7 +42,6 @@ struct Shared {
 }
 
 impl Contact {
-    #[cfg(test)]
     pub(super) fn counting_on(clock: Clock) -> Self {
         Self(Arc::new(Shared { clock, ..Shared::default() }))
     }

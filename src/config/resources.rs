@@ -179,24 +179,31 @@ fn duplicates(declared: &[Declared], faults: &mut Faults) {
 }
 
 fn shared_files(declared: &[Declared], faults: &mut Faults) {
-    let mut writers = BTreeMap::new();
-    for it in declared {
-        let Some(path) = file_of(&it.key, &it.checked.body) else { continue };
-        match writers.get(&path) {
-            Some(writer) if *writer == &it.key => {} // That it is given twice is told already.
-            Some(writer) => {
-                let problem = format!("{} would write to the file of {writer}, {}", it.key, path.display());
-                faults.add(&it.file, it.place, format!("{problem}: give each a `path` of its own"));
-            }
-            None => {
-                writers.insert(path, &it.key);
-            }
-        }
+    let bodies: Vec<_> = declared.iter().map(|it| (&it.key, it.checked.body.as_str())).collect();
+    for (second, first, path) in sharing_files(&bodies) {
+        let (it, writer) = (&declared[second], &declared[first].key);
+        if *writer != it.key {
+            let problem = format!("{} would write to the file of {writer}, {}", it.key, path.display());
+            faults.add(&it.file, it.place, format!("{problem}: give each a `path` of its own"));
+        } // Otherwise it is given twice, which is told already.
     }
 }
 
-/// The file that a resource writes to, where it is a sink that does. No two may have the same.
-pub fn file_of(key: &ResourceKey, body: &str) -> Option<PathBuf> {
+/// Which of these would write to a file that one before them writes to: its place, the other's, and the file.
+pub fn sharing_files(resources: &[(&ResourceKey, &str)]) -> Vec<(usize, usize, PathBuf)> {
+    let (mut writers, mut sharing) = (BTreeMap::new(), Vec::new());
+    for (place, (key, body)) in resources.iter().enumerate() {
+        let Some(path) = file_of(key, body) else { continue };
+        match writers.get(&path) {
+            Some(first) => sharing.push((place, *first, path)),
+            None => drop(writers.insert(path, place)),
+        }
+    }
+    sharing
+}
+
+/// The file that a resource writes to, where it is a sink that does.
+fn file_of(key: &ResourceKey, body: &str) -> Option<PathBuf> {
     let sink = (key.kind == ResourceKind::Sink).then_some(body)?;
     let spec: SinkSpec = serde_json::from_str(sink).ok()?;
     spec.sink.file().map(Path::to_owned)

@@ -71,7 +71,7 @@ impl Takeover {
     }
 
     /// Those that died had nothing which anybody wants.
-    pub fn is_none(&mut self) {
+    pub fn forget(&mut self) {
         self.since = None;
     }
 }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(takeover.ends(at(10_200)), Some(Duration::from_millis(3_240)));
         assert_eq!(takeover.ends(at(10_300)), None, "it was told once");
         takeover.begins(Duration::from_secs(3), at(20_000));
-        takeover.is_none();
+        takeover.forget();
         assert_eq!(takeover.ends(at(20_100)), None);
         takeover.begins(Duration::from_secs(60), at(20_000));
         assert_eq!(takeover.ends(at(20_000)), Some(Duration::from_secs(20)), "longer than the machine has run");

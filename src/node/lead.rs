@@ -116,7 +116,7 @@ impl Leading {
             proposed &= self.propose(Command::Recall { feed, epoch, to, at: now }).await.is_some();
         }
         if !orphaned {
-            looked.takeover.is_none();
+            looked.takeover.forget();
         } else if !moves.is_empty() {
             let assigned = self.assign(moves).await;
             proposed &= assigned;

@@ -363,7 +363,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// Starts all of it. Heartbeats and leases are kept on Raft's threads, so that no load of records makes this node look
+    /// Starts all of it. Heartbeats and leases are kept on Raft's thread, so that no load of records makes this node look
     /// dead or blind.
     fn up(self, keeping: &mut JoinSet<Option<NodeError>>, stopped: &watch::Receiver<bool>) {
         let Self { control, clock, keyring, ledger, living } = self;

@@ -27,6 +27,9 @@ pub struct SinkStatus {
     last_error: Mutex<Option<(Instant, String)>>,
 }
 
+/// The level of assurance at which a delivery counts once it has not failed for a while; see `sinks::syslog::barrier`.
+pub const BY_THE_CLOCK: &str = "A1";
+
 impl SinkStatus {
     pub fn state(&self) -> State {
         match self.state.load(Relaxed) {
@@ -60,7 +63,7 @@ impl SinkStatus {
 
     /// Whether it can be asked to confirm soon. At the weakest level that acknowledges later, only time confirms.
     pub fn confirms_when_asked(&self) -> bool {
-        self.assurance() != "A1"
+        self.assurance() != BY_THE_CLOCK
     }
 
     pub fn settle_assurance(&self, level: &'static str) {

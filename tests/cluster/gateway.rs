@@ -162,11 +162,12 @@ impl Gateway {
         }
     }
 
-    /// Ends all nodes at once, when a scenario is over.
-    pub async fn ends(&mut self) {
+    /// Ends all nodes at once, when a scenario is over. Answers how many there ever were.
+    pub async fn ends(&mut self) -> u64 {
         for node in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.take_away(node).await;
         }
+        self.clocks.len() as u64
     }
 
     /// Takes a node away from one moment to the next: nobody hears of it, and it says nothing more.

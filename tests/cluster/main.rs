@@ -4,10 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
 
 mod agreement;
-#[path = "../history/bounds.rs"]
-mod bounds;
 mod catching_up;
 mod clocks;
+#[path = "../history/ending.rs"]
+mod ending;
 mod enrolment;
 mod forgetting;
 mod gateway;

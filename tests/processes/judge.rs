@@ -1,14 +1,12 @@
 //! How each scenario ends: everything comes home, and the checker reads the history of all processes.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::bounds::{Load, setup};
-use crate::history::line::Thing;
-use crate::history::{History, Setup, check, quarantine};
+use crate::ending::{self, Load, setup};
+use crate::history::{History, Setup, quarantine};
 use crate::world::stage::SINK;
 use crate::world::{World, until};
 
@@ -23,7 +21,10 @@ impl World {
     /// lost, nothing out of order, and no more twice than what was done to them explains.
     pub async fn keeps_its_promises(&mut self) {
         self.comes_home().await;
-        until("every cursor stands at the end", async || self.all_is_committed().then_some(())).await;
+        until("every cursor stands at the end", async || {
+            ending::all_is_committed(&self.history(), &self.feeds()).then_some(())
+        })
+        .await;
         for node in self.awake() {
             assert!(!self.node(node).has_ended(), "node {node} ended by itself");
             self.node(node).vanish();
@@ -34,10 +35,7 @@ impl World {
         let tally = self.tally();
         let duplicates = tally.total.duplicates;
         println!("{} records produced, {:?}, {duplicates} duplicates", self.produced(), tally.total);
-        let found = check(&history, &setup);
-        let shown: Vec<String> = found.iter().take(20).map(ToString::to_string).collect();
-        assert!(found.is_empty(), "{} violations, of which the first are:\n{}", found.len(), shown.join("\n"));
-        self.nodes_agreed(&history);
+        ending::all_is_kept(&history, &setup, self.plan.nodes);
     }
 
     /// Waits until everything the cloud produced was delivered or put into quarantine.
@@ -71,24 +69,6 @@ impl World {
         self.tally().source(&source).distinct + self.set_aside().len() as u64
     }
 
-    /// Whether each stream's newest message is committed.
-    fn all_is_committed(&self) -> bool {
-        let history = self.history();
-        let mut last: BTreeMap<&str, i64> = BTreeMap::new();
-        for line in history.committed() {
-            let newest = last.entry(&line.feed).or_insert(i64::MIN);
-            *newest = line.sequence.unwrap_or(i64::MIN).max(*newest);
-        }
-        let feeds = self.feeds();
-        let mut produced = history.produced();
-        produced.all(|line| match (&line.what, feeds.get(&line.stream)) {
-            (Thing::Message { sequence, .. }, Some(feed)) => {
-                last.get(feed.as_str()).is_some_and(|last| last >= sequence)
-            }
-            _ => true,
-        })
-    }
-
     fn set_aside(&self) -> BTreeMap<String, serde_json::Value> {
         (1..=self.plan.nodes).flat_map(|node| quarantine::records(&self.quarantine(node))).collect()
     }
@@ -102,21 +82,6 @@ impl World {
     }
 
     pub fn history(&self) -> History {
-        let files = fs::read_dir(self.path("")).unwrap().map(|entry| entry.unwrap().path());
-        let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-        let mut texts: Vec<String> = files.map(|path| fs::read_to_string(path).unwrap()).collect();
-        texts.push(quarantine::lines(&self.set_aside()));
-        let files: Vec<(&str, &str)> = texts.iter().map(|text| (SINK, text.as_str())).collect();
-        History::parse(&files).unwrap()
-    }
-
-    /// S6 says nothing unless states were compared.
-    fn nodes_agreed(&self, history: &History) {
-        let mut by_index: BTreeMap<u64, HashSet<u64>> = BTreeMap::new();
-        for state in history.states() {
-            by_index.entry(state.applied).or_default().insert(state.node);
-        }
-        let compared = by_index.values().filter(|nodes| nodes.len() > 1).count();
-        assert!(compared > 10 || self.plan.nodes == 1, "only {compared} states of two nodes could be compared");
+        ending::history(&self.path(""), SINK, Some(quarantine::lines(&self.set_aside())))
     }
 }

@@ -6,11 +6,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on says where")]
 #![allow(clippy::print_stdout, reason = "a failure is read beside what was printed before it")]
 
-#[path = "../history/bounds.rs"]
-mod bounds;
 mod comings;
 mod cuts;
 mod disks;
+#[path = "../history/ending.rs"]
+mod ending;
 #[path = "../history/mod.rs"]
 #[expect(dead_code, reason = "the checker's own tests need more of it")]
 mod history;

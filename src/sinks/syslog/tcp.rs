@@ -16,7 +16,7 @@ use super::kernel;
 use crate::sinks::limits::{
     BARRIER_ANSWER, CONNECT_TIMEOUT, PROBE_ANSWER, RECONNECT_FIRST, RECONNECT_LONGEST, WRITE_TIMEOUT,
 };
-use crate::sinks::status::SinkStatus;
+use crate::sinks::status::{BY_THE_CLOCK, SinkStatus};
 use crate::sinks::{Parcel, SinkError, SyslogConfig};
 
 /// Parcels on their way: first those on the wire, then those that must be written.
@@ -114,7 +114,7 @@ async fn settle(
     match level {
         Assurance::A2 => status.settle_assurance("A2"),
         Assurance::A1 => {
-            status.settle_assurance("A1");
+            status.settle_assurance(BY_THE_CLOCK);
             tracing::warn!(
                 address = config.address,
                 "the receiver does not close when we half-close: deliveries count as acknowledged after a window (A1)"

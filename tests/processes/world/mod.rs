@@ -18,8 +18,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-use siemgate::clock::Clock;
 use siemgate::simulator::Running;
 use siemgate::simulator::receiver::{Receiver, Tally};
 use tempfile::TempDir;
@@ -81,10 +79,7 @@ impl World {
 
     /// Writes into the history what is about to be done.
     pub fn tell(&self, fault: &str, node: u64) {
-        let line = json!({"kind": "fault", "at": Clock::System.now().nanos(), "what": fault, "node": node});
-        let mut text = fs::read_to_string(self.path("faults.jsonl")).unwrap_or_default();
-        text += &format!("{line}\n");
-        fs::write(self.path("faults.jsonl"), text).unwrap();
+        crate::ending::tell(self.folder.path(), fault, node);
     }
 
     /// The nodes that could answer: their processes run and are not frozen.

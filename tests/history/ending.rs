@@ -1,0 +1,105 @@
+//! How the scenario of a whole cluster ends, whether its nodes are processes or not: what must be in the history, and B1 in
+//! figures, which is how many events a fault may bring twice and how long it keeps its node from committing.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use siemgate::clock::Clock;
+use siemgate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL};
+use siemgate::sinks::limits::{BARRIER_AGE, WINDOW_BYTES};
+
+use crate::history::line::Thing;
+use crate::history::{History, Setup, check};
+
+/// From a receiver's confirmation to the commit: a tick of the ledger, and room for a busy machine.
+const SETTLED: Duration = Duration::from_secs(3);
+/// A lease, and as much again before somebody else has the feed.
+const FENCED: Duration = Duration::from_secs(6);
+
+/// What was on its way while faults happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    pub records_per_second: u64,
+    /// Bytes of a usual frame.
+    pub frame: usize,
+}
+
+/// A run that ended quiet, between these feeds and one sink.
+pub fn setup(load: Load, feeds: BTreeMap<String, String>, sink: &str) -> Setup {
+    let Load { records_per_second, frame } = load;
+    // What is acknowledged and not yet committed, and a window of frames on their way; of which no more can have been
+    // sent than there was.
+    let window = usize::try_from(COMMIT_EVENTS).unwrap() + WINDOW_BYTES / frame;
+    let sent = |span: Duration| usize::try_from(records_per_second * (span.as_secs() + 1)).unwrap();
+    let crash = window.min(sent(BARRIER_AGE + COMMIT_INTERVAL + SETTLED));
+    let cut = window.min(sent(BARRIER_AGE + COMMIT_INTERVAL + SETTLED + FENCED));
+    let bounds = [
+        ("kill", crash),
+        ("kill-leader", crash),
+        ("freeze", crash),
+        ("full-disk", cut),
+        ("cut", cut),
+        // One write, at most 64 KiB.
+        ("wake", (64 << 10) / frame + 1),
+        ("stop", 0),
+        ("drain", 0),
+        ("sleep", 0),
+    ];
+    let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap();
+    Setup {
+        feeds,
+        sinks: vec![sink.into()],
+        drained: true,
+        duplicates: bounds.map(|(fault, bound)| (fault.to_owned(), bound)).into(),
+        lasting: BTreeMap::from([("cut".into(), nanos(FENCED)), ("full-disk".into(), nanos(FENCED))]),
+        settled: Some(nanos(SETTLED)),
+        ..Setup::default()
+    }
+}
+
+/// Writes into the history what is about to be done.
+pub fn tell(folder: &Path, fault: &str, node: u64) {
+    let path = folder.join("faults.jsonl");
+    let line = json!({"kind": "fault", "at": Clock::System.now().nanos(), "what": fault, "node": node});
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    fs::write(&path, format!("{text}{line}\n")).unwrap();
+}
+
+/// What everybody wrote into this folder, and `more`.
+pub fn history(folder: &Path, sink: &str, more: Option<String>) -> History {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    let texts: Vec<String> = files.map(|path| fs::read_to_string(path).unwrap()).chain(more).collect();
+    let files: Vec<(&str, &str)> = texts.iter().map(|text| (sink, text.as_str())).collect();
+    History::parse(&files).unwrap()
+}
+
+/// Whether the newest message of each stream is committed.
+pub fn all_is_committed(history: &History, feeds: &BTreeMap<String, String>) -> bool {
+    let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+    for line in history.committed() {
+        let newest = last.entry(&line.feed).or_insert(i64::MIN);
+        *newest = line.sequence.unwrap_or(i64::MIN).max(*newest);
+    }
+    let mut produced = history.produced();
+    produced.all(|line| match (&line.what, feeds.get(&line.stream)) {
+        (Thing::Message { sequence, .. }, Some(feed)) => last.get(feed.as_str()).is_some_and(|last| last >= sequence),
+        _ => true,
+    })
+}
+
+/// All promises were kept. With several nodes, S6 says nothing unless states were compared.
+pub fn all_is_kept(history: &History, setup: &Setup, nodes: u64) {
+    let found = check(history, setup);
+    let shown: Vec<String> = found.iter().take(20).map(ToString::to_string).collect();
+    assert!(found.is_empty(), "{} violations, of which the first are:\n{}", found.len(), shown.join("\n"));
+    let mut by_index: BTreeMap<u64, HashSet<u64>> = BTreeMap::new();
+    for state in history.states() {
+        by_index.entry(state.applied).or_default().insert(state.node);
+    }
+    let compared = by_index.values().filter(|nodes| nodes.len() > 1).count();
+    assert!(compared > 10 || nodes == 1, "only {compared} states of two nodes could be compared");
+}
