@@ -250,16 +250,15 @@ impl Gateway {
         owners.filter(|(_, owner)| *owner == Some(NodeId(node))).map(|(feed, _)| feed).collect()
     }
 
-    /// Waits until feeds are there and each node has some of them.
+    /// Waits until feeds are there and each node has some of them, as all of these nodes see it: one that lags would still
+    /// tell of feeds without owners.
     pub async fn until_shared_by(&self, nodes: &[u64]) {
-        let shared = async || {
-            let owned = nodes.iter().map(|node| self.owned_by(*node, nodes[0]).len());
-            let everything = self.owners(nodes[0]);
-            let all_owned = !everything.is_empty() && everything.values().all(Option::is_some);
-            (all_owned && owned.clone().all(|count| count > 0) && owned.sum::<usize>() == everything.len())
-                .then_some(())
+        let shared = |seen_by: &u64| {
+            let owned = nodes.iter().map(|node| self.owned_by(*node, *seen_by).len());
+            let everything = self.owners(*seen_by).len();
+            everything > 0 && owned.clone().all(|count| count > 0) && owned.sum::<usize>() == everything
         };
-        until("all feeds are shared", shared).await;
+        until("all feeds are shared", async || nodes.iter().all(shared).then_some(())).await;
     }
 
     pub fn standing(&self, node: u64, seen_by: u64) -> Option<Standing> {
