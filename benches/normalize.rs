@@ -1,7 +1,10 @@
 //! How fast records become lines, on one core: streaming records of the mapped tables, of others, and alerts.
 //! `cargo bench --bench normalize`; under `cargo test --benches` each case runs once.
 
+use std::fs;
 use std::hint::black_box;
+use std::path::Path;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use siemgate::encode::{Encoder, Format, Options};
@@ -9,18 +12,52 @@ use siemgate::event::batch::{Coordinates, Shape};
 use siemgate::ids::{Generation, SourceId, TenantId};
 use siemgate::normalize::{Normalized, Normalizer, Origin};
 
-/// Case, kind of record, and one record; the golden files serve as samples of real shape.
-const CASES: &[(&str, Shape, &str)] = &[
-    ("process", Shape::Streaming, include_str!("../tests/golden/records/process-created.json")),
-    ("network", Shape::Streaming, include_str!("../tests/golden/records/network-outbound.json")),
-    ("logon", Shape::Streaming, include_str!("../tests/golden/records/logon-failed.json")),
-    ("unmapped", Shape::Streaming, include_str!("../tests/golden/records/unknown-table.json")),
-    ("alert", Shape::GraphAlert, include_str!("../tests/golden/records/alert-evidence.json")),
-    ("incident", Shape::GraphIncident, include_str!("../tests/golden/records/incident-expanded.json")),
+/// One golden record of each table and kind: they serve as samples of real shape.
+fn cases() -> Vec<(String, Shape, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records");
+    let mut names: Vec<String> = fs::read_dir(folder.clone())
+        .expect("golden records")
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
+        .filter(|name| name.ends_with("-full") || OTHERS.contains(&name.as_str()))
+        .collect();
+    names.sort();
+    let read = |name: &str| fs::read_to_string(folder.join(format!("{name}.json"))).expect("it reads");
+    names.into_iter().map(|name| (name.clone(), shape_of(&name), compact(&read(&name)))).collect()
+}
+
+/// Records without all columns of a table that are worth a case of their own.
+const OTHERS: &[&str] = &[
+    "alert-evidence",
+    "device-file-events-created",
+    "device-registry-events-value-set",
+    "endpoint-alert-evidence",
+    "incident-expanded",
+    "process-created",
+    "siem-detection-file",
+    "table-alert-evidence-process",
+    "unknown-table",
+    "xdr-incident-expanded",
 ];
+
+fn shape_of(name: &str) -> Shape {
+    const SHAPES: &[(&str, Shape)] = &[
+        ("incident-", Shape::GraphIncident),
+        ("alert-", Shape::GraphAlert),
+        ("xdr-incident-", Shape::XdrIncident),
+        ("xdr-alert-", Shape::XdrAlert),
+        ("endpoint-alert-", Shape::EndpointAlert),
+        ("siem-detection-", Shape::SiemDetection),
+    ];
+    SHAPES.iter().find(|(start, _)| name.starts_with(start)).map_or(Shape::Streaming, |(_, shape)| *shape)
+}
 
 /// Records in one message of the batch case: a typical Event Hubs body.
 const BATCH_RECORDS: usize = 85;
+
+fn process() -> String {
+    compact(include_str!("../tests/golden/records/process-created.json"))
+}
 
 fn compact(record: &str) -> String {
     serde_json::from_str::<serde_json::Value>(record).expect("golden records are JSON").to_string()
@@ -29,10 +66,8 @@ fn compact(record: &str) -> String {
 fn normalize(criterion: &mut Criterion) {
     for format in Format::ALL {
         let mut group = criterion.benchmark_group(format!("normalize/{format}"));
-        let process = compact(CASES[0].2);
-        let batch = format!("{{\"records\":[{}]}}", vec![process; BATCH_RECORDS].join(","));
-        let singles = CASES.iter().map(|(name, shape, record)| (*name, *shape, compact(record)));
-        for (name, shape, record) in singles.chain([("batch", Shape::Streaming, batch)]) {
+        let batch = format!("{{\"records\":[{}]}}", vec![process(); BATCH_RECORDS].join(","));
+        for (name, shape, record) in cases().into_iter().chain([("batch".to_owned(), Shape::Streaming, batch)]) {
             group.throughput(Throughput::Bytes(record.len() as u64));
             group.bench_function(name, |bencher| {
                 let mut way = Way::new(*format);
@@ -46,7 +81,7 @@ fn normalize(criterion: &mut Criterion) {
 /// A limit to measure beside: what building a tree of the same record costs.
 fn beside(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("normalize/beside");
-    let record = compact(CASES[0].2);
+    let record = process();
     group.throughput(Throughput::Bytes(record.len() as u64));
     group.bench_function("serde_json value", |bencher| {
         bencher.iter(|| serde_json::from_str::<serde_json::Value>(black_box(&record)).expect("JSON"));
@@ -91,7 +126,7 @@ impl Way {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(20);
+    config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
     targets = normalize, beside
 }
 criterion_main!(benches);

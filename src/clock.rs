@@ -70,6 +70,26 @@ impl Timestamp {
             moment.second(),
         )
     }
+    /// Appends `2030-01-01T10:02:05.123Z`, truncated to milliseconds.
+    pub fn write_millis(self, out: &mut Vec<u8>) {
+        let (days, rest) = (self.seconds().div_euclid(SECONDS_PER_DAY), self.seconds().rem_euclid(SECONDS_PER_DAY));
+        let (year, month, day) = date_of(days);
+        let two = |number: i64| [digit(number / 10), digit(number)];
+        out.extend_from_slice(&two(year / 100));
+        out.extend_from_slice(&two(year % 100));
+        for (mark, number) in
+            [(b'-', month), (b'-', day), (b'T', rest / 3600), (b':', rest / 60 % 60), (b':', rest % 60)]
+        {
+            out.push(mark);
+            out.extend_from_slice(&two(number));
+        }
+        let millis = self.millis().rem_euclid(1000);
+        out.extend_from_slice(&[b'.', digit(millis / 100), digit(millis / 10), digit(millis), b'Z']);
+    }
+}
+
+fn digit(number: i64) -> u8 {
+    b'0' + u8::try_from(number % 10).unwrap_or_default()
 }
 
 /// The fixed layout `YYYY-MM-DDThh:mm:ss[.fraction][Z]`, which is nearly everything we see.
@@ -125,6 +145,19 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     era * 146_097 + day_of_era - 719_468
+}
+
+/// The other way round.
+const fn date_of(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, day_of_year - (153 * shifted_month + 2) / 5 + 1)
 }
 
 fn parse_general(text: &str) -> Option<Timestamp> {
@@ -224,6 +257,17 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn milliseconds_are_written_as_they_are_read() {
+        for day in (-100_000_i64..100_000).step_by(37) {
+            let time = Timestamp::from_millis(day * 86_400_000 + day.rem_euclid(86_399_999));
+            let mut out = Vec::new();
+            time.write_millis(&mut out);
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(Timestamp::parse(&text), Some(time), "{text}");
+        }
+    }
 
     #[test]
     fn microsofts_spellings_are_read_exactly() {

@@ -196,7 +196,7 @@ fn sources(folder: &str) -> Vec<Source> {
 fn walk(folder: &Path, found: &mut Vec<Source>) {
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.expect("the folder can be listed").path();
-        if path.is_dir() {
+        if path.is_dir() && !path.ends_with("target") {
             walk(&path, found);
         } else if path.extension().is_some_and(|e| e == "rs") {
             let text = fs::read_to_string(&path).expect("a source file is UTF-8");

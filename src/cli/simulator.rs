@@ -2,16 +2,19 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, BufWriter, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::signal;
+use crate::clock::Timestamp;
 use crate::simulator::receiver::{self, Receiver};
+use crate::simulator::workload::{self, Workload};
 use crate::simulator::{self, Access, NaturalOrder, Ports, Running, Settings, TENANTS_MAX, TenantAccess};
 
 /// The share of objects, in a thousand, that are late or tied can be no larger than all of them.
@@ -42,6 +45,9 @@ pub struct Args {
     /// Stop changing incidents and alerts after exactly this many changes.
     #[arg(long, value_name = "N")]
     changes: Option<u64>,
+    /// Only print this many records and objects, one a line, as `siemgate normalize` reads them, and listen to nothing.
+    #[arg(long, value_name = "N")]
+    print: Option<u64>,
     /// Wait for the fault `resume-workload` before producing anything.
     #[arg(long)]
     paused: bool,
@@ -126,6 +132,7 @@ enum Order {
 const HELP: &str = "\
 Examples:
   siemgate simulator --tenants 3 --port-file cloud.json
+  siemgate simulator --print 1000 | siemgate normalize --format ecs
   siemgate simulator --rate 30000 --records 1000000 --prepared 64 --history produced.jsonl
 
 Faults are asked for on the control port, which the start shows:
@@ -141,6 +148,9 @@ resume-workload, clear. A wrong one is answered with what is wrong about it.";
 /// Runs the simulator until Ctrl-C or a termination signal.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = settings(&args)?;
+    if let Some(count) = args.print {
+        return print(&settings, count);
+    }
     let cloud = simulator::start(settings).await.context("start the simulator")?;
     let receiver = match args.ports.receiver_port {
         Some(port) => {
@@ -162,6 +172,32 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// What the first tenant's cloud would produce from a fixed moment on: eight streaming records, then two changes of
+/// incidents and alerts, and so on.
+fn print(settings: &Settings, count: u64) -> anyhow::Result<()> {
+    let name = settings.tenants.first().context("a simulated cloud has a tenant")?.name.to_string();
+    let options = workload::Options { records_per_message: 1, ..settings.workload.options.clone() };
+    let mut workload = Workload::new(settings.seed, &workload::Tenant::named(&name), options);
+    let mut now = PRINTED_FROM;
+    let mut out = BufWriter::new(io::stdout().lock());
+    for number in 0..count {
+        now = now.plus(PRINTED_EVERY);
+        let line = match number % 10 {
+            0..8 => workload.next_message(now).body,
+            _ => workload.next_change(now).object.to_string().into(),
+        };
+        // Hostile messages may hold line breaks between their tokens, where a blank says the same.
+        let line: Vec<u8> = line.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
+        out.write_all(&line)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// 2030-01-01 in UTC.
+const PRINTED_FROM: Timestamp = Timestamp::from_millis(1_893_456_000_000);
+const PRINTED_EVERY: Duration = Duration::from_millis(50);
 
 /// Goes on serving after the last record, because readers may still be behind.
 async fn until_stopped(cloud: &Running) -> anyhow::Result<()> {
@@ -267,7 +303,7 @@ fn introduction(access: &Access, receiver: Option<SocketAddr>) -> String {
 }
 
 fn show(text: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout().lock(), "{text}").context("write to standard output")
+    writeln!(io::stdout().lock(), "{text}").context("write to standard output")
 }
 
 #[cfg(test)]

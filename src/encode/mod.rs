@@ -2,7 +2,17 @@
 //! the record's JSON, unless it passes the record on.
 
 mod cef;
+mod ecs;
+mod flat;
+mod json;
+mod leef;
+mod leftover;
 mod microsoft;
+mod ocsf;
+mod own;
+mod seen;
+mod splunk;
+mod tree;
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +20,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::event::{Class, Event, Label, Severity};
+use crate::event::{Event, Label, Severity};
 
-pub use cef::{Options as CefOptions, UnmappedKeys as CefUnmappedKeys, Version as CefVersion};
+pub use cef::{Options as CefOptions, Version as CefVersion};
+pub use flat::UnmappedKeys;
+pub use leef::{Options as LeefOptions, Version as LeefVersion};
+pub use splunk::{Mode as SplunkMode, Options as SplunkOptions};
 
 /// A wire shape of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,23 +33,35 @@ pub use cef::{Options as CefOptions, UnmappedKeys as CefUnmappedKeys, Version as
 pub enum Format {
     /// ArcSight's Common Event Format.
     Cef,
+    /// QRadar's Log Event Extended Format.
+    Leef,
+    /// Splunk's Common Information Model, in an HEC envelope.
+    Splunk,
+    /// Elastic's Common Schema.
+    Ecs,
+    /// The Open Cybersecurity Schema Framework.
+    Ocsf,
     /// The record as Microsoft sent it, on one line.
     Microsoft,
 }
 
 impl Format {
-    pub const ALL: &'static [Self] = &[Self::Cef, Self::Microsoft];
+    pub const ALL: &'static [Self] = &[Self::Cef, Self::Leef, Self::Splunk, Self::Ecs, Self::Ocsf, Self::Microsoft];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cef => "cef",
+            Self::Leef => "leef",
+            Self::Splunk => "splunk",
+            Self::Ecs => "ecs",
+            Self::Ocsf => "ocsf",
             Self::Microsoft => "microsoft",
         }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is not a format: use `cef` or `microsoft`")]
+#[error("`{given}` is not a format: use `cef`, `leef`, `splunk`, `ecs`, `ocsf` or `microsoft`")]
 pub struct BadFormat {
     given: String,
 }
@@ -55,10 +80,12 @@ impl fmt::Display for Format {
 }
 
 /// How a format is to be written, where it leaves a choice.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     pub cef: CefOptions,
+    pub leef: LeefOptions,
+    pub splunk: SplunkOptions,
 }
 
 /// What became of an event on its way into bytes.
@@ -75,6 +102,10 @@ pub struct Encoder {
 
 enum Writer {
     Cef(Box<cef::Cef>),
+    Leef(Box<leef::Leef>),
+    Splunk(Box<splunk::Splunk>),
+    Ecs(Box<ecs::Ecs>),
+    Ocsf(Box<ocsf::Ocsf>),
     Microsoft,
 }
 
@@ -82,6 +113,10 @@ impl Encoder {
     pub fn new(format: Format, options: Options) -> Self {
         let writer = match format {
             Format::Cef => Writer::Cef(Box::new(cef::Cef::new(options.cef))),
+            Format::Leef => Writer::Leef(Box::new(leef::Leef::new(options.leef))),
+            Format::Splunk => Writer::Splunk(Box::new(splunk::Splunk::new(options.splunk))),
+            Format::Ecs => Writer::Ecs(Box::new(ecs::Ecs::new())),
+            Format::Ocsf => Writer::Ocsf(Box::new(ocsf::Ocsf::new())),
             Format::Microsoft => Writer::Microsoft,
         };
         Self { writer }
@@ -91,6 +126,10 @@ impl Encoder {
     pub fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Encoded {
         match &mut self.writer {
             Writer::Cef(cef) => cef.encode(event, out),
+            Writer::Leef(leef) => leef.encode(event, out),
+            Writer::Splunk(splunk) => splunk.encode(event, out),
+            Writer::Ecs(ecs) => ecs.encode(event, out),
+            Writer::Ocsf(ocsf) => ocsf.encode(event, out),
             Writer::Microsoft => {
                 microsoft::encode(event.record, out);
                 Encoded::default()
@@ -120,10 +159,7 @@ pub enum Facility {
 impl Header {
     pub fn of(event: &Event<'_>) -> Self {
         Self {
-            facility: match event.class {
-                Class::Incident | Class::Alert | Class::Gap => Facility::Alert,
-                Class::Process | Class::Network | Class::Logon | Class::Generic => Facility::Telemetry,
-            },
+            facility: if event.class.is_finding() { Facility::Alert } else { Facility::Telemetry },
             severity: match event.severity {
                 Severity::Critical => 1,
                 Severity::High => 2,
@@ -146,6 +182,11 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(format.to_string().parse(), Ok(*format));
         }
-        assert!("xml".parse::<Format>().unwrap_err().to_string().contains("`cef` or `microsoft`"));
+        assert!("xml".parse::<Format>().unwrap_err().to_string().contains("`ocsf` or `microsoft`"));
     }
 }
+
+#[cfg(test)]
+mod json_tests;
+#[cfg(test)]
+mod one_person;

@@ -51,6 +51,25 @@ pub enum Shape {
     GraphIncident,
     /// One Graph `security/alerts_v2` object.
     GraphAlert,
+    /// One incident of the XDR interface, `api/incidents`, with its alerts.
+    XdrIncident,
+    /// One alert taken out of such an incident.
+    XdrAlert,
+    /// One alert of Defender for Endpoint's own interface, `api/alerts`.
+    EndpointAlert,
+    /// One record of the retired interface for SIEMs: a part of an alert, in flat columns.
+    SiemDetection,
+}
+
+impl Shape {
+    /// What the alerts inside a record of this shape are; nothing for shapes without.
+    pub const fn of_alerts(self) -> Option<Self> {
+        match self {
+            Self::GraphIncident => Some(Self::GraphAlert),
+            Self::XdrIncident => Some(Self::XdrAlert),
+            Self::Streaming | Self::GraphAlert | Self::XdrAlert | Self::EndpointAlert | Self::SiemDetection => None,
+        }
+    }
 }
 
 /// Where an entry stands upstream. With tenant and source it identifies the entry for ever, whoever reads it.

@@ -14,7 +14,7 @@ pub struct Evidence<'r> {
     pub remediation: Remediation,
     pub fields: Fields<'r>,
     pub unmapped: Vec<Member<'r>>,
-    /// The whole piece, for formats that can carry it.
+    /// The whole piece, for formats that can carry it; `{}` where the record has no object of its own for it.
     pub raw: &'r str,
 }
 
@@ -37,17 +37,17 @@ macro_rules! words {
             }
             /// A word that was added after us is `other`, never an error.
             pub fn parse(word: &str) -> Self {
-                Self::ALL.iter().copied().find(|known| same_word(known.name(), word)).unwrap_or(Self::$other)
+                let exact = Self::ALL.iter().find(|known| known.name().eq_ignore_ascii_case(word));
+                let found = exact.or_else(|| Self::ALL.iter().find(|known| same_word(known.name(), word)));
+                found.copied().unwrap_or(Self::$other)
             }
         }
     };
 }
 
 fn same_word(known: &str, word: &str) -> bool {
-    let letters = |text: &'_ str| -> Vec<u8> {
-        text.bytes().filter(|b| !matches!(b, b' ' | b'_')).map(|b| b.to_ascii_lowercase()).collect()
-    };
-    known.eq_ignore_ascii_case(word) || (word.contains([' ', '_']) && letters(known) == letters(word))
+    let letters = word.bytes().filter(|byte| !matches!(byte, b' ' | b'_')).map(|byte| byte.to_ascii_lowercase());
+    letters.eq(known.bytes().map(|byte| byte.to_ascii_lowercase()))
 }
 
 words! {
@@ -182,6 +182,10 @@ impl Roles {
     }
     pub fn iter(self) -> impl Iterator<Item = Role> {
         Role::ALL.iter().copied().chain([Role::Other]).filter(move |role| self.has(*role))
+    }
+    /// An address is where something came from unless its part says otherwise.
+    pub const fn is_target(self) -> bool {
+        self.has(Role::Destination) || self.has(Role::CommandAndControl)
     }
     /// Flat formats show one device, one user, one file: the one that was compromised, else attacked, else the source.
     pub const fn rank(self) -> u8 {

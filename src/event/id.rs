@@ -52,6 +52,16 @@ impl EventId {
         parts.finish()
     }
 
+    /// A row of a streaming table without coordinates, known by the columns that identify it.
+    pub fn of_row(table: &str, tenant: &str, values: &[&str]) -> Self {
+        let mut parts = Parts::new();
+        parts.add(b"row");
+        parts.add(table.as_bytes());
+        parts.add(tenant.as_bytes());
+        values.iter().for_each(|value| parts.add(value.as_bytes()));
+        parts.finish()
+    }
+
     /// A record without coordinates, known only by what it says.
     pub fn of_content(record: &[u8]) -> Self {
         let mut parts = Parts::new();
@@ -237,6 +247,7 @@ mod tests {
             EventId::of_gap(&tenant, &source, &"0".parse().unwrap(), Generation(0), &gap).to_string(),
             plain(&["gap", "contoso", "hub", "0", "0", "-1", "-"])
         );
+        assert_eq!(EventId::of_row("T", "d", &["a", ""]).to_string(), plain(&["row", "T", "d", "a", ""]));
         for length in [0, 1, 200, 237, 238, 239, 256, 257, 5000] {
             let record = "x".repeat(length);
             assert_eq!(EventId::of_content(record.as_bytes()).to_string(), plain(&["content", &record]));

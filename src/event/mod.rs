@@ -1,20 +1,34 @@
 //! The one shape a record takes inside the gateway.
 
+pub mod attack;
 pub mod batch;
 pub(crate) mod bytes;
+mod class;
+pub mod dictionary;
+pub mod ends;
 pub mod evidence;
 pub mod field;
 pub mod id;
+pub mod json;
 mod label;
+mod letters;
+pub mod list;
+pub mod product;
+pub mod reduce;
 pub mod text;
 pub mod value;
 
+pub use class::{Activity, Class};
+pub use dictionary::Field;
 pub use evidence::{Evidence, EvidenceKind, Remediation, Role, Roles, Verdict};
-pub use field::{Field, Kind};
+pub use field::Kind;
 pub use id::EventId;
 pub use label::Label;
+pub use list::List;
 pub use text::{Member, Raw, Text};
 pub use value::{Fields, Value};
+
+use std::fmt;
 
 use crate::clock::Timestamp;
 use crate::ids::{SourceId, TenantId};
@@ -26,6 +40,8 @@ pub struct Event<'r> {
     pub tenant: &'r TenantId,
     pub source: &'r SourceId,
     pub class: Class,
+    /// What was done, in a word that formats share; `Other` where only `action` tells.
+    pub activity: Activity,
     /// What upstream calls this sort of record: the table of a streaming record, `Alert`, `Incident` or `Gap`.
     pub kind: Text<'r>,
     /// What happened, in upstream's word: the `ActionType` of a streaming record.
@@ -48,41 +64,8 @@ pub struct Event<'r> {
     pub raw: &'r [u8],
     /// Whether `record` differs from `raw`: each broken sequence became U+FFFD.
     pub repaired: bool,
-}
-
-/// What an event is about; it decides which fields can be there and which of them a format writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    Incident,
-    Alert,
-    Process,
-    Network,
-    Logon,
-    /// A streaming table without a mapping of its own.
-    Generic,
-    /// The gateway's own statement that records were lost upstream.
-    Gap,
-}
-
-impl Class {
-    pub const ALL: &'static [Self] =
-        &[Self::Incident, Self::Alert, Self::Process, Self::Network, Self::Logon, Self::Generic, Self::Gap];
-
-    /// As routes and people write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Incident => "incident",
-            Self::Alert => "alert",
-            Self::Process => "process",
-            Self::Network => "network",
-            Self::Logon => "logon",
-            Self::Generic => "generic",
-            Self::Gap => "gap",
-        }
-    }
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|class| class.name() == name)
-    }
+    /// What was left out, if the whole event was too long for its receiver.
+    pub reduced: Option<reduce::Reduced>,
 }
 
 /// How bad it is, by upstream's own judgement. Telemetry has none.
@@ -113,7 +96,23 @@ impl Severity {
     }
     /// Reads any of Microsoft's spellings; one that was added after us is unknown, not an error.
     pub fn parse(name: &str) -> Self {
-        Self::ALL.iter().copied().find(|severity| severity.name().eq_ignore_ascii_case(name)).unwrap_or_default()
+        Self::known(name).unwrap_or_default()
+    }
+    /// The same, but nothing for a word that was added after us.
+    pub fn known(name: &str) -> Option<Self> {
+        let named = || Self::ALL.iter().copied().find(|severity| severity.name().eq_ignore_ascii_case(name));
+        // Graph's metadata numbers its words, and an interface may be asked to send the numbers.
+        match name {
+            "0" => Some(Self::Unknown),
+            "32" => Some(Self::Informational),
+            "64" => Some(Self::Low),
+            "128" => Some(Self::Medium),
+            "256" => Some(Self::High),
+            _ if ["unspecified", "unknownFutureValue"].iter().any(|word| name.eq_ignore_ascii_case(word)) => {
+                Some(Self::Unknown)
+            }
+            _ => named(),
+        }
     }
 }
 
@@ -124,6 +123,14 @@ pub struct Revision {
     pub updated: Timestamp,
     /// The digest that tells versions with the same time apart; nothing where the record has no coordinates.
     pub digest: Option<[u8; 8]>,
+}
+
+/// When it was made, and what tells it from others of the same time.
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.updated)?;
+        self.digest.map_or(Ok(()), |digest| write!(f, "/{:016x}", u64::from_be_bytes(digest)))
+    }
 }
 
 /// What became of the object in this version. Without memory of what was sent before, a version that was never changed
@@ -141,6 +148,13 @@ impl Change {
             Self::Create => "create",
             Self::Update => "update",
             Self::Close => "close",
+        }
+    }
+    pub const fn activity(self) -> Activity {
+        match self {
+            Self::Create => Activity::Create,
+            Self::Update => Activity::Update,
+            Self::Close => Activity::Complete,
         }
     }
 }

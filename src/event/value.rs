@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use crate::clock::Timestamp;
-use crate::event::field::Field;
+use crate::event::dictionary::Field;
+use crate::event::list::List;
 use crate::event::text::Text;
 
 /// One value. Whole numbers are exact; addresses and times are parsed, so that every format writes them its own way.
@@ -15,7 +16,7 @@ pub enum Value<'r> {
     Time(Timestamp),
     Ip(IpAddr),
     Mac([u8; 6]),
-    List(Box<[Text<'r>]>),
+    List(List<'r>),
     /// Something with structure that no flat format can show: the JSON as upstream wrote it.
     Json(&'r str),
 }
@@ -40,8 +41,8 @@ pub struct Fields<'r> {
     index: [u8; Field::COUNT],
 }
 
-// A place must fit into the index.
-const _: () = assert!(Field::COUNT < 255);
+/// Most fields of one event: a place must fit into a byte of the index, and no table has half as many columns.
+const FIELDS_MAX: usize = u8::MAX as usize;
 
 impl Default for Fields<'_> {
     fn default() -> Self {
@@ -51,9 +52,10 @@ impl Default for Fields<'_> {
 
 impl<'r> Fields<'r> {
     /// Sets a field that isn't set yet. The first of two values stays; `false` says that the second one is homeless.
+    #[inline]
     pub fn insert(&mut self, field: Field, value: Value<'r>) -> bool {
         let place = &mut self.index[field as usize];
-        if *place != 0 {
+        if *place != 0 || self.list.len() == FIELDS_MAX {
             return false;
         }
         self.list.push((field, value));
@@ -83,6 +85,16 @@ impl<'r> Fields<'r> {
         }
     }
 
+    /// Lets a field's value be another field's, where that one has none.
+    pub(crate) fn rename(&mut self, from: Field, to: Field) {
+        let place = self.index[from as usize];
+        if place != 0 && self.index[to as usize] == 0 {
+            self.list[usize::from(place) - 1].0 = to;
+            self.index[from as usize] = 0;
+            self.index[to as usize] = place;
+        }
+    }
+
     pub fn value(&self, field: Field) -> Option<&Value<'r>> {
         match self.index[field as usize] {
             0 => None,
@@ -107,10 +119,29 @@ impl<'r> Fields<'r> {
             _ => None,
         }
     }
-    pub fn list(&self, field: Field) -> &[Text<'r>] {
+    pub fn ip(&self, field: Field) -> Option<IpAddr> {
         match self.value(field) {
-            Some(Value::List(list)) => list,
-            _ => &[],
+            Some(Value::Ip(address)) => Some(*address),
+            _ => None,
+        }
+    }
+    pub fn mac(&self, field: Field) -> Option<[u8; 6]> {
+        match self.value(field) {
+            Some(Value::Mac(address)) => Some(*address),
+            _ => None,
+        }
+    }
+    pub fn list(&self, field: Field) -> impl Iterator<Item = Text<'r>> {
+        let list = match self.value(field) {
+            Some(Value::List(list)) => Some(list.iter()),
+            _ => None,
+        };
+        list.into_iter().flatten()
+    }
+    pub fn flag(&self, field: Field) -> Option<bool> {
+        match self.value(field) {
+            Some(Value::Bool(flag)) => Some(*flag),
+            _ => None,
         }
     }
 
@@ -164,6 +195,17 @@ mod tests {
         assert!(!fields.has(Field::DeviceName));
         assert_eq!(fields.value(Field::DeviceId), Some(&Value::plain("b")));
         assert_eq!(fields.value(Field::DeviceGroup), Some(&Value::plain("c")));
+    }
+
+    #[test]
+    fn a_renamed_value_is_found_under_its_new_name_only() {
+        let mut fields = Fields::default();
+        fields.insert(Field::DeviceName, Value::plain("a"));
+        fields.insert(Field::DeviceId, Value::plain("b"));
+        fields.rename(Field::DeviceName, Field::DeviceHost);
+        fields.rename(Field::DeviceId, Field::DeviceHost);
+        assert!(!fields.has(Field::DeviceName) && fields.has(Field::DeviceId));
+        assert_eq!(fields.value(Field::DeviceHost), Some(&Value::plain("a")));
     }
 
     #[test]

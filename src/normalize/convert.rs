@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::clock::Timestamp;
-use crate::event::{Kind, Raw, Text, Value};
-use crate::normalize::json;
+use crate::event::{Kind, List, Raw, Value};
 
 /// What became of a value.
 pub(super) enum Converted<'r> {
@@ -41,6 +40,7 @@ pub(super) fn convert<'r>(kind: Kind, raw: Raw<'r>) -> Converted<'r> {
         Kind::Mac => parsed(raw, mac).map(Value::Mac),
         Kind::List => list(raw).map(Value::List),
         Kind::Json => match raw {
+            Raw::String(text) if matches!(text.as_written(), "[]" | "{}") => return Converted::Absent,
             Raw::String(text) => Some(Value::Text(text)),
             Raw::Array(text) | Raw::Object(text) => Some(Value::Json(text)),
             Raw::Null | Raw::Bool(_) | Raw::Number(_) => None,
@@ -91,21 +91,19 @@ fn mac(text: &str) -> Option<[u8; 6]> {
     digits.next().is_none().then_some(address)
 }
 
-fn list(raw: Raw<'_>) -> Option<Box<[Text<'_>]>> {
-    let Raw::Array(array) = raw else { return None };
-    json::elements(array)
-        .filter(|element| !element.is_absent())
-        .map(|element| match element {
-            Raw::String(text) => Some(text),
-            Raw::Number(digits) => Some(Text::plain(digits)),
-            _ => None,
-        })
-        .collect()
+/// An array, or one that was written into a string.
+fn list(raw: Raw<'_>) -> Option<List<'_>> {
+    match raw {
+        Raw::Array(array) => List::of_array(array),
+        Raw::String(text) => List::of_quoted(text.as_written()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::json;
 
     fn converted(kind: Kind, text: &str) -> String {
         match convert(kind, json::whole(text).unwrap()) {
@@ -140,11 +138,11 @@ mod tests {
             (Kind::Ip, "\"10.0.0.256\"", "misfit"),
             (Kind::Mac, "\"000D3A9EC781\"", "Mac([0, 13, 58, 158, 199, 129])"),
             (Kind::Mac, "\"00:0D:3A:9E:C7\"", "misfit"),
-            (Kind::List, r#"["a","",null,7]"#, "List([\"a\", \"7\"])"),
-            (Kind::List, r#"[{}]"#, "List([])"),
             (Kind::List, r#"[{"a":1}]"#, "misfit"),
             (Kind::Json, r#"{"a":1}"#, "Json(\"{\\\"a\\\":1}\")"),
             (Kind::Json, "{ }", "absent"),
+            (Kind::Json, "\"[]\"", "absent"),
+            (Kind::Json, "\"{\"", "Text(\"{\")"),
         ];
         for (kind, text, expected) in cases {
             assert_eq!(converted(kind, text), expected, "{kind:?} {text}");

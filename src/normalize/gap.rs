@@ -1,7 +1,7 @@
 //! The gateway's own statement that records were lost, as an event: it must reach the SIEM like any other.
 
 use crate::event::batch::{Gap, GapReason};
-use crate::event::{Class, Event, EventId, Field, Fields, Severity, Text, Value};
+use crate::event::{Activity, Class, Event, EventId, Field, Fields, Severity, Text, Value};
 use crate::ids::{FeedPart, Generation};
 use crate::normalize::Origin;
 
@@ -27,6 +27,7 @@ pub fn gap(origin: &Origin<'_>, part: &FeedPart, generation: Generation, gap: &G
         tenant: origin.tenant,
         source: origin.source,
         class: Class::Gap,
+        activity: Activity::Other,
         kind: Text::plain("Gap"),
         action: Some(Text::plain(reason(gap.reason))),
         time: origin.published,
@@ -39,6 +40,7 @@ pub fn gap(origin: &Origin<'_>, part: &FeedPart, generation: Generation, gap: &G
         record: &record,
         raw: record.as_bytes(),
         repaired: false,
+        reduced: None,
     });
 }
 

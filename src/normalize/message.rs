@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
+use crate::event::json::{self, Fault, Scanner};
 use crate::event::value::recycle;
 use crate::event::{Member, Raw};
 use crate::normalize::Reason;
-use crate::normalize::json::{self, Fault, Scanner};
 
 /// Most records in one message. Event Hubs carries 1 MiB, which is some 400 real records; this stops `[0,0,0,…`.
 pub const RECORDS_MAX: usize = 65_536;

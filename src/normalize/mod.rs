@@ -5,10 +5,13 @@
 
 mod alert;
 mod convert;
+mod detection;
+mod draft;
 mod evidence;
 mod gap;
+mod identity;
 mod incident;
-pub mod json;
+mod kinds;
 mod message;
 mod object;
 mod streaming;
@@ -18,19 +21,23 @@ use std::borrow::Cow;
 
 use crate::clock::Timestamp;
 use crate::event::batch::{Coordinates, Shape};
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, json};
 use crate::ids::{SourceId, TenantId};
 
 pub use gap::gap;
-pub use incident::expanded_alerts;
 pub use message::{COLUMNS_MAX, RECORDS_MAX};
+
+/// Why a column of a kind of record has no field, although it is known; nothing for one that nobody here knows.
+pub fn left_out(kind: &str, column: &str) -> Option<&'static str> {
+    tables::left_out(kind, column)
+}
 
 /// Where the bytes come from.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'o> {
     pub tenant: &'o TenantId,
     pub source: &'o SourceId,
-    /// Nothing only for records that were handed to us outside of a feed; their content is then their identity.
+    /// Nothing only for records that were handed to us outside of a feed: they are known by what they say.
     pub coordinates: Option<&'o Coordinates>,
     /// When upstream published the entry: the time of an event that tells no better one.
     pub published: Option<Timestamp>,
@@ -129,27 +136,24 @@ impl Normalizer {
         bytes: &[u8],
         each: &mut impl FnMut(Normalized<'_>),
     ) {
-        match (shape, std::str::from_utf8(bytes)) {
-            (Shape::Streaming, Ok(text)) => {
-                self.streaming.message(origin, Input { text, raw: bytes, repaired: false }, 0, each);
-            }
-            (Shape::Streaming, Err(_)) => self.broken_text(origin, bytes, each),
-            (Shape::GraphAlert | Shape::GraphIncident, text) => {
-                let repaired = text.is_err();
-                let text = text.map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-                let input = Input { text: &text, raw: bytes, repaired };
-                let event = match shape {
-                    Shape::GraphIncident => incident::event(origin, input),
-                    Shape::GraphAlert | Shape::Streaming => alert::event(origin, input),
-                };
-                each(match event {
-                    Ok(ref event) => Normalized::Event(event),
-                    Err(reason) => {
-                        Normalized::Rejected(Rejected { id: origin.id(0, bytes), index: None, raw: bytes, reason })
-                    }
-                });
-            }
-        }
+        let text = std::str::from_utf8(bytes);
+        let Some(read) = kinds::Kinds::shared().read(shape) else {
+            return match text {
+                Ok(text) => self.streaming.message(origin, Input { text, raw: bytes, repaired: false }, 0, each),
+                Err(_) => self.broken_text(origin, bytes, each),
+            };
+        };
+        let repaired = text.is_err();
+        let text = text.map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+        let input = Input { text: &text, raw: bytes, repaired };
+        let event = match read {
+            kinds::Read::Incident(incidents, pieces) => incident::event(origin, input, incidents, pieces),
+            kinds::Read::Alert(prepared, pieces) => alert::event(origin, input, shape, prepared, pieces),
+        };
+        each(match event {
+            Ok(ref event) => Normalized::Event(event),
+            Err(reason) => Normalized::Rejected(Rejected { id: origin.id(0, bytes), index: None, raw: bytes, reason }),
+        });
     }
 
     /// A message that isn't UTF-8: an event must not hide behind one bad byte. The records are delimited in a copy with
@@ -176,7 +180,7 @@ impl Normalizer {
 }
 
 /// Text with a question mark for each byte that is no part of a character. Quotes, brackets and commas stay in place.
-fn stand_in(bytes: &[u8]) -> String {
+pub(crate) fn stand_in(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

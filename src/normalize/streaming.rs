@@ -2,28 +2,20 @@
 
 use std::mem::take;
 
-use crate::clock::Timestamp;
 use crate::event::value::recycle;
-use crate::event::{Event, Field, Fields, Kind, Member, Raw, Severity, Text, Value};
-use crate::normalize::convert::{Converted, convert};
+use crate::event::{Event, Field, Fields, Member, Raw, Text};
+use crate::normalize::draft::Draft;
 use crate::normalize::message::{Found, Message};
-use crate::normalize::tables::{Action, ENVELOPE, Index, Row, TABLES, Table, To};
-use crate::normalize::{Input, Normalized, Origin, Reason, Rejected, json};
+use crate::normalize::tables::{ENVELOPE, Index, Tables};
+use crate::normalize::{Input, Normalized, Origin, Reason, Rejected, identity};
 
 /// What Microsoft puts before the name of a table.
 const TABLE_PREFIX: &str = "AdvancedHunting-";
 
 pub(super) struct Streaming {
     envelope: Index,
-    tables: Vec<Compiled>,
+    tables: Tables,
     scratch: Scratch,
-}
-
-/// A table ready to be asked for columns.
-struct Compiled {
-    table: &'static Table,
-    columns: Index,
-    nested: Index,
 }
 
 /// What one record needs and the next one uses again.
@@ -32,22 +24,13 @@ struct Scratch {
     message: Message<'static>,
     fields: Fields<'static>,
     unmapped: Vec<Member<'static>>,
-    /// The letters of `AdditionalFields`, which is JSON inside a string.
+    /// The letters of a column that is JSON inside a string.
     nested: String,
 }
 
 impl Default for Streaming {
     fn default() -> Self {
-        let compiled = |table: &'static Table| Compiled {
-            table,
-            columns: Index::of(table.columns),
-            nested: Index::of(&[table.nested]),
-        };
-        Self {
-            envelope: Index::of(&[ENVELOPE]),
-            tables: TABLES.iter().map(compiled).collect(),
-            scratch: Scratch::default(),
-        }
+        Self { envelope: Index::of(&[ENVELOPE]), tables: Tables::default(), scratch: Scratch::default() }
     }
 }
 
@@ -89,26 +72,24 @@ impl Streaming {
     ) {
         let record = &input.text[found.span.clone()];
         let raw = if input.repaired { input.raw } else { &input.raw[found.span.clone()] };
-        let id = origin.id(index, raw);
         let kind = match found.fault.map_or_else(|| table_name(message.envelope(found), found), Err) {
             Ok(kind) => kind,
             Err(reason) => {
+                let id = origin.id(index, raw);
                 each(Normalized::Rejected(Rejected { id, index: Some(index), raw, reason }));
                 return;
             }
         };
-        let table = table_of(&self.tables, kind);
+        let row = || identity::of_row(kind, message.envelope(found), message.columns(found));
+        let known = if origin.coordinates.is_none() { row() } else { None };
+        let id = known.unwrap_or_else(|| origin.id(index, raw));
+        let mapping = self.tables.find(kind);
         let mut nested = take(&mut self.scratch.nested);
-        let mut draft = Draft {
-            fields: take(&mut self.scratch.fields).recycle(),
-            unmapped: recycle(take(&mut self.scratch.unmapped)),
-            action: None,
-            time: None,
-            severity: Severity::Unknown,
-        };
+        let (fields, unmapped) = (take(&mut self.scratch.fields), take(&mut self.scratch.unmapped));
+        let mut draft = Draft::new(mapping.table, fields.recycle(), recycle(unmapped));
         let mut before = 0;
         for member in message.columns(found) {
-            draft.put(&table.columns, &mut before, *member);
+            draft.put(&mapping.columns, &mut before, *member);
         }
         before = 0;
         for member in message.envelope(found) {
@@ -116,15 +97,16 @@ impl Streaming {
                 draft.put(&self.envelope, &mut before, *member);
             }
         }
-        if !table.table.nested.is_empty() {
-            draft.open_extra(&table.nested, &mut nested);
+        if !mapping.table.nested.members.is_empty() {
+            draft.open(mapping.table.nested.inside, &mapping.nested, &mut nested);
         }
-        draft.conclude(table.table);
+        draft.conclude(mapping);
         let event = Event {
             id,
             tenant: origin.tenant,
             source: origin.source,
-            class: table.table.class,
+            class: draft.class,
+            activity: draft.activity,
             kind,
             action: draft.action,
             time: draft.time.or_else(|| draft.fields.time(Field::RecordPublished)).or(origin.published),
@@ -137,126 +119,13 @@ impl Streaming {
             record,
             raw,
             repaired: input.repaired,
+            reduced: None,
         };
         each(Normalized::Event(&event));
         self.scratch.fields = event.fields.recycle();
         self.scratch.unmapped = recycle(event.unmapped);
         self.scratch.nested = nested;
     }
-}
-
-/// The table's own mapping, or the last one, which stands for all tables without.
-fn table_of<'t>(tables: &'t [Compiled], kind: Text<'_>) -> &'t Compiled {
-    let own = tables.iter().find(|compiled| kind.eq_ignore_case(compiled.table.name));
-    own.unwrap_or(&tables[tables.len() - 1])
-}
-
-/// An event in the making.
-struct Draft<'r> {
-    fields: Fields<'r>,
-    unmapped: Vec<Member<'r>>,
-    action: Option<Text<'r>>,
-    time: Option<Timestamp>,
-    severity: Severity,
-}
-
-impl<'r> Draft<'r> {
-    #[inline]
-    fn put(&mut self, index: &Index, before: &mut u8, member: Member<'r>) {
-        let row = match member.key.as_plain() {
-            Some(name) => index.find_after(before, name),
-            None => index.find(&member.key.to_cow()),
-        };
-        // Most columns are text, and go where they belong without a stop.
-        if let (Some(Row { to: To::Field(field), kind: Kind::Text, .. }), Raw::String(text)) = (row, member.value)
-            && !member.value.is_absent()
-            && self.fields.insert(*field, Value::Text(text))
-        {
-            return;
-        }
-        let placed = match row {
-            Some(row) => match convert(row.kind, member.value) {
-                Converted::Value(value) => self.place(row.to, value),
-                Converted::Absent => true,
-                Converted::Misfit => false,
-            },
-            None => member.value.is_absent(),
-        };
-        if !placed {
-            self.unmapped.push(member);
-        }
-    }
-
-    fn place(&mut self, to: To, value: Value<'r>) -> bool {
-        match (to, value) {
-            (To::Field(field), value) => self.fields.insert(field, value),
-            (To::Time, Value::Time(time)) if self.time.is_none() => {
-                self.time = Some(time);
-                true
-            }
-            (To::Action, Value::Text(action)) if self.action.is_none() => {
-                self.action = Some(action);
-                true
-            }
-            (To::Severity, Value::Text(severity)) if self.severity == Severity::Unknown => {
-                self.severity = Severity::parse(&severity.to_cow());
-                self.severity != Severity::Unknown
-            }
-            (To::Time | To::Action | To::Severity, _) => false,
-        }
-    }
-
-    /// Reads what a table wants to know of `AdditionalFields`. The whole of it stays in its own field, so that what
-    /// isn't wanted, or can't be read because it was cut, is not lost.
-    fn open_extra(&mut self, wanted: &Index, letters: &'r mut String) {
-        let object = match self.fields.value(Field::Extra) {
-            Some(Value::Json(object)) => *object,
-            Some(Value::Text(text)) => text.read(letters),
-            _ => return,
-        };
-        if !matches!(json::whole(object), Ok(Raw::Object(_))) {
-            return;
-        }
-        for member in json::members(object) {
-            let name = member.key.to_cow();
-            if let Some(row) = wanted.find(&name)
-                && let Converted::Value(value) = convert(row.kind, member.value)
-            {
-                self.place(row.to, value);
-            }
-        }
-    }
-
-    /// What follows from other columns, and zeros that mean nothing.
-    fn conclude(&mut self, table: &Table) {
-        if let Some(direction) = self.fields.text(Field::NetDirection) {
-            let word = if direction.eq_ignore_case("in") { "inbound" } else { "outbound" };
-            self.fields.replace(Field::NetDirection, Value::plain(word));
-        }
-        if let Some(action) = self.action
-            && let Some(row) = table.actions.iter().find(|row| speaks_of(row, action))
-        {
-            for (field, word) in row.means {
-                self.fields.insert(*field, Value::plain(word));
-            }
-        }
-        for (number, witness) in ZERO_IS_NOTHING {
-            if self.fields.integer(*number) == Some(0) && !self.fields.has(*witness) {
-                self.fields.remove(*number);
-            }
-        }
-    }
-}
-
-/// A zero here means "unknown" unless the other field is there: process 0 is real only where it has a name.
-const ZERO_IS_NOTHING: &[(Field, Field)] = &[
-    (Field::ActorProcessPid, Field::ActorProcessName),
-    (Field::ActorParentPid, Field::ActorParentName),
-    (Field::NetRemotePort, Field::NetLocalPort),
-];
-
-fn speaks_of(row: &Action, action: Text<'_>) -> bool {
-    action.as_written().get(..row.prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(row.prefix))
 }
 
 fn is_category(member: &Member<'_>) -> bool {
@@ -273,6 +142,6 @@ fn table_name<'r>(envelope: &[Member<'r>], found: &Found) -> Result<Text<'r>, Re
     match (name.is_empty(), found.has_columns) {
         (true, _) => Err(Reason::NoTable),
         (false, false) => Err(Reason::NoColumns),
-        (false, true) => Ok(Text::quoted(name, category.as_plain().is_none())),
+        (false, true) => Ok(category.part(name)),
     }
 }

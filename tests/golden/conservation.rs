@@ -1,15 +1,27 @@
 //! Nothing vanishes: whatever the bytes, each ends as events or rejected whole, under its place; nothing panics.
 
 use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
 
+use serde_json::Value;
 use siemgate::encode::{Encoder, Format, Options};
 use siemgate::event::batch::Shape;
 
+use crate::files::shape_of;
 use crate::{Item, normalize};
 
 const RECORD: &str = include_str!("records/process-created.json");
 const ALERT: &str = include_str!("records/alert-evidence.json");
 const INCIDENT: &str = include_str!("records/incident-expanded.json");
+
+/// One record of each kind that isn't Graph's or streamed.
+const OTHERS: [(Shape, &str); 4] = [
+    (Shape::XdrIncident, include_str!("records/xdr-incident-expanded.json")),
+    (Shape::XdrAlert, include_str!("records/xdr-alert-entities.json")),
+    (Shape::EndpointAlert, include_str!("records/endpoint-alert-evidence.json")),
+    (Shape::SiemDetection, include_str!("records/siem-detection-file.json")),
+];
 
 /// How many mutations of each seed record; `SIEMGATE_MUTATIONS` makes it more.
 fn mutations() -> u64 {
@@ -64,16 +76,14 @@ fn is_punctuation(bytes: &[u8]) -> bool {
 }
 
 fn compact(record: &str) -> String {
-    serde_json::from_str::<serde_json::Value>(record).unwrap().to_string()
+    serde_json::from_str::<Value>(record).unwrap().to_string()
 }
 
 #[test]
 fn a_record_cut_anywhere_is_rejected_whole() {
-    for (shape, record) in [
-        (Shape::Streaming, compact(RECORD)),
-        (Shape::GraphAlert, compact(ALERT)),
-        (Shape::GraphIncident, compact(INCIDENT)),
-    ] {
+    let known = [(Shape::Streaming, RECORD), (Shape::GraphAlert, ALERT), (Shape::GraphIncident, INCIDENT)];
+    for (shape, record) in known.into_iter().chain(OTHERS) {
+        let record = compact(record);
         assert_eq!(accounted(shape, record.as_bytes()), (1, 0));
         for end in 0..record.len() {
             assert_eq!(accounted(shape, &record.as_bytes()[..end]), (0, 1), "cut at byte {end}");
@@ -139,7 +149,7 @@ fn strange_input_is_accounted_for() {
 
 #[test]
 fn a_value_of_the_wrong_type_never_costs_the_record() {
-    let record: serde_json::Value = serde_json::from_str(RECORD).unwrap();
+    let record: Value = serde_json::from_str(RECORD).unwrap();
     let columns: Vec<String> = record["properties"].as_object().unwrap().keys().cloned().collect();
     let strange = ["{\"a\":[1]}", "[[]]", "1e999", "-0.0", "true", "\"\\u0000\"", "123456789012345678901234567890"];
     for column in columns {
@@ -159,6 +169,69 @@ fn a_value_of_the_wrong_type_never_costs_the_record() {
                 assert_eq!(seen, "true true", "{column} = {value}");
             }
         }
+    }
+}
+
+/// Every text in every object of the REST interfaces, one after the other, becomes a word that nobody can know, and the
+/// event or one of its pieces says it: in a field, in what is unmapped, or as the name of a kind.
+#[test]
+fn every_text_of_an_object_is_somewhere_in_its_event() {
+    const MARK: &str = "a word that nobody knows";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records");
+    let mut tried = 0;
+    for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let shape = shape_of(path.file_stem().unwrap().to_str().unwrap());
+        if shape == Shape::Streaming || path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let record: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let mut texts = Vec::new();
+        pointers(&record, &mut String::new(), &mut texts);
+        for pointer in texts {
+            // Alerts are records of their own, and `@odata.` is the protocol's; only a piece's type is about the piece.
+            let is_protocol = pointer.contains("/@odata.") && !is_piece_type(&pointer);
+            if is_protocol || (shape.of_alerts().is_some() && pointer.starts_with("/alerts/")) {
+                continue;
+            }
+            let mut changed = record.clone();
+            *changed.pointer_mut(&pointer).unwrap() = MARK.into();
+            let outcome = normalize(shape, changed.to_string().as_bytes(), |event| {
+                let pieces = event.evidence.iter();
+                let pieces = pieces.map(|piece| format!("{:?}{:?}{:?}", piece.kind_name, piece.fields, piece.unmapped));
+                format!("{:?}{:?}{}", event.fields, event.unmapped, pieces.collect::<String>())
+            });
+            match outcome.items.as_slice() {
+                [Item::Event { seen, .. }] => assert!(seen.contains(MARK), "{} loses {pointer}", path.display()),
+                [Item::Rejected { reason, .. }] => assert_eq!(reason, "it has no `id`", "{} {pointer}", path.display()),
+                _ => panic!("{} {pointer}", path.display()),
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried > 1000, "only {tried} texts");
+}
+
+/// Whether it is the type of an element of `evidence`, not of something inside one.
+fn is_piece_type(pointer: &str) -> bool {
+    pointer.starts_with("/evidence/") && pointer.ends_with("/@odata.type") && pointer.split('/').count() == 4
+}
+
+/// Where the texts of a value stand.
+fn pointers(value: &Value, at: &mut String, found: &mut Vec<String>) {
+    let length = at.len();
+    let mut step = |name: &str, inner: &Value| {
+        at.push('/');
+        at.push_str(name);
+        pointers(inner, at, found);
+        at.truncate(length);
+    };
+    match value {
+        Value::String(_) => found.push(at.clone()),
+        Value::Object(members) => members.iter().for_each(|(name, inner)| step(name, inner)),
+        Value::Array(elements) => {
+            elements.iter().enumerate().for_each(|(number, inner)| step(&number.to_string(), inner));
+        }
+        _ => {}
     }
 }
 
@@ -182,14 +255,15 @@ fn bytes_that_are_not_text_hide_no_event() {
 #[test]
 fn random_mutations_are_accounted_for() {
     let record = compact(RECORD);
-    let seeds: [(Shape, String); 5] = [
+    let seeds = [
         (Shape::Streaming, record.clone()),
         (Shape::Streaming, format!("{{\"records\":[{record},{record}]}}")),
         (Shape::Streaming, format!("{record}\n{record}\n")),
         (Shape::GraphAlert, compact(ALERT)),
         (Shape::GraphIncident, compact(INCIDENT)),
     ];
-    for (shape, seed) in seeds {
+    let others = OTHERS.map(|(shape, record)| (shape, compact(record)));
+    for (shape, seed) in seeds.into_iter().chain(others) {
         let mut random = Random(0x5eed);
         for _ in 0..mutations() {
             let mut bytes = seed.clone().into_bytes();

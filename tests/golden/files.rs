@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::value::RawValue;
 use siemgate::clock::Timestamp;
-use siemgate::encode::{CefOptions, CefUnmappedKeys, CefVersion, Encoder, Facility, Format, Header, Options};
+use siemgate::encode::{
+    CefOptions, CefVersion, Encoder, Facility, Format, Header, LeefOptions, LeefVersion, Options, UnmappedKeys,
+};
 use siemgate::event::batch::{Gap, GapReason, Shape};
 use siemgate::ids::Generation;
 use siemgate::normalize::{Origin, gap};
@@ -20,25 +23,52 @@ fn every_format_of_every_record_is_as_expected() {
     assert!(names.len() >= 9, "only {} records found", names.len());
     for path in names {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let shape = match name.split('-').next().unwrap() {
-            "incident" => Shape::GraphIncident,
-            "alert" => Shape::GraphAlert,
-            _ => Shape::Streaming,
-        };
-        check(&path.with_extension("txt"), &rendered(shape, &fs::read(&path).unwrap()));
+        let record = fs::read_to_string(&path).unwrap();
+        let shape = shape_of(name);
+        let mut text = rendered(shape, record.as_bytes());
+        for alert in alerts_of(shape, &record) {
+            text.push_str(&rendered(shape.of_alerts().unwrap(), alert.get().as_bytes()));
+        }
+        check(&path.with_extension("txt"), &text);
     }
 }
 
-/// Every event in every format; the second CEF is the one with all options on.
-fn rendered(shape: Shape, record: &[u8]) -> String {
-    let full = CefOptions { version: CefVersion::One, unmapped: CefUnmappedKeys::Always };
-    let variants = [
-        ("cef", Format::Cef, Options::default()),
-        ("cef 1, with unmapped", Format::Cef, Options { cef: full }),
-        ("microsoft", Format::Microsoft, Options::default()),
+/// By the beginning of a file's name; streaming is everything else.
+pub fn shape_of(name: &str) -> Shape {
+    const PREFIXES: &[(&str, Shape)] = &[
+        ("incident-", Shape::GraphIncident),
+        ("alert-", Shape::GraphAlert),
+        ("xdr-incident-", Shape::XdrIncident),
+        ("xdr-alert-", Shape::XdrAlert),
+        ("endpoint-alert-", Shape::EndpointAlert),
+        ("siem-detection-", Shape::SiemDetection),
     ];
+    PREFIXES.iter().find(|(prefix, _)| name.starts_with(prefix)).map_or(Shape::Streaming, |(_, shape)| *shape)
+}
+
+/// The alerts inside an incident, which travel as records of their own.
+fn alerts_of(shape: Shape, record: &str) -> Vec<&RawValue> {
+    #[derive(serde::Deserialize)]
+    struct Incident<'r> {
+        #[serde(borrow, default)]
+        alerts: Vec<&'r RawValue>,
+    }
+    match shape.of_alerts() {
+        Some(_) => serde_json::from_str::<Incident<'_>>(record).unwrap().alerts,
+        None => Vec::new(),
+    }
+}
+
+/// Every event in every format; the second CEF and the second LEEF are those with all options on.
+fn rendered(shape: Shape, record: &[u8]) -> String {
+    let full = CefOptions { version: CefVersion::One, unmapped: UnmappedKeys::Always };
+    let strict = LeefOptions { version: LeefVersion::Two, unmapped: UnmappedKeys::Always, strict: true };
+    let mut variants: Vec<_> = Format::ALL.iter().map(|format| (format.name(), *format, Options::default())).collect();
+    variants.insert(1, ("cef 1, with unmapped", Format::Cef, Options { cef: full, ..Options::default() }));
+    variants.insert(3, ("leef 2, strict, with unmapped", Format::Leef, Options { leef: strict, ..Options::default() }));
     let mut text = String::new();
-    let mut encoders = variants.map(|(name, format, options)| (name, Encoder::new(format, options)));
+    let encoders = variants.into_iter().map(|(name, format, options)| (name, Encoder::new(format, options)));
+    let mut encoders: Vec<_> = encoders.collect();
     let outcome = normalize(shape, record, |event| {
         let mut all = String::new();
         for (name, encoder) in &mut encoders {

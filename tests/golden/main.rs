@@ -5,6 +5,8 @@
 mod conservation;
 mod files;
 mod read_back;
+mod sameness;
+mod worked_example;
 
 use siemgate::event::Event;
 use siemgate::event::batch::{Coordinates, Shape};

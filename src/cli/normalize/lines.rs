@@ -58,6 +58,16 @@ impl<R: Read> Lines<R> {
         Ok(Next::Pause)
     }
 
+    /// The complete lines at hand, without the wish to read more.
+    pub(super) fn at_hand(&self) -> &[u8] {
+        let rest = &self.buffer[self.start..self.end];
+        if self.is_too_long { &[] } else { &rest[..memchr::memrchr(b'\n', rest).map_or(0, |last| last + 1)] }
+    }
+    /// So many bytes of what is at hand are done with.
+    pub(super) const fn advance(&mut self, length: usize) {
+        self.start += length;
+    }
+
     /// A line, or the last piece of one that is too long.
     fn hand_out(&mut self, length: usize, line_break: usize) -> Next<'_> {
         let range = self.start..self.start + length;

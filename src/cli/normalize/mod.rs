@@ -1,8 +1,12 @@
 //! `siemgate normalize`: Microsoft records in, one a line; a SIEM's lines out. No cluster, no network, one core.
 
+mod explain;
 mod lines;
+mod passing;
 mod quarantine;
+mod reading;
 mod shape;
+mod stats;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -11,10 +15,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use self::explain::Explainer;
 use self::lines::{Lines, Next};
 use self::quarantine::Quarantine;
 use self::shape::Part;
-use crate::encode::{CefOptions, CefUnmappedKeys, CefVersion, Encoder, Format, Options};
+use self::stats::Stats;
+use crate::encode::{
+    CefOptions, CefVersion, Encoder, Format, LeefOptions, LeefVersion, Options, SplunkMode, SplunkOptions, UnmappedKeys,
+};
 use crate::event::EventId;
 use crate::event::batch::Shape;
 use crate::ids::{SourceId, TenantId};
@@ -31,6 +39,9 @@ const OUTPUT_BYTES: usize = 128 << 10;
 #[command(after_help = "Examples:\n  \
     siemgate normalize < records.ndjson > events.cef\n  \
     siemgate normalize --input incidents.ndjson --from graph-incident --quarantine bad.ndjson\n  \
+    siemgate normalize --input records.ndjson --explain\n  \
+    siemgate normalize --input records.ndjson --format ocsf --stats > events.ndjson\n  \
+    siemgate normalize --input records.ndjson --format leef --leef2 --leef-strict\n  \
     kcat -C -t insights-logs-advancedhunting | siemgate normalize --format microsoft\n\n\
     Exit code: 0 if every record became an event or went to --quarantine, else 1.")]
 pub struct Args {
@@ -40,21 +51,44 @@ pub struct Args {
     /// What the records are
     #[arg(long, value_enum, default_value_t = From::Auto)]
     pub from: From,
-    /// What to write: `cef`, or `microsoft` for the untouched record
+    /// What to write: `cef` for ArcSight, `leef` for QRadar, `splunk` for its HTTP Event Collector, `ecs` for Elastic,
+    /// `ocsf` for security lakes, or `microsoft` for the untouched record
     #[arg(long, default_value_t = Format::Cef)]
     pub format: Format,
-    /// Write CEF:1 instead of CEF:0
+    /// With `cef`: write CEF:1, which knows IPv6 in `src` and `dst`, instead of CEF:0, which every receiver reads
     #[arg(long)]
     pub cef1: bool,
-    /// For which records CEF also carries columns that have no key of their own
+    /// With `leef`: write LEEF:2.0, which names its delimiter, instead of LEEF:1.0, which every QRadar reads
+    #[arg(long)]
+    pub leef2: bool,
+    /// With `leef`: keep `|` and `^` out of values too, as IBM advises; each becomes a blank
+    #[arg(long)]
+    pub leef_strict: bool,
+    /// With `splunk`: write the untouched record under the sourcetypes of Splunk's own add-ons, which then map it,
+    /// instead of our JSON in the names of the Common Information Model
+    #[arg(long)]
+    pub splunk_add_on: bool,
+    /// With `cef` and `leef`: which records also carry the columns that have no key of their own; the other formats
+    /// always do
     #[arg(long, value_enum, default_value_t = Unmapped::Generic)]
     pub unmapped: Unmapped,
+    /// With `microsoft`: read streaming records to their last byte, instead of passing them on after a look at their
+    /// envelope
+    #[arg(long)]
+    pub strict: bool,
     /// The tenant the records belong to
     #[arg(long, default_value = "local")]
     pub tenant: TenantId,
     /// The source the records came from
     #[arg(long, default_value = "file")]
     pub source: SourceId,
+    /// Instead of events, show where each column of the N-th record went in every format
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1")]
+    pub explain: Option<u64>,
+    /// Report afterwards, on standard error, which kinds of records came and which tables, columns and evidence are
+    /// unknown here
+    #[arg(long)]
+    pub stats: bool,
     /// Write what can't be read into this file, whole, one JSON object a line, instead of naming it on standard error
     #[arg(long, value_name = "FILE")]
     pub quarantine: Option<PathBuf>,
@@ -70,6 +104,30 @@ pub enum From {
     GraphIncident,
     /// Graph security/alerts_v2: an alert or a page a line
     GraphAlert,
+    /// Defender XDR api/incidents: as with Graph's
+    XdrIncident,
+    /// Alerts taken out of such incidents
+    XdrAlert,
+    /// Defender for Endpoint api/alerts: an alert or a page a line
+    EndpointAlert,
+    /// Detections of the retired API for SIEMs: an array or a detection a line
+    SiemDetection,
+}
+
+impl From {
+    /// Nothing where each line is to be looked at.
+    const fn shape(self) -> Option<Shape> {
+        Some(match self {
+            Self::Auto => return None,
+            Self::Streaming => Shape::Streaming,
+            Self::GraphIncident => Shape::GraphIncident,
+            Self::GraphAlert => Shape::GraphAlert,
+            Self::XdrIncident => Shape::XdrIncident,
+            Self::XdrAlert => Shape::XdrAlert,
+            Self::EndpointAlert => Shape::EndpointAlert,
+            Self::SiemDetection => Shape::SiemDetection,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -112,6 +170,12 @@ pub fn main(args: &Args) -> anyhow::Result<ExitCode> {
     if !summary.ended_early {
         let ExitSummary { lines, events, rejected, cut, .. } = summary;
         writeln!(io::stderr(), "{lines} lines read: {events} events, {rejected} rejected, {cut} values cut to length")?;
+        if let Some(wanted) = args.explain
+            && events < wanted
+        {
+            writeln!(io::stderr(), "there is no record number {wanted} to explain: the input has {events}")?;
+            return Ok(ExitCode::FAILURE);
+        }
     }
     Ok(summary.exit_code())
 }
@@ -124,26 +188,46 @@ pub fn run(args: &Args, input: impl Read, output: impl Write) -> anyhow::Result<
         from: args.from,
         normalizer: Normalizer::new(),
         encoder: Encoder::new(args.format, options(args)),
+        options: options(args),
         quarantine: Quarantine::open(args.quarantine.as_deref())?,
         written: Vec::with_capacity(2 * OUTPUT_BYTES),
+        stats: args.stats.then(Stats::default),
+        explain: args.explain,
+        passes_on: args.format == Format::Microsoft
+            && !args.strict
+            && !args.stats
+            && args.explain.is_none()
+            && matches!(args.from, From::Auto | From::Streaming),
         summary: &mut summary,
     };
-    match run.all(Lines::of(input), output) {
+    let ended = run.all(Lines::of(input), output);
+    let report = run.stats.map(|stats| stats.report());
+    match ended {
         Err(error) if is_broken_pipe(&error) => summary.ended_early = true,
         other => other?,
+    }
+    if let Some(report) = report {
+        write!(io::stderr(), "{report}")?;
     }
     Ok(summary)
 }
 
 fn options(args: &Args) -> Options {
+    let unmapped = match args.unmapped {
+        Unmapped::Never => UnmappedKeys::Never,
+        Unmapped::Generic => UnmappedKeys::Generic,
+        Unmapped::Always => UnmappedKeys::Always,
+    };
     Options {
-        cef: CefOptions {
-            version: if args.cef1 { CefVersion::One } else { CefVersion::Zero },
-            unmapped: match args.unmapped {
-                Unmapped::Never => CefUnmappedKeys::Never,
-                Unmapped::Generic => CefUnmappedKeys::Generic,
-                Unmapped::Always => CefUnmappedKeys::Always,
-            },
+        cef: CefOptions { version: if args.cef1 { CefVersion::One } else { CefVersion::Zero }, unmapped },
+        leef: LeefOptions {
+            version: if args.leef2 { LeefVersion::Two } else { LeefVersion::One },
+            unmapped,
+            strict: args.leef_strict,
+        },
+        splunk: SplunkOptions {
+            mode: if args.splunk_add_on { SplunkMode::AddOn } else { SplunkMode::Cim },
+            ..SplunkOptions::default()
         },
     }
 }
@@ -157,20 +241,32 @@ struct Run<'a> {
     from: From,
     normalizer: Normalizer,
     encoder: Encoder,
+    options: Options,
     quarantine: Quarantine,
     written: Vec<u8>,
+    stats: Option<Stats>,
+    /// The number of the event to explain instead of writing events.
+    explain: Option<u64>,
+    /// Whether plain records go through without being taken apart.
+    passes_on: bool,
     summary: &'a mut ExitSummary,
 }
 
 impl Run<'_> {
     fn all(&mut self, mut lines: Lines<impl Read>, mut output: impl Write) -> anyhow::Result<()> {
         loop {
+            if self.passes_on {
+                self.pass_on(&mut lines, &mut output)?;
+            }
             match lines.next()? {
                 Next::Line(line) => {
                     self.summary.lines += 1;
                     self.line(line)?;
                     if self.written.len() >= OUTPUT_BYTES {
                         self.flush(&mut output)?;
+                    }
+                    if self.explain.is_some_and(|wanted| self.summary.events >= wanted) {
+                        return self.flush(&mut output).map_err(Into::into);
                     }
                 }
                 Next::TooLong { piece, is_last } => {
@@ -189,6 +285,19 @@ impl Run<'_> {
         }
     }
 
+    /// Lines that nothing has to be done about.
+    fn pass_on(&mut self, lines: &mut Lines<impl Read>, output: &mut impl Write) -> io::Result<()> {
+        let (length, count) = passing::run(lines.at_hand());
+        if count > 0 {
+            self.flush(output)?;
+            output.write_all(&lines.at_hand()[..length])?;
+            lines.advance(length);
+            self.summary.lines += count;
+            self.summary.events += count;
+        }
+        Ok(())
+    }
+
     fn flush(&mut self, output: &mut impl Write) -> io::Result<()> {
         output.write_all(&self.written)?;
         self.written.clear();
@@ -199,41 +308,43 @@ impl Run<'_> {
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        let mut result = Ok(());
-        match self.from {
-            From::Streaming => result = self.part(Shape::Streaming, line),
-            From::Auto if shape::is_streaming(line) => result = self.part(Shape::Streaming, line),
-            From::Auto | From::GraphIncident | From::GraphAlert => {
-                let fixed = match self.from {
-                    From::GraphIncident => Some(Shape::GraphIncident),
-                    From::GraphAlert => Some(Shape::GraphAlert),
-                    From::Auto | From::Streaming => None,
-                };
-                shape::split(line, fixed, |part| {
-                    if result.is_ok() {
-                        result = match part {
-                            Part::Object(shape, bytes) => self.part(shape, bytes),
-                            Part::Stranger(bytes) => {
-                                let id = EventId::of_content(bytes);
-                                let reason = Reason::NotAnObject;
-                                self.reject(&Rejected { id, index: None, raw: bytes, reason })
-                            }
-                        };
-                    }
-                });
-            }
+        let fixed = self.from.shape();
+        if fixed == Some(Shape::Streaming) || (fixed.is_none() && shape::is_streaming(line)) {
+            return self.part(Shape::Streaming, line);
         }
+        let mut result = Ok(());
+        shape::split(line, fixed, |part| {
+            if result.is_ok() {
+                result = match part {
+                    Part::Object(shape, bytes) => self.part(shape, bytes),
+                    Part::Stranger(bytes) => {
+                        let id = EventId::of_content(bytes);
+                        self.reject(&Rejected { id, index: None, raw: bytes, reason: Reason::NotAnObject })
+                    }
+                };
+            }
+        });
         result
     }
 
     fn part(&mut self, shape: Shape, bytes: &[u8]) -> anyhow::Result<()> {
-        let Self { encoder, written, summary, quarantine, .. } = self;
+        let Self { encoder, written, summary, quarantine, stats, explain, origin, options, .. } = self;
         let mut result = Ok(());
-        self.normalizer.normalize(&self.origin, shape, bytes, &mut |normalized| match normalized {
+        self.normalizer.normalize(origin, shape, bytes, &mut |normalized| match normalized {
             Normalized::Event(event) => {
+                summary.events += 1;
+                if let Some(stats) = stats {
+                    stats.count(event);
+                }
+                if let Some(wanted) = *explain {
+                    if summary.events == wanted {
+                        let explainer = Explainer { tenant: origin.tenant, source: origin.source, options };
+                        written.extend(explainer.explain(shape, event.record).unwrap_or_default().bytes());
+                    }
+                    return;
+                }
                 summary.cut += u64::from(encoder.encode(event, written).cut);
                 written.push(b'\n');
-                summary.events += 1;
             }
             Normalized::Rejected(rejected) => {
                 summary.rejected += 1;

@@ -36,6 +36,49 @@ fn every_kind_of_line_becomes_events_in_order() {
 }
 
 #[test]
+fn each_choice_of_a_format_is_a_word_away() {
+    let record = RECORD.replace("LogonFailed", "a|b");
+    let line = |words: &[&str]| ran(words, record.as_bytes()).1;
+    assert!(line(&["--cef1"]).starts_with("CEF:1|"));
+    assert!(line(&["--format", "leef"]).starts_with("LEEF:1.0|Microsoft|Defender XDR|1.0|a b|cat="));
+    assert!(line(&["--format", "leef", "--leef2"]).starts_with("LEEF:2.0|Microsoft|Defender XDR|1.0|a b|x09|cat="));
+    let spoken = r#"{"category":"AdvancedHunting-Unheard","properties":{"x":"a|b^c"}}"#;
+    let value = |words: &[&str]| {
+        let line = ran(words, spoken.as_bytes()).1;
+        line.split(['\t', '\n']).find_map(|part| part.strip_prefix("MicrosoftDefenderx=").map(str::to_owned))
+    };
+    assert_eq!(value(&["--format", "leef"]).as_deref(), Some("a|b^c"));
+    assert_eq!(value(&["--format", "leef", "--leef-strict"]).as_deref(), Some("a b c"));
+    assert_eq!(value(&["--format", "leef", "--unmapped", "never"]), None);
+    let add_on: serde_json::Value = serde_json::from_str(&line(&["--format", "splunk", "--splunk-add-on"])).unwrap();
+    assert_eq!(add_on["sourcetype"], "ms:defender:eventhub");
+    assert_eq!(add_on["event"], serde_json::from_str::<serde_json::Value>(&record).unwrap());
+    assert!(line(&["--format", "splunk"]).contains(r#""sourcetype":"siemgate:defender""#));
+}
+
+#[test]
+fn every_kind_of_alert_is_told_by_itself_and_can_be_named() {
+    let siem = r#"{"AlertId":"s","AlertTitle":"x","AlertTime":"2030-01-01T10:00:00Z"}"#;
+    let endpoint = r#"{"id":"e","machineId":"m","title":"x"}"#;
+    let xdr = r#"{"incidentId":7,"incidentName":"x","alerts":[{"alertId":"d","incidentId":7,"title":"x"}]}"#;
+    let ids = |words: &[&str], input: &str| {
+        let (summary, output) = ran(words, input.as_bytes());
+        let ids: Vec<_> = output.split([' ', '|']).filter_map(|word| word.strip_prefix("externalId=")).collect();
+        (ids.join(" "), summary.rejected)
+    };
+    let mixed = format!("[{siem},{siem}]\n{endpoint}\n{xdr}\n{{\"value\":[{endpoint},{xdr},{siem},{INCIDENT},7]}}\n[]");
+    assert_eq!(ids(&[], &mixed), ("s s e 7 d e 7 d s 7 a".to_owned(), 1));
+    assert_eq!(ids(&["--from", "siem-detection"], &format!("[{siem}]")), ("s".to_owned(), 0));
+    assert_eq!(ids(&["--from", "siem-detection"], "[]"), (String::new(), 0));
+    assert_eq!(ids(&["--from", "endpoint-alert"], &format!("{{\"value\":[{endpoint}]}}")), ("e".to_owned(), 0));
+    assert_eq!(ids(&["--from", "xdr-incident"], xdr), ("7 d".to_owned(), 0));
+    assert_eq!(ids(&["--from", "xdr-alert"], r#"{"alertId":"d"}"#), ("d".to_owned(), 0));
+    // What is named wrongly has no id under the name that was expected, and is rejected rather than misread.
+    assert_eq!(ids(&["--from", "xdr-alert"], endpoint), (String::new(), 1));
+    assert_eq!(ids(&["--from", "graph-alert"], siem), (String::new(), 1));
+}
+
+#[test]
 fn what_cannot_be_read_is_kept_whole_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.ndjson");

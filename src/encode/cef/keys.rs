@@ -27,8 +27,9 @@ macro_rules! keys {
         impl Key {
             #[cfg(test)]
             pub(super) const ALL: &'static [Self] = &[$(Self::$key,)*];
-            pub(super) const fn name(self) -> &'static str {
-                NAMES[self as usize]
+            #[cfg(test)]
+            pub(super) fn name(self) -> &'static str {
+                self.before_value().trim_matches([' ', '='])
             }
             pub(super) const fn before_value(self) -> &'static str {
                 BEFORE_VALUE[self as usize]
@@ -41,7 +42,8 @@ macro_rules! keys {
             }
         }
 
-        const NAMES: &[&str] = &[$($name,)*];
+        /// What follows the prefix in keys that a column's name could be mistaken for.
+
         /// A key and its label as they stand in a line, made once and not for every value.
         const BEFORE_VALUE: &[&str] = &[$(concat!(" ", $name, "="),)*];
         const BEFORE_LABEL: &[&str] = &[$(concat!(" ", $name, "Label="),)*];
@@ -62,17 +64,21 @@ keys! {
     Cn1 "cn1" Long,
     Cn2 "cn2" Long,
     Cn3 "cn3" Long,
+    Cnt "cnt" Integer,
     Cs1 "cs1" Text(4000),
     Cs2 "cs2" Text(4000),
     Cs3 "cs3" Text(4000),
     Cs4 "cs4" Text(4000),
     Cs5 "cs5" Text(4000),
     Cs6 "cs6" Text(4000),
+    DestinationServiceName "destinationServiceName" Text(1023),
     DeviceCustomDate1 "deviceCustomDate1" Time,
     DeviceCustomDate2 "deviceCustomDate2" Time,
     DeviceDirection "deviceDirection" Integer,
+    DeviceDnsDomain "deviceDnsDomain" Text(255),
     DeviceExternalId "deviceExternalId" Text(255),
     DeviceFacility "deviceFacility" Text(1023),
+    DeviceNtDomain "deviceNtDomain" Text(255),
     Dhost "dhost" Text(1023),
     Dmac "dmac" Mac,
     Dntdom "dntdom" Text(255),
@@ -89,19 +95,24 @@ keys! {
     End "end" Time,
     ExternalId "externalId" Text(40),
     FileHash "fileHash" Text(255),
+    FileId "fileId" Text(1023),
     FilePath "filePath" Text(1023),
+    FileType "fileType" Text(1023),
     FlexString1 "flexString1" Text(1023),
     FlexString2 "flexString2" Text(1023),
     Fname "fname" Text(1023),
     Fsize "fsize" Integer,
     In "in" Count,
     Msg "msg" Text(1023),
+    OldFileName "oldFileName" Text(1023),
+    OldFilePath "oldFilePath" Text(1023),
     Out "out" Count,
     Outcome "outcome" Text(63),
     Proto "proto" Text(31),
     Reason "reason" Text(1023),
     Request "request" Text(1023),
     RequestClientApplication "requestClientApplication" Text(1023),
+    RequestContext "requestContext" Text(2048),
     RequestMethod "requestMethod" Text(1023),
     Rt "rt" Time,
     Shost "shost" Text(1023),
@@ -120,6 +131,9 @@ keys! {
 
     // CEF 1.2.
     FrameworkName "frameworkName" Text(256),
+    ReportedResourceId "reportedResourceID" Text(256),
+    ReportedResourceName "reportedResourceName" Text(64),
+    ReportedResourceType "reportedResourceType" Text(64),
     ThreatActor "threatActor" Text(40),
     ThreatAttackId "threatAttackID" Text(32),
 
@@ -133,23 +147,37 @@ keys! {
     Urls "MicrosoftDefenderUrls" Text(4000),
     Evidence "MicrosoftDefenderEvidence" Text(4000),
     Extra "MicrosoftDefenderAdditionalFields" Text(4000),
+    MailSubject "MicrosoftDefenderMailSubject" Text(1023),
+    MailId "MicrosoftDefenderMailId" Text(1023),
+    RegistryPath "MicrosoftDefenderRegistryPath" Text(4000),
+    RegistryValueName "MicrosoftDefenderRegistryName" Text(4000),
+    RegistryValue "MicrosoftDefenderRegistryData" Text(4000),
+    ResourceId "MicrosoftDefenderResource" Text(1023),
     Change "SiemgateChange" Text(63),
     Revision "SiemgateRevision" Text(63),
     Repaired "SiemgateRepaired" Integer,
+    WholeBytes "SiemgateWholeBytes" Long,
+    RecordDigest "SiemgateRecordDigest" Text(32),
     EventId "SiemgateEventId" Text(32),
 }
 
-/// Keys that a column's name could be mistaken for.
-pub(super) const OWN: &[Key] = &[
-    Key::CommandLine,
-    Key::Directory,
-    Key::Devices,
-    Key::Users,
-    Key::Files,
-    Key::Addresses,
-    Key::Urls,
-    Key::Evidence,
-    Key::Extra,
+/// What follows `MicrosoftDefender` in our own keys, which no column may be mistaken for; few columns have their names.
+pub(super) const OWN: &[&str] = &[
+    "CommandLine",
+    "TenantId",
+    "Devices",
+    "Users",
+    "Files",
+    "Addresses",
+    "Urls",
+    "Evidence",
+    "AdditionalFields",
+    "MailSubject",
+    "MailId",
+    "RegistryPath",
+    "RegistryName",
+    "RegistryData",
+    "Resource",
 ];
 
 // One bit for each key says whether it has been written.
@@ -166,5 +194,11 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Key::ALL.len());
+    }
+
+    #[test]
+    fn every_key_with_our_prefix_is_reserved() {
+        let own = Key::ALL.iter().filter_map(|key| key.name().strip_prefix("MicrosoftDefender"));
+        assert_eq!(own.collect::<Vec<_>>(), OWN);
     }
 }

@@ -4,8 +4,11 @@
 use std::net::IpAddr;
 
 use super::Version;
-use super::keys::{Key, Type};
+use super::keys::{Key, OWN, Type};
 use crate::clock::Timestamp;
+use crate::encode::flat::columns::AnyKey;
+use crate::encode::flat::write_mac;
+use crate::encode::json::write_address;
 use crate::event::bytes::next_special;
 use crate::event::id::Decimal;
 
@@ -77,11 +80,6 @@ impl<'o> Line<'o> {
         true
     }
 
-    /// The same for a key that isn't in the dictionary.
-    pub(super) fn json_additional(&mut self, before_value: &str, characters_max: usize, inner: &str) -> bool {
-        self.json_text_under(before_value, characters_max, inner)
-    }
-
     fn json_text_under(&mut self, before_value: &str, characters_max: usize, inner: &str) -> bool {
         let ends_plainly = match inner.as_bytes() {
             [first, .., before, last] => {
@@ -102,12 +100,6 @@ impl<'o> Line<'o> {
             self.begun = begun;
         }
         is_written
-    }
-
-    /// Text under a key that isn't in the dictionary, given as it stands in a line: a blank, the key, an equals sign.
-    /// The caller answers for the key being alphanumeric.
-    pub(super) fn additional(&mut self, before_value: &str, characters_max: usize, value: &str) {
-        self.text_under(before_value, characters_max, value);
     }
 
     fn text_under(&mut self, before_value: &str, characters_max: usize, value: &str) -> bool {
@@ -150,32 +142,16 @@ impl<'o> Line<'o> {
             return;
         }
         self.key(key.before_value());
-        match address {
-            IpAddr::V4(four) => {
-                for (place, octet) in four.octets().into_iter().enumerate() {
-                    if place > 0 {
-                        self.out.push(b'.');
-                    }
-                    self.number_alone(i64::from(octet));
-                }
-            }
-            IpAddr::V6(six) => self.out.extend_from_slice(six.to_string().as_bytes()),
-        }
+        write_address(address, self.out);
         self.finish(key, label);
     }
 
     pub(super) fn mac(&mut self, key: Key, label: Option<&str>, address: [u8; 6]) {
-        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         if key.holds() != Type::Mac || self.has(key) {
             return;
         }
         self.key(key.before_value());
-        for (place, byte) in address.into_iter().enumerate() {
-            if place > 0 {
-                self.out.push(b':');
-            }
-            self.out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        }
+        write_mac(address, self.out);
         self.finish(key, label);
     }
 
@@ -195,6 +171,21 @@ impl<'o> Line<'o> {
             self.out.extend_from_slice(key.before_label().as_bytes());
             escape_value(label, self.out);
         }
+    }
+}
+
+/// As much of a value as a custom string holds.
+const ADDITIONAL_MAX: usize = 4000;
+
+impl AnyKey for Line<'_> {
+    const SEPARATOR: char = ' ';
+    const OWN: &'static [&'static str] = OWN;
+
+    fn additional(&mut self, before_value: &str, value: &str) {
+        self.text_under(before_value, ADDITIONAL_MAX, value);
+    }
+    fn json_additional(&mut self, before_value: &str, inner: &str) -> bool {
+        self.json_text_under(before_value, ADDITIONAL_MAX, inner)
     }
 }
 

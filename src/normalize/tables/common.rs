@@ -1,8 +1,8 @@
-//! What tables have in common: the envelope, the device, and the process that acts.
+//! What tables have in common: the envelope, the device, the process that acts, and reasons to leave a column alone.
 
 use super::To::{Action, Field as To, Severity, Time};
 use super::{Column, Table};
-use crate::event::{Class, Field};
+use crate::event::Field;
 
 pub(super) const ENVELOPE: &[Column] = &[
     ("time", To(Field::RecordPublished)),
@@ -17,6 +17,10 @@ pub(super) const RECORD: &[Column] = &[
     ("ActionType", Action),
     ("ReportId", To(Field::RecordSequence)),
     ("AdditionalFields", To(Field::Extra)),
+];
+
+/// The device that reports.
+pub(super) const DEVICE: &[Column] = &[
     ("DeviceId", To(Field::DeviceId)),
     ("DeviceName", To(Field::DeviceName)),
     ("MachineGroup", To(Field::DeviceGroup)),
@@ -60,11 +64,14 @@ pub(super) const INITIATING_PROCESS: &[Column] = &[
     ("InitiatingProcessAccountObjectId", To(Field::ActorUserObjectId)),
 ];
 
+/// Why a column has no field.
+pub(super) const NO_WORD: &str = "no format has a word for it; those with room write it by its own name";
+pub(super) const SAYS_AGAIN: &str = "another column says the same";
+pub(super) const HABITS: &str = "is Microsoft's reckoning of how usual this is, not part of what happened";
+pub(super) const JUDGEMENT: &str = "explains a judgement that another column names";
+pub(super) const INVENTORY: &str = "is for an inventory of assets, not for a stream of events";
+pub(super) const CLOUD_PLACE: &str = "says where in a cloud it is, in a form that no format shares";
+
 /// A table we have no mapping for says only what all tables say; everything else of it is kept as unmapped.
-pub(super) const ANY_OTHER: Table = Table {
-    name: "",
-    class: Class::Generic,
-    columns: &[RECORD, INITIATING_PROCESS, &[("Severity", Severity)]],
-    nested: &[],
-    actions: &[],
-};
+pub(super) const ANY_OTHER: Table =
+    Table { columns: &[RECORD, DEVICE, INITIATING_PROCESS, &[("Severity", Severity)]], ..Table::PLAIN };

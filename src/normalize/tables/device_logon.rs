@@ -1,18 +1,20 @@
 //! `DeviceLogonEvents`: somebody logged on to a device, or tried to.
 
 use super::To::Field as To;
-use super::{Action, Column, Table, common};
-use crate::event::{Class, Field};
+use super::{Action, Column, FAILURE, Nested, SUCCESS, Table, common};
+use crate::event::{Activity, Class, Field};
 
 pub(super) const TABLE: Table = Table {
     name: "DeviceLogonEvents",
     class: Class::Logon,
-    columns: &[common::RECORD, common::INITIATING_PROCESS, COLUMNS],
-    nested: &[("IsLocalLogon", To(Field::LogonIsLocal))],
+    activity: Activity::Logon,
+    columns: &[common::RECORD, common::DEVICE, common::INITIATING_PROCESS, COLUMNS],
+    nested: Nested::extra(&[("IsLocalLogon", To(Field::LogonIsLocal))]),
     actions: &[
-        Action { prefix: "LogonSuccess", means: &[(Field::Outcome, "success")] },
-        Action { prefix: "LogonFailed", means: &[(Field::Outcome, "failure")] },
+        Action::is("LogonSuccess", Activity::Logon, &[SUCCESS]),
+        Action::is("LogonFailed", Activity::Logon, &[FAILURE]),
     ],
+    ..Table::PLAIN
 };
 
 const COLUMNS: &[Column] = &[

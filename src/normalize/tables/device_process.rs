@@ -1,15 +1,17 @@
 //! `DeviceProcessEvents`: a process was started or opened.
 
 use super::To::Field as To;
-use super::{Column, Table, common};
-use crate::event::{Class, Field};
+use super::{Action, Column, Nested, Table, common};
+use crate::event::{Activity, Class, Field};
 
 pub(super) const TABLE: Table = Table {
     name: "DeviceProcessEvents",
     class: Class::Process,
-    columns: &[common::RECORD, common::INITIATING_PROCESS, COLUMNS],
-    nested: &[],
-    actions: &[],
+    activity: Activity::Start,
+    columns: &[common::RECORD, common::DEVICE, common::INITIATING_PROCESS, COLUMNS],
+    nested: Nested::extra(&[("ProcessCurrentWorkingDirectory", To(Field::ProcessDirectory))]),
+    actions: &[Action::is("OpenProcess", Activity::Open, &[])],
+    ..Table::PLAIN
 };
 
 const COLUMNS: &[Column] = &[
