@@ -169,6 +169,8 @@ fn feed_to_wire(feed: FeedStatus) -> v1::FeedStatus {
         delivered: lane.delivered,
         filtered: lane.filtered,
         in_flight: lane.in_flight,
+        shortened: lane.shortened,
+        refused: lane.refused,
     };
     v1::FeedStatus {
         feed: feed.feed.to_string(),
@@ -271,6 +273,8 @@ fn feed_from_wire(feed: v1::FeedStatus) -> Result<FeedStatus, BadWire> {
             delivered: lane.delivered,
             filtered: lane.filtered,
             in_flight: lane.in_flight,
+            shortened: lane.shortened,
+            refused: lane.refused,
         })
     };
     Ok(FeedStatus {

@@ -104,6 +104,8 @@ fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
         let figures = shown.lanes.entry(lane.sink.clone()).or_insert_with(new);
         figures.delivered.tell(lane.delivered);
         figures.filtered.tell(lane.filtered);
+        figures.shortened.tell(lane.shortened);
+        figures.refused.tell(lane.refused);
         figures.in_flight.set_count(lane.in_flight);
     }
 }

@@ -202,6 +202,10 @@ pub struct LaneStatus {
     pub delivered: u64,
     pub filtered: u64,
     pub in_flight: u64,
+    /// Cut to the longest message the sink takes.
+    pub shortened: u64,
+    /// Longer than the sink takes, and in quarantine for it.
+    pub refused: u64,
 }
 
 impl FeedStatus {

@@ -5,7 +5,15 @@ use super::*;
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn lane(sink: &str, delivered: u64) -> LaneStatus {
-    LaneStatus { sink: sink.parse().unwrap(), position: "4711".into(), delivered, filtered: 2, in_flight: 3 }
+    LaneStatus {
+        sink: sink.parse().unwrap(),
+        position: "4711".into(),
+        delivered,
+        filtered: 2,
+        in_flight: 3,
+        shortened: 1,
+        refused: 4,
+    }
 }
 
 const AT: Timestamp = Timestamp::from_millis(1_900_000_000_000);

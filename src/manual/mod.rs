@@ -6,6 +6,9 @@ pub mod glossary {}
 #[doc = include_str!("figures.md")]
 pub mod figures {}
 
+#[doc = include_str!("formats.md")]
+pub mod formats {}
+
 #[doc = include_str!("seeded_bugs.md")]
 pub mod seeded_bugs {}
 
@@ -49,4 +52,10 @@ pub mod decisions {
     pub mod a_code_for_the_first_administrator {}
     #[doc = include_str!("decisions/0019-raft-on-one-thread.md")]
     pub mod raft_on_one_thread {}
+    #[doc = include_str!("decisions/0020-an-event-says-what-was-done.md")]
+    pub mod an_event_says_what_was_done {}
+    #[doc = include_str!("decisions/0021-untouched-records-are-passed-on.md")]
+    pub mod untouched_records_are_passed_on {}
+    #[doc = include_str!("decisions/0022-pure-modules-under-the-fuzzer.md")]
+    pub mod pure_modules_under_the_fuzzer {}
 }

@@ -9,10 +9,10 @@ use metrics::{Counter, Gauge, Histogram, Label};
 use super::{
     ADMIN_CALLS, CREDENTIAL_EXPIRY, CREDENTIAL_FAILURES, CREDENTIAL_REQUESTS, FAULTS, FEED_CURSOR_AGE, FEED_EPOCH,
     FEED_FRESHNESS, FEED_LAG, FEED_LAG_MESSAGES, FEED_LOST, FEED_QUARANTINED, FEED_READ, FEED_STATE, LANE_DELIVERED,
-    LANE_FILTERED, LANE_IN_FLIGHT, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED, RAFT_FORGETFUL, RAFT_LEADER,
-    RAFT_LEADER_CHANGES, RAFT_LOG, RAFT_LOG_BYTES, RAFT_PROPOSALS, RAFT_PROPOSE, RAFT_STATE_BYTES, RAFT_SYNC,
-    RAFT_TERM, SINK_ACKNOWLEDGED, SINK_IN_FLIGHT, SINK_RETRIES, SINK_SENT, SINK_STATE, SOURCE_PROBLEM, counter_of,
-    gauge_of, histogram_of,
+    LANE_FILTERED, LANE_IN_FLIGHT, LANE_REFUSED, LANE_SHORTENED, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED,
+    RAFT_FORGETFUL, RAFT_LEADER, RAFT_LEADER_CHANGES, RAFT_LOG, RAFT_LOG_BYTES, RAFT_PROPOSALS, RAFT_PROPOSE,
+    RAFT_STATE_BYTES, RAFT_SYNC, RAFT_TERM, SINK_ACKNOWLEDGED, SINK_IN_FLIGHT, SINK_RETRIES, SINK_SENT, SINK_STATE,
+    SOURCE_PROBLEM, counter_of, gauge_of, histogram_of,
 };
 use crate::ids::{CredentialId, FeedId, NodeId, SinkId, SourceId, TenantId};
 
@@ -140,6 +140,8 @@ fn feed_labels(feed: &FeedId) -> Vec<Label> {
 pub struct Lane {
     pub delivered: Sum,
     pub filtered: Sum,
+    pub shortened: Sum,
+    pub refused: Sum,
     pub in_flight: Live,
 }
 
@@ -150,6 +152,8 @@ impl Lane {
         Self {
             delivered: Sum::of(LANE_DELIVERED, &labels),
             filtered: Sum::of(LANE_FILTERED, &labels),
+            shortened: Sum::of(LANE_SHORTENED, &labels),
+            refused: Sum::of(LANE_REFUSED, &labels),
             in_flight: Live::of(LANE_IN_FLIGHT, &labels),
         }
     }

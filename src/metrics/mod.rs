@@ -69,6 +69,10 @@ pub const LANE_DELIVERED: Metric =
     counter("siemgate_lane_records_delivered_total", "Records of a feed that a sink has acknowledged.");
 pub const LANE_FILTERED: Metric =
     counter("siemgate_lane_records_filtered_total", "Records of a feed that a sink's routes don't want.");
+pub const LANE_SHORTENED: Metric =
+    counter("siemgate_lane_records_shortened_total", "Records of a feed that were cut to what a sink takes.");
+pub const LANE_REFUSED: Metric =
+    counter("siemgate_lane_records_refused_total", "Records of a feed that are too long for a sink, in quarantine.");
 pub const LANE_IN_FLIGHT: Metric =
     gauge("siemgate_lane_in_flight_records", "Records of a feed sent to a sink and not yet acknowledged.");
 
@@ -147,6 +151,8 @@ pub const ALL: &[Metric] = &[
     FAULTS,
     LANE_DELIVERED,
     LANE_FILTERED,
+    LANE_SHORTENED,
+    LANE_REFUSED,
     LANE_IN_FLIGHT,
     SINK_SENT,
     SINK_ACKNOWLEDGED,

@@ -191,6 +191,8 @@ fn feed_status(
             delivered: counts.delivered,
             filtered: counts.filtered,
             in_flight: counts.sent.saturating_sub(counts.delivered),
+            shortened: counts.shortened,
+            refused: counts.refused,
             sink,
         }
     });

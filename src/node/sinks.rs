@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::deployment::{Configured, Deployment};
 use super::tasks::resume_panic;
-use crate::encode::{Encoder, Options};
+use crate::encode::Encoder;
 use crate::event::batch::Position;
 use crate::ids::SinkId;
 use crate::pipeline::prepare::Lane;
@@ -110,8 +110,9 @@ impl Sinks {
         Some(Lane {
             sink: name.clone(),
             route: sink.spec.routes.clone(),
-            encoder: Encoder::new(sink.spec.format, Options::default()),
+            encoder: Encoder::new(sink.spec.format, sink.spec.options.clone()),
             framing: sink.spec.sink.framing(),
+            size: sink.spec.size_policy(),
             parcels: sink.parcels.clone(),
             window: sink.window.clone(),
             status: sink.status.clone(),

@@ -277,6 +277,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
             let lane = &self.feed.lanes[index];
             self.feed.status.count(&lane.sink, |counts| {
                 counts.filtered += frames.filtered;
+                counts.shortened += frames.shortened;
+                counts.refused += frames.refused;
                 counts.sent += u64::from(frames.events);
             });
             if frames.events == 0 {

@@ -71,6 +71,10 @@ fn lane(name: &str, level: &'static str, committed: Option<i64>) -> (Lane, mpsc:
         route: crate::pipeline::route::Route::default(),
         encoder: Encoder::new(Format::Cef, Options::default()),
         framing: Framing::Line,
+        size: crate::pipeline::fit::SizePolicy {
+            message_bytes_max: None,
+            oversize: crate::pipeline::fit::Oversize::Truncate,
+        },
         parcels,
         window: Arc::new(Semaphore::new(WINDOW_BYTES)),
         status,
@@ -173,4 +177,30 @@ async fn a_drain_does_not_wait_for_a_sink_that_confirms_by_the_clock_alone() {
     second.receipt.unwrap().acknowledged();
     assert_eq!(stage.ends().await, FeedEnd::Stopped { drained: false });
     drop(first);
+}
+
+#[test]
+fn l3_a_record_too_long_for_one_sink_goes_to_quarantine_for_it_and_to_the_others_whole() {
+    let ((mut strict, _strict), (other, _other)) = (lane("strict", "A2", None), lane("other", "A2", None));
+    let most = crate::units::ByteSize::new(64);
+    strict.size.message_bytes_max = Some(most);
+    strict.size.oversize = crate::pipeline::fit::Oversize::Quarantine;
+    let generation = Generation(1);
+    let entry = Entry {
+        content: Content::Records { shape: Shape::Streaming, bytes: Bytes::from_static(RECORD) },
+        coordinates: Coordinates::Log { generation, partition: "0".into(), sequence: 0 },
+        published: None,
+    };
+    let after = Position::Log(position(0));
+    let batch = Batch { generation, entries: vec![entry], after, seen: vec![], unread: None };
+    let mut preparer = Preparer::new("contoso/hub/0".parse().unwrap(), Clock::System, Arc::new(Nobody));
+    let prepared = preparer.prepare(&batch, &mut [strict, other], Epoch(1));
+    let counts: Vec<_> = prepared.frames.iter().map(|frames| (frames.events, frames.refused)).collect();
+    assert_eq!(counts, [(0, 1), (1, 0)]);
+    assert_eq!(prepared.rejected.len(), 1);
+    let kept = &prepared.rejected[0];
+    assert!(kept.reason.contains("sink `strict` takes messages of 64 bytes"), "{}", kept.reason);
+    let record = String::from_utf8_lossy(RECORD);
+    assert_eq!(kept.record, Some(0));
+    assert!(matches!(&kept.raw, crate::pipeline::quarantine::Raw::Raw(raw) if record.contains(raw.as_str())));
 }

@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod feed;
+pub mod fit;
 pub mod lag;
 pub mod ledger;
 pub mod limits;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::fit::{Fitted, SizePolicy, fit};
 use super::limits::REJECTED_SHARE_WARN_PERCENT;
 use super::quarantine::{Quarantined, Raw};
 use super::route::Route;
@@ -18,6 +19,7 @@ use crate::normalize::{self, Normalized, Normalizer, Origin};
 use crate::sinks::limits::WINDOW_BYTES;
 use crate::sinks::status::SinkStatus;
 use crate::sinks::{Framing, Parcel, Stamp};
+use crate::units::ByteSize;
 
 /// One sink as a feed sees it.
 pub struct Lane {
@@ -25,6 +27,7 @@ pub struct Lane {
     pub route: Route,
     pub encoder: Encoder,
     pub framing: Framing,
+    pub size: SizePolicy,
     pub parcels: mpsc::Sender<Parcel>,
     /// Bytes the sink may still hold unacknowledged.
     pub window: Arc<Semaphore>,
@@ -56,6 +59,10 @@ pub struct Frames {
     pub bytes: Bytes,
     pub events: u32,
     pub filtered: u64,
+    /// Events that were cut to what the receiver takes.
+    pub shortened: u64,
+    /// Events that are too long for the receiver and went to quarantine for this sink.
+    pub refused: u64,
 }
 
 /// Turns batches of one feed into frames, with buffers that are used again.
@@ -74,6 +81,8 @@ struct Building {
     bytes: Vec<u8>,
     events: u32,
     filtered: u64,
+    shortened: u64,
+    refused: u64,
 }
 
 impl Preparer {
@@ -94,7 +103,13 @@ impl Preparer {
             building: self
                 .expected
                 .iter()
-                .map(|bytes| Building { bytes: Vec::with_capacity(bytes + bytes / 4), events: 0, filtered: 0 })
+                .map(|bytes| Building {
+                    bytes: Vec::with_capacity(bytes + bytes / 4),
+                    events: 0,
+                    filtered: 0,
+                    shortened: 0,
+                    refused: 0,
+                })
                 .collect(),
             lanes,
             // Where every lane but one is ahead, the sink has these events already.
@@ -117,7 +132,13 @@ impl Preparer {
         self.warn_if_many(rejected.len() as u64, records);
         let frames = building
             .into_iter()
-            .map(|built| Frames { bytes: built.bytes.into(), events: built.events, filtered: built.filtered })
+            .map(|built| Frames {
+                bytes: built.bytes.into(),
+                events: built.events,
+                filtered: built.filtered,
+                shortened: built.shortened,
+                refused: built.refused,
+            })
             .collect();
         Prepared { frames, rejected, records }
     }
@@ -191,6 +212,7 @@ impl Output<'_> {
             finding: head.facility == Facility::Alert,
             severity: head.severity,
         };
+        let mut refused = Vec::new();
         for (lane, built) in self.lanes.iter_mut().zip(&mut self.building) {
             let has_it = lane.committed.as_ref().is_some_and(|at| is_log(at) && at.reaches(self.after));
             if has_it {
@@ -200,10 +222,23 @@ impl Output<'_> {
                 built.filtered += 1;
                 continue;
             }
-            self.payload.clear();
-            lane.encoder.encode(event, self.payload);
-            lane.framing.frame(&stamp, self.payload, &mut built.bytes);
-            built.events += 1;
+            let framing = (&mut lane.framing, &stamp);
+            match fit(event, &mut lane.encoder, framing, lane.size, self.payload, &mut built.bytes) {
+                Fitted::Whole => built.events += 1,
+                Fitted::Shortened => {
+                    built.events += 1;
+                    built.shortened += 1;
+                }
+                Fitted::Parts(_) => built.events += 1,
+                Fitted::Refused { bytes } => {
+                    built.refused += 1;
+                    refused.push((lane.sink.clone(), lane.size, bytes));
+                }
+            }
+        }
+        for (sink, size, bytes) in refused {
+            let reason = too_long(&sink, size, bytes);
+            self.reject(event.id, &entry.coordinates, Some(event.index), reason, event.raw);
         }
         if self.tap.watched() {
             self.show(event, &stamp, entry);
@@ -236,6 +271,14 @@ impl Output<'_> {
             raw: Raw::of(raw),
         });
     }
+}
+
+fn too_long(sink: &SinkId, size: SizePolicy, bytes: usize) -> String {
+    let most = size.message_bytes_max.map_or(0, ByteSize::get);
+    format!(
+        "sink `{sink}` takes messages of {most} bytes and this one has {bytes}; if its receiver takes more, raise \
+         `max_message_bytes`, or set `oversize` to `truncate` or `split`"
+    )
 }
 
 fn origin<'o>(feed: &'o FeedId, coordinates: Option<&'o Coordinates>, published: Option<Timestamp>) -> Origin<'o> {

@@ -1,12 +1,14 @@
 //! A sink as an operator writes it: where it is, which format it takes, and which events it wants.
 
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::fit::{MESSAGE_BYTES_MIN, Oversize, SizePolicy};
 use super::route::Route;
-use crate::encode::Format;
+use crate::encode::{self, Format};
 use crate::sinks;
+use crate::units::ByteSize;
 
 /// The sink's own settings stand beside `format` and `routes` in one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -14,13 +16,31 @@ pub struct SinkSpec {
     #[serde(flatten)]
     pub sink: sinks::Config,
     pub format: Format,
+    /// What the format leaves to choose.
+    pub options: encode::Options,
     pub routes: Route,
+    /// The longest message the receiver takes; left out, what its kind of sink is known to take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_message_bytes: Option<ByteSize>,
+    /// What becomes of an event that is longer.
+    pub oversize: Oversize,
 }
 
 impl SinkSpec {
     /// What is wrong with the settings, if anything, in words for the person who wrote them.
     pub fn fault(&self) -> Option<String> {
-        self.sink.fault()
+        let is_too_small = self.max_message_bytes.is_some_and(|most| most.get() < MESSAGE_BYTES_MIN);
+        let fault = is_too_small.then(|| {
+            format!(
+                "max_message_bytes must be at least {MESSAGE_BYTES_MIN}B: less holds no event; most receivers take 8KiB"
+            )
+        });
+        fault.or_else(|| self.sink.fault())
+    }
+
+    pub fn size_policy(&self) -> SizePolicy {
+        let message_bytes_max = self.max_message_bytes.or(self.sink.message_bytes_max());
+        SizePolicy { message_bytes_max, oversize: self.oversize }
     }
 }
 
@@ -29,13 +49,20 @@ impl<'de> Deserialize<'de> for SinkSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = Map::<String, Value>::deserialize(deserializer)?;
         let format = table.remove("format").ok_or_else(|| D::Error::missing_field("format"))?;
-        let routes = table.remove("routes").unwrap_or_else(|| Value::Object(Map::new()));
         Ok(Self {
-            sink: serde_json::from_value(Value::Object(table)).map_err(D::Error::custom)?,
             format: serde_json::from_value(format).map_err(D::Error::custom)?,
-            routes: serde_json::from_value(routes).map_err(D::Error::custom)?,
+            options: taken(&mut table, "options").map_err(D::Error::custom)?,
+            routes: taken(&mut table, "routes").map_err(D::Error::custom)?,
+            max_message_bytes: taken(&mut table, "max_message_bytes").map_err(D::Error::custom)?,
+            oversize: taken(&mut table, "oversize").map_err(D::Error::custom)?,
+            sink: serde_json::from_value(Value::Object(table)).map_err(D::Error::custom)?,
         })
     }
+}
+
+/// A key's value; what is usual where it isn't given.
+fn taken<T: DeserializeOwned + Default>(table: &mut Map<String, Value>, key: &str) -> Result<T, serde_json::Error> {
+    table.remove(key).map_or_else(|| Ok(T::default()), serde_json::from_value)
 }
 
 #[cfg(test)]
@@ -44,10 +71,17 @@ mod tests {
 
     #[test]
     fn a_sink_reads_back_from_what_it_writes() {
-        let text = r#"{"kind":"syslog","address":"siem:514","format":"cef","routes":{"tenants":["contoso"]}}"#;
+        let text = r#"{"kind":"syslog","address":"siem:514","format":"cef","routes":{"tenants":["contoso"]},
+            "options":{"cef":{"version":"1"}},"max_message_bytes":"64KiB","oversize":"split"}"#;
         let spec: SinkSpec = serde_json::from_str(text).unwrap();
         let again: SinkSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
         assert_eq!(spec, again);
+        assert_eq!(spec.size_policy().message_bytes_max, Some(ByteSize::new(64 << 10)));
+        assert_eq!(spec.options.cef.version, encode::CefVersion::One);
+        let plain: SinkSpec = serde_json::from_str(r#"{"kind":"syslog","address":"siem:514","format":"cef"}"#).unwrap();
+        assert_eq!(plain.size_policy().message_bytes_max, Some(ByteSize::new(8192)));
+        let tight = SinkSpec { max_message_bytes: Some(ByteSize::new(100)), ..plain };
+        assert!(tight.fault().unwrap().contains("at least 480B"));
     }
 
     #[test]

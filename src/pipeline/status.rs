@@ -30,7 +30,7 @@ pub struct Problem {
     pub remedy: String,
 }
 
-/// Counts since the feed was started under its epoch. `read = delivered + filtered + in flight` for each sink, and quarantined records
+/// Counts since the feed was started under its epoch. `read = delivered + filtered + refused + in flight` for each sink, and quarantined records
 /// are counted once for the feed.
 #[derive(Debug, Default)]
 pub struct FeedStatus {
@@ -54,6 +54,10 @@ pub struct LaneCounts {
     pub sent: u64,
     pub delivered: u64,
     pub filtered: u64,
+    /// Cut to what the receiver takes.
+    pub shortened: u64,
+    /// Too long for the receiver, so that the record went to quarantine.
+    pub refused: u64,
 }
 
 impl FeedStatus {

@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::event::Label;
 use crate::ids::{Epoch, FeedId};
 use crate::lease::Lease;
+use crate::units::ByteSize;
 use status::SinkStatus;
 use syslog::barrier::Assurance;
 
@@ -161,20 +162,32 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// Appends one frame around an encoded event.
-    pub fn frame(&mut self, stamp: &Stamp<'_>, payload: &[u8], out: &mut Vec<u8>) {
+    /// Appends one frame around an encoded event, and says how long the message in it is for its receiver.
+    pub fn frame(&mut self, stamp: &Stamp<'_>, payload: &[u8], out: &mut Vec<u8>) -> usize {
         match self {
             Self::Syslog(header) => header.frame(stamp, payload, out),
             Self::Line => {
                 // An encoder writes one line; a newline in it would be two records, so it is a space here.
                 out.extend(payload.iter().map(|b| if *b == b'\n' { b' ' } else { *b }));
                 out.push(b'\n');
+                payload.len()
             }
         }
     }
 }
 
+/// The longest message that receivers of syslog take unless they are told otherwise.
+const SYSLOG_MESSAGE_BYTES: u64 = 8_192;
+
 impl Config {
+    /// How long a message may be where the sink doesn't say; nothing for what takes any.
+    pub const fn message_bytes_max(&self) -> Option<ByteSize> {
+        match self {
+            Self::Syslog(_) => Some(ByteSize::new(SYSLOG_MESSAGE_BYTES)),
+            Self::File(_) | Self::Stdout(_) => None,
+        }
+    }
+
     /// As an operator writes it.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -24,7 +24,7 @@ impl Header {
         Self { hostname: hostname.to_owned(), structured_data, scratch: Vec::with_capacity(512) }
     }
 
-    pub fn frame(&mut self, stamp: &Stamp<'_>, payload: &[u8], out: &mut Vec<u8>) {
+    pub fn frame(&mut self, stamp: &Stamp<'_>, payload: &[u8], out: &mut Vec<u8>) -> usize {
         self.scratch.clear();
         let facility = if stamp.finding { FACILITY_FINDING } else { FACILITY_TELEMETRY };
         self.scratch.push(b'<');
@@ -42,10 +42,12 @@ impl Header {
             self.scratch.push(b'-');
         }
         self.scratch.push(b' ');
-        decimal((self.scratch.len() + payload.len()) as u64, out);
+        let length = self.scratch.len() + payload.len();
+        decimal(length as u64, out);
         out.push(b' ');
         out.extend_from_slice(&self.scratch);
         out.extend_from_slice(payload);
+        length
     }
 }
 
