@@ -48,6 +48,18 @@ fn table(name: &str, file: &Path, rounds: usize) {
     }
     let middle: Vec<f64> = seconds.into_iter().map(middle).collect();
     let mut out = std::io::stdout().lock();
+    let head = ["events/s", "CPU s/million", "MB/s", "beside"];
+    writeln!(
+        out,
+        "{name}: {lines} lines, {} MB\n  {:<18}{:>12}{:>14}{:>10}{:>10}",
+        bytes / 1_000_000,
+        "",
+        head[0],
+        head[1],
+        head[2],
+        head[3]
+    )
+    .expect("standard output takes it");
     let mut row = |name: &str, count: usize, seconds: f64| {
         let count = count as f64;
         writeln!(
@@ -60,13 +72,11 @@ fn table(name: &str, file: &Path, rounds: usize) {
         )
         .expect("standard output takes it");
     };
-    row(&format!("{name}: {lines} lines, {} MB", bytes / 1_000_000), 0, f64::NAN);
     row("serde_json Value", lines, middle[0]);
     for (place, format) in FORMATS.iter().enumerate() {
         row(format, events[place], middle[place + 1]);
     }
-    writeln!(out, "  columns: events/s, CPU seconds per million events, MB/s of input, CPU time beside serde_json\n")
-        .expect("standard output takes it");
+    writeln!(out).expect("standard output takes it");
 }
 
 fn middle(mut seconds: Vec<f64>) -> f64 {

@@ -29,7 +29,8 @@ pub use message::{COLUMNS_MAX, RECORDS_MAX};
 
 /// Why a column of a kind of record has no field, although it is known; nothing for one that nobody here knows.
 pub fn left_out(kind: &str, column: &str) -> Option<&'static str> {
-    tables::left_out(kind, column)
+    let of_objects = || if matches!(kind, "Alert" | "Incident") { kinds::left_out(column) } else { None };
+    tables::left_out(kind, column).or_else(of_objects).or_else(|| tables::evidence::left_out(kind, column))
 }
 
 /// Where the bytes come from.

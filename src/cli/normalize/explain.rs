@@ -33,6 +33,8 @@ struct Seen {
     heading: String,
     kind: String,
     fields: BTreeMap<&'static str, String>,
+    /// Columns without a field, of the event and of its evidence.
+    unmapped: BTreeSet<String>,
     formats: Vec<(Format, Places)>,
 }
 
@@ -92,6 +94,12 @@ impl Explainer<'_> {
                 ),
                 kind: event.kind.to_string(),
                 fields,
+                unmapped: event
+                    .unmapped
+                    .iter()
+                    .chain(event.evidence.iter().flat_map(|piece| &piece.unmapped))
+                    .map(|member| member.key.to_string())
+                    .collect(),
                 formats: formats.collect(),
             });
         });
@@ -182,8 +190,11 @@ fn difference(whole: &Seen, without: &Seen, column: &str) -> String {
         .collect();
     let mut text = String::new();
     if fields.is_empty() {
-        let reason = left_out(&whole.kind, column).unwrap_or("no table knows this column");
-        text.push_str(&format!("    unmapped: {reason}\n"));
+        text.push_str(&match left_out(&whole.kind, column) {
+            Some(reason) => format!("    unmapped: {reason}\n"),
+            None if whole.unmapped.contains(column) => "    unmapped: no table knows this column\n".to_owned(),
+            None => "    tells what kind of record this is, and nothing else\n".to_owned(),
+        });
     } else {
         text.push_str(&format!("    {:<10}{}\n", "field", fields.join(", ")));
     }

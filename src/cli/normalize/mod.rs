@@ -204,7 +204,7 @@ pub fn run(args: &Args, input: impl Read, output: impl Write) -> anyhow::Result<
     let report = run.stats.map(|stats| stats.report());
     match ended {
         Err(error) if is_broken_pipe(&error) => summary.ended_early = true,
-        other => other?,
+        other => other.context("read records and write events")?,
     }
     if let Some(report) = report {
         write!(io::stderr(), "{report}")?;

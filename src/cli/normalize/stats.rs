@@ -78,7 +78,7 @@ impl Stats {
         } else {
             let unknown = self.unknown.iter().map(|(name, count)| vec![visible(name), count.to_string()]);
             text.push_str(
-                "\nKept as unmapped, because no table knows them or their value isn't of the column's type:\n\n",
+                "\nKept as unmapped: no table knows them, their value isn't of the column's type, or only a part has a field:\n\n",
             );
             text.push_str(&table(&["column", "records"], &[1], unknown.collect()));
         }

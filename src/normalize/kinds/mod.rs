@@ -89,6 +89,13 @@ impl Kinds {
     }
 }
 
+/// Why a member of an object is kept as unmapped, whichever interface it comes from.
+pub(super) fn left_out(member: &str) -> Option<&'static str> {
+    let kinds = [&graph::INCIDENT, &graph::ALERT, &xdr::INCIDENT, &xdr::ALERT, &endpoint::ALERT, &siem::DETECTION];
+    let mut all = kinds.into_iter().flat_map(|kind| kind.unmapped);
+    all.find(|(_, members)| members.iter().any(|one| one.eq_ignore_ascii_case(member))).map(|(reason, _)| *reason)
+}
+
 /// What an object of a shape is read with.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Read<'k> {

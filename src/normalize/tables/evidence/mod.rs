@@ -6,6 +6,7 @@ mod unmapped;
 
 use crate::event::EvidenceKind;
 use crate::normalize::object::{Index, Path, Special};
+pub(in crate::normalize) use unmapped::left_out;
 
 /// How an interface writes evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

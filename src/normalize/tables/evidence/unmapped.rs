@@ -3,10 +3,17 @@
 
 use crate::event::EvidenceKind as K;
 
+/// Why a member of a piece of evidence is kept as unmapped. What is mapped in part is kept whole under its own name.
+pub(in crate::normalize) fn left_out(kind: &str, member: &str) -> Option<&'static str> {
+    let kind = K::parse(kind);
+    let is_named = |path: &&str| path.split('.').next().is_some_and(|first| first.eq_ignore_ascii_case(member));
+    let says = |(of, members): &&Members| of.is_none_or(|of| of == kind) && members.iter().any(|path| is_named(&path));
+    UNMAPPED.iter().find(|(_, all)| all.iter().any(|entry| says(&entry))).map(|(reason, _)| *reason)
+}
+
 /// Members of one kind; of every kind that has them where none is named.
 type Members = (Option<K>, &'static [&'static str]);
 
-#[allow(dead_code, reason = "read by the test that holds each kind against Microsoft's list of its members")]
 pub(super) const UNMAPPED: &[(&str, &[Members])] = &[
     (
         "is a list of objects, and formats have one place for one thing; the piece shows it whole",
