@@ -7,7 +7,7 @@ use crate::event::EvidenceKind as K;
 pub(in crate::normalize) fn left_out(kind: &str, member: &str) -> Option<&'static str> {
     let kind = K::parse(kind);
     let is_named = |path: &&str| path.split('.').next().is_some_and(|first| first.eq_ignore_ascii_case(member));
-    let says = |(of, members): &&Members| of.is_none_or(|of| of == kind) && members.iter().any(|path| is_named(&path));
+    let says = |(of, members): &&Members| of.is_none_or(|of| of == kind) && members.iter().any(is_named);
     UNMAPPED.iter().find(|(_, all)| all.iter().any(|entry| says(&entry))).map(|(reason, _)| *reason)
 }
 
