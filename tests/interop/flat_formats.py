@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What other people's parsers read out of our CEF and LEEF: the same values that stand in the JSON of the records.
 
-Golden records and generated hostile ones go through `siemgate normalize`, one a line. Each line is read by parsers that
+Golden, simulated and generated hostile records go through `siemgate normalize`, one a line. Each line is read by parsers that
 share nothing with the writers, and a stated list of columns is compared. It ends with a non-zero code if one differs.
 
 Needs a Python with `cefp` and, from PyPI as well, Tenzir's `tenzir`, the one parser of LEEF there. `--without-tenzir`
@@ -27,6 +27,7 @@ import cefp
 
 SEED = 4711
 HOSTILE_RECORDS = 300
+SIMULATED_RECORDS = 3_000
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden" / "records"
 LETTERS = list("\\=|^ \t\r\n\0na'\"é☕,;:{}[]()<>&%$#@!~`\x7f\x1b\u0085\u2028\u202e\U0001f600")
 MILD = "\\\"'"
@@ -115,6 +116,14 @@ def golden_records():
         if "records" not in record and ("id" in record or "category" in record):
             record.pop("alerts", None)
             yield record
+
+
+def simulated_records(siemgate):
+    """What a simulated cloud produces; of messages, the record in them."""
+    printed = subprocess.run([siemgate, "simulator", "--print", str(SIMULATED_RECORDS)], capture_output=True, check=True)
+    for line in printed.stdout.splitlines():
+        record = json.loads(line)
+        yield record["records"][0] if "records" in record else record
 
 
 def text_of(rng):
@@ -283,8 +292,10 @@ def compare_leef(record, read, parser):
     return compared
 
 
-def run(command, tenzir):
+def run(command, siemgate, tenzir):
     records = list(golden_records()) + list(hostile_records())
+    if siemgate:
+        records.extend(simulated_records(siemgate))
     compared = collections.Counter()
     for record, line in zip(records, normalize(command, "cef", records)):
         for parser, read in (("logstash", read_like_logstash(line)), ("cefp", read_with_cefp(line))):
@@ -313,7 +324,7 @@ def main():
     args = parser.parse_args()
     command = [args.siemgate, "normalize"] if args.siemgate else shlex.split(args.normalize)
     try:
-        records, compared = run(command, None if args.without_tenzir else args.tenzir)
+        records, compared = run(command, args.siemgate, None if args.without_tenzir else args.tenzir)
     except Difference as difference:
         sys.exit(f"flat formats: {difference}")
     counts = ", ".join(f"{parser} {count}" for parser, count in sorted(compared.items()))
