@@ -134,7 +134,7 @@ def _logon(number, _):
 
 
 def _unknown(number, _):
-    return "UrlClickEvents", {
+    return "UrlClickPreview", {
         "ActionType": "UrlClicked",
         "Severity": ["Informational", "Low", "Medium", "High"][number // 4 % 4],
         "AdditionalFields": json.dumps({"Clicks": number, "Path": "C:\\new"}),
@@ -174,7 +174,7 @@ def _spoilt(what, value, escaped, turn):
         },
         "DeviceNetworkEvents": {"RemoteUrl": f"https://h.example/{value}", "InitiatingProcessAccountDomain": value},
         "DeviceLogonEvents": {"FailureReason": value, "RemoteDeviceName": value, "Protocol": value, "LogonType": value},
-        "UrlClickEvents": {"Url": value, f"Key {value}": "x", "Nested": {value: [value]}, "AdditionalFields": value},
+        "UrlClickPreview": {"Url": value, f"Key {value}": "x", "Nested": {value: [value]}, "AdditionalFields": value},
     }[record.table]  # fmt: skip
     return Record(
         f"{what} in {record.table}", record.table, record.millis, record.columns | everywhere | columns, escaped

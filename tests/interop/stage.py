@@ -62,6 +62,7 @@ address = "127.0.0.1:{port}"
 format = "cef"
 hostname = "{hostname}"
 structured_data = true
+max_message_bytes = "4MiB"
 """
 
 
