@@ -7,6 +7,7 @@ mod flat;
 mod json;
 mod leef;
 mod leftover;
+mod marks;
 mod microsoft;
 mod ocsf;
 mod own;

@@ -7,8 +7,13 @@ pub fn product_behind(event: &Event<'_>) -> &'static str {
     if let Some(service) = event.fields.text(Field::AlertServiceSource) {
         return product_of(service).unwrap_or(SUITE);
     }
-    let table = event.kind.as_written();
-    TABLES.iter().find(|(prefix, _)| table.starts_with(prefix)).map_or(SUITE, |(_, product)| *product)
+    product_of_table(event.kind)
+}
+
+/// The product a table belongs to.
+pub fn product_of_table(table: Text<'_>) -> &'static str {
+    let found = TABLES.iter().find(|(prefix, _)| table.as_written().starts_with(prefix));
+    found.map_or(SUITE, |(_, product)| *product)
 }
 
 const SUITE: &str = "Microsoft Defender XDR";

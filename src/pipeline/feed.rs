@@ -199,7 +199,9 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let Feed { preparer, lanes, epoch, .. } = &mut self.feed;
         let prepared = spans::prepare(&span, || preparer.prepare(&batch, lanes, *epoch));
         self.feed.status.read.fetch_add(prepared.records, Relaxed);
+        let unreadable = prepared.unreadable();
         self.keep_rejected(prepared.rejected).await?;
+        self.feed.status.quarantined.fetch_add(unreadable, Relaxed);
         let number = self.progress.begin(batch.after, batch.seen, published);
         self.traces.begin(number, span);
         self.feed.status.outstanding(self.progress.outstanding());
@@ -264,11 +266,9 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     async fn keep_rejected(&mut self, rejected: Vec<Quarantined>) -> Result<(), FeedEnd> {
-        let count = rejected.len() as u64;
         while let Err(error) = self.feed.quarantine.keep(rejected.clone()).await {
             self.wait_out(&error.to_string()).await?;
         }
-        self.feed.status.quarantined.fetch_add(count, Relaxed);
         Ok(())
     }
 

@@ -54,6 +54,14 @@ pub struct Prepared {
     pub records: u64,
 }
 
+impl Prepared {
+    /// How many of the rejected nobody can read. The others are too long for a sink, and counted with its frames.
+    pub fn unreadable(&self) -> u64 {
+        let refused: u64 = self.frames.iter().map(|frames| frames.refused).sum();
+        (self.rejected.len() as u64).saturating_sub(refused)
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Frames {
     pub bytes: Bytes,
@@ -129,7 +137,6 @@ impl Preparer {
         for (expected, built) in self.expected.iter_mut().zip(&building) {
             *expected = built.bytes.len();
         }
-        self.warn_if_many(rejected.len() as u64, records);
         let frames = building
             .into_iter()
             .map(|built| Frames {
@@ -140,7 +147,9 @@ impl Preparer {
                 refused: built.refused,
             })
             .collect();
-        Prepared { frames, rejected, records }
+        let prepared = Prepared { frames, rejected, records };
+        self.warn_if_many(prepared.unreadable(), records);
+        prepared
     }
 
     fn warn_if_many(&self, rejected: u64, records: u64) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::encode::marks::Marks;
 use crate::event::{Member, Raw, Text};
 
 /// Longest column name that goes into a key; the rest of a longer one says nothing more.
@@ -31,12 +32,11 @@ pub(in crate::encode) fn write<L: AnyKey>(
     before_value.push(L::SEPARATOR);
     before_value.push_str(PREFIX);
     let mut marks = Marks::default();
-    L::OWN.iter().for_each(|name| marks.set(name));
+    L::OWN.iter().for_each(|name| _ = marks.set(name));
     for (place, member) in members.iter().enumerate() {
         let name = name_of(member.key);
         // Most names are seen to be new by their mark alone; the others are looked for.
-        let is_taken = !marks.is_new(&name) && is_used(&name, L::OWN, &members[..place]);
-        marks.set(&name);
+        let is_taken = !marks.set(&name) && is_used(&name, L::OWN, &members[..place]);
         let name = if is_taken { numbered(&name, place, L::OWN, members) } else { name };
         before_value.truncate(1 + PREFIX.len());
         before_value.push_str(&name);
@@ -81,31 +81,6 @@ fn numbered<'r>(name: &str, place: usize, own: &[&str], members: &[Member<'_>]) 
             return Cow::Owned(candidate);
         }
         number += members.len();
-    }
-}
-
-/// A bit for a hash of each name.
-#[derive(Default)]
-struct Marks([u64; 16]);
-
-impl Marks {
-    fn is_new(&self, name: &str) -> bool {
-        let (word, bit) = Self::place(name);
-        self.0[word] >> bit & 1 == 0
-    }
-    fn set(&mut self, name: &str) {
-        let (word, bit) = Self::place(name);
-        self.0[word] |= 1 << bit;
-    }
-    /// Made of the length and the ends, which tell most columns of a table apart.
-    fn place(name: &str) -> (usize, u32) {
-        let mut ends = [0; 8];
-        let head = name.len().min(4);
-        ends[..head].copy_from_slice(&name.as_bytes()[..head]);
-        let tail = &name.as_bytes()[name.len() - head..];
-        ends[4..4 + head].copy_from_slice(tail);
-        let mixed = (u64::from_le_bytes(ends) ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54;
-        ((mixed >> 6) as usize, (mixed & 63) as u32)
     }
 }
 

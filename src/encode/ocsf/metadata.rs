@@ -2,8 +2,8 @@
 
 use super::class::Target;
 use super::writer::Writer;
-use crate::event::product::product_of;
-use crate::event::{Class, Field, List, Text, Value};
+use crate::event::product::{product_of, product_of_table};
+use crate::event::{Class, Field, List, Value};
 
 pub(super) fn write(writer: &mut Writer<'_, '_>, target: Target) {
     writer.json.known_key("metadata");
@@ -87,20 +87,6 @@ pub(super) fn product_name(writer: &mut Writer<'_, '_>) {
         }
         (None, None, None) => writer.json.string(product_of_table(writer.event.kind)),
     }
-}
-
-fn product_of_table(table: Text<'_>) -> &'static str {
-    const TABLES: &[(&str, &str)] = &[
-        ("Device", "Microsoft Defender for Endpoint"),
-        ("Email", "Microsoft Defender for Office 365"),
-        ("Url", "Microsoft Defender for Office 365"),
-        ("Message", "Microsoft Defender for Office 365"),
-        ("Identity", "Microsoft Defender for Identity"),
-        ("CloudApp", "Microsoft Defender for Cloud Apps"),
-        ("Cloud", "Microsoft Defender for Cloud"),
-    ];
-    let found = TABLES.iter().find(|(start, _)| table.as_written().starts_with(start));
-    found.map_or("Microsoft Defender XDR", |(_, product)| product)
 }
 
 fn log_name(writer: &mut Writer<'_, '_>) {

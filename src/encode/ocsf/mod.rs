@@ -22,6 +22,7 @@ mod writer;
 
 use super::json::Json;
 use super::seen::Seen;
+use super::tree::Shown;
 use super::{Encoded, own};
 use crate::event::ends::Ends;
 use crate::event::text::spaced;
@@ -29,7 +30,7 @@ use crate::event::{Class, Event, Field, Severity};
 use class::Target;
 use unmapped::Keys;
 use words::{DISPOSITIONS, STATUS, same_word};
-use writer::{Announced, Member, Shown, Take, Writer};
+use writer::{Announced, Member, Take, Writer};
 
 pub(super) struct Ocsf {
     keys: Keys,

@@ -3,6 +3,7 @@
 
 use super::omitted::is_omitted;
 use super::writer::Writer;
+use crate::encode::marks::Marks;
 use crate::event::{Field, Kind, Member, Raw, Text, Value, json};
 
 /// The keys of fields, as they stand in a document.
@@ -103,22 +104,5 @@ fn field_value(writer: &mut Writer<'_, '_>, field: Field, value: &Value<'_>) {
             writer.json.close_array();
         }
         Value::Json(text) => writer.json.raw(Raw::Object(text)),
-    }
-}
-
-/// A bit for a hash of each name, so that names are compared only when they may be the same.
-#[derive(Default)]
-struct Marks([u64; 16]);
-
-impl Marks {
-    /// Whether the name is seen to be new.
-    fn set(&mut self, name: &str) -> bool {
-        let mixed =
-            name.bytes().fold(name.len() as u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
-        let mixed = mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 54;
-        let (word, bit) = ((mixed >> 6) as usize, 1 << (mixed & 63));
-        let is_new = self.0[word] & bit == 0;
-        self.0[word] |= bit;
-        is_new
     }
 }

@@ -5,6 +5,7 @@
 use super::words::{Words, same_word};
 use crate::encode::json::Json;
 use crate::encode::seen::Seen;
+use crate::encode::tree::Shown;
 use crate::event::ends::Ends;
 use crate::event::{Event, Field, Fields, Raw, Text, Value, json};
 
@@ -49,22 +50,6 @@ pub(super) struct Object {
     pub(super) also: &'static [Member],
     /// What says nothing by itself, but belongs to it.
     pub(super) last: &'static [Member],
-}
-
-/// Which fields have been shown: a bit for each.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Shown([u64; Field::COUNT.div_ceil(64)]);
-
-impl Shown {
-    pub(super) const fn add(&mut self, field: Field) {
-        self.0[field as usize / 64] |= 1 << (field as usize % 64);
-    }
-    pub(super) const fn remove(&mut self, field: Field) {
-        self.0[field as usize / 64] &= !(1 << (field as usize % 64));
-    }
-    pub(super) const fn has(&self, field: Field) -> bool {
-        self.0[field as usize / 64] >> (field as usize % 64) & 1 == 1
-    }
 }
 
 /// What an event must announce in its metadata.

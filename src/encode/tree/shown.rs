@@ -18,6 +18,9 @@ impl Shown {
     pub(in crate::encode) const fn add(&mut self, field: Field) {
         self.0[field as usize / 64] |= 1 << (field as usize % 64);
     }
+    pub(in crate::encode) const fn remove(&mut self, field: Field) {
+        self.0[field as usize / 64] &= !(1 << (field as usize % 64));
+    }
     #[inline]
     pub(in crate::encode) const fn has(&self, field: Field) -> bool {
         self.0[field as usize / 64] & (1 << (field as usize % 64)) != 0
