@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::lease::Lease;
-    use crate::sinks::{Ack, Receipt};
+    use crate::sinks::{Ack, Receipt, Stretch};
 
     /// A deployment of one sink that writes to `file`, as it is after so many edits.
     fn of_a_file(file: &std::path::Path, fingerprint: u64) -> Deployment {
@@ -152,8 +152,8 @@ mod tests {
     }
 
     async fn send(lane: &Lane, frames: Bytes, acks: &mpsc::Sender<Ack>) {
-        let receipt = Some(Receipt::new(0, 0, 1, acks.clone()));
-        let parcel = Parcel { frames, events: 1, permit: None, receipt, lease: Lease::unlimited() };
+        let receipt = Some(Receipt::new(Stretch::sample(), 0, 0, 1, acks.clone()));
+        let parcel = Parcel { frames, ends: vec![], events: 1, permit: None, receipt, lease: Lease::unlimited() };
         lane.parcels.send(parcel).await.unwrap();
     }
 

@@ -18,10 +18,10 @@ use super::quarantine::{Quarantine, Quarantined};
 use super::spans::{self, Traces};
 use super::status::{FeedState, FeedStatus, Problem};
 use crate::clock::Clock;
-use crate::event::batch::{Batch, Content, Entry, Gap};
+use crate::event::batch::{Batch, Content, Entry, Gap, Position};
 use crate::ids::{Epoch, FeedId, Generation};
 use crate::lease::Lease;
-use crate::sinks::{Ack, Parcel, Receipt};
+use crate::sinks::{Ack, Parcel, Receipt, Stretch};
 use crate::sources::{Remedy, Source, SourceError};
 
 /// Everything a feed's task needs but its source.
@@ -202,10 +202,10 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let unreadable = prepared.unreadable();
         self.keep_rejected(prepared.rejected).await?;
         self.feed.status.quarantined.fetch_add(unreadable, Relaxed);
-        let number = self.progress.begin(batch.after, batch.seen, published);
+        let number = self.progress.begin(batch.after.clone(), batch.seen, published);
         self.traces.begin(number, span);
         self.feed.status.outstanding(self.progress.outstanding());
-        self.hand_over(number, prepared.frames).await
+        self.hand_over(number, batch.after, prepared.frames).await
     }
 
     /// What is in flight belongs to the old generation, whose cursors end with it: let the sinks have it first.
@@ -272,7 +272,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         Ok(())
     }
 
-    async fn hand_over(&mut self, number: BatchNumber, frames: Vec<Frames>) -> Result<(), FeedEnd> {
+    async fn hand_over(&mut self, number: BatchNumber, after: Position, frames: Vec<Frames>) -> Result<(), FeedEnd> {
         for (index, frames) in frames.into_iter().enumerate() {
             let lane = &self.feed.lanes[index];
             self.feed.status.count(&lane.sink, |counts| {
@@ -286,11 +286,14 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 continue;
             }
             self.traces.delivering(number, index, &lane.sink, frames.events, frames.bytes.len());
-            let receipt = Some(Receipt::new(index, number, frames.events, self.ack_sender.clone()));
+            let Feed { feed, epoch, generation, .. } = &self.feed;
+            let stretch = Stretch { feed: feed.clone(), epoch: *epoch, generation: *generation, after: after.clone() };
+            let receipt = Some(Receipt::new(stretch, index, number, frames.events, self.ack_sender.clone()));
             let lease = self.feed.lease.clone();
             let sent = async {
                 let permit = lane.window_for(frames.bytes.len()).await;
-                let parcel = Parcel { frames: frames.bytes, events: frames.events, permit, receipt, lease };
+                let Frames { bytes, ends, events, .. } = frames;
+                let parcel = Parcel { frames: bytes, ends, events, permit, receipt, lease };
                 lane.parcels.send(parcel).await
             };
             self.feed.status.paced(true);

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::clock::Timestamp;
 use crate::encode::{Encoder, Format, Options};
-use crate::event::batch::{Coordinates, LogPosition, Position, Shape};
+use crate::event::batch::{Coordinates, LogPosition, Shape};
 use crate::pipeline::tap::{Tapped, Watcher};
 use crate::sinks::Framing;
 use crate::sinks::limits::WINDOW_BYTES;

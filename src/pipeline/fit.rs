@@ -6,7 +6,7 @@ use crate::encode::Encoder;
 use crate::event::Event;
 use crate::event::reduce::STEPS;
 use crate::event::text::start_of;
-use crate::sinks::{Framing, Stamp};
+use crate::sinks::{Framed, Framing, Stamp};
 use crate::units::ByteSize;
 
 /// Smallest limit that can be set: below this not even a shortened event says anything.
@@ -56,11 +56,11 @@ pub fn fit(
     (framing, stamp): (&mut Framing, &Stamp<'_>),
     policy: SizePolicy,
     payload: &mut Vec<u8>,
-    out: &mut Vec<u8>,
+    out: &mut Framed,
 ) -> Fitted {
     payload.clear();
     encoder.encode(event, payload);
-    let start = out.len();
+    let start = out.frames();
     let bytes = framing.frame(stamp, payload, out);
     let Some(most) = policy.message_bytes_max.and_then(|most| usize::try_from(most.get()).ok()) else {
         return Fitted::Whole;
@@ -68,7 +68,7 @@ pub fn fit(
     if bytes <= most {
         return Fitted::Whole;
     }
-    out.truncate(start);
+    out.keep(start);
     match policy.oversize {
         Oversize::Quarantine => Fitted::Refused { bytes },
         Oversize::Split => split(payload, most, bytes, (framing, stamp), out),
@@ -79,7 +79,7 @@ pub fn fit(
                 if framing.frame(stamp, payload, out) <= most {
                     return Fitted::Shortened;
                 }
-                out.truncate(start);
+                out.keep(start);
             }
             Fitted::Refused { bytes }
         }
@@ -91,7 +91,7 @@ fn split(
     most: usize,
     bytes: usize,
     (framing, stamp): (&mut Framing, &Stamp<'_>),
-    out: &mut Vec<u8>,
+    out: &mut Framed,
 ) -> Fitted {
     let Ok(text) = std::str::from_utf8(payload) else { return Fitted::Refused { bytes } };
     let header = bytes - payload.len();
@@ -133,7 +133,7 @@ mod tests {
             ("contoso".parse().unwrap(), "hub".parse().unwrap(), "contoso/hub/0".parse().unwrap());
         let origin = Origin { tenant: &tenant, source: &source, coordinates: None, published: None };
         let policy = SizePolicy { message_bytes_max: Some(ByteSize::new(most)), oversize };
-        let (mut out, mut result) = (Vec::new(), None);
+        let (mut out, mut result) = (Framed::default(), None);
         Normalizer::new().normalize(&origin, Shape::Streaming, record.as_bytes(), &mut |normalized| {
             let Normalized::Event(event) = normalized else { panic!("rejected") };
             let stamp = Stamp {
@@ -152,7 +152,7 @@ mod tests {
             let framing = (&mut Framing::Line, &stamp);
             result = Some(fit(event, &mut encoder, framing, policy, &mut Vec::new(), &mut out));
         });
-        let text = String::from_utf8(out).unwrap();
+        let text = String::from_utf8(out.bytes).unwrap();
         (result.unwrap(), text.lines().map(str::to_owned).collect())
     }
 

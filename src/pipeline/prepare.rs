@@ -18,7 +18,7 @@ use crate::ids::{Epoch, FeedId, Generation, SinkId};
 use crate::normalize::{self, Normalized, Normalizer, Origin};
 use crate::sinks::limits::WINDOW_BYTES;
 use crate::sinks::status::SinkStatus;
-use crate::sinks::{Framing, Parcel, Stamp};
+use crate::sinks::{Framed, Framing, Parcel, Stamp};
 use crate::units::ByteSize;
 
 /// One sink as a feed sees it.
@@ -65,6 +65,8 @@ impl Prepared {
 #[derive(Debug, Default)]
 pub struct Frames {
     pub bytes: Bytes,
+    /// Where each frame ends.
+    pub ends: Vec<u32>,
     pub events: u32,
     pub filtered: u64,
     /// Events that were cut to what the receiver takes.
@@ -86,7 +88,7 @@ pub struct Preparer {
 
 /// Frames of the batch at hand, by lane.
 struct Building {
-    bytes: Vec<u8>,
+    framed: Framed,
     events: u32,
     filtered: u64,
     shortened: u64,
@@ -112,7 +114,7 @@ impl Preparer {
                 .expected
                 .iter()
                 .map(|bytes| Building {
-                    bytes: Vec::with_capacity(bytes + bytes / 4),
+                    framed: Framed { bytes: Vec::with_capacity(bytes + bytes / 4), ends: Vec::new() },
                     events: 0,
                     filtered: 0,
                     shortened: 0,
@@ -135,12 +137,13 @@ impl Preparer {
         }
         let (building, rejected, records) = (out.building, out.rejected, out.records);
         for (expected, built) in self.expected.iter_mut().zip(&building) {
-            *expected = built.bytes.len();
+            *expected = built.framed.bytes.len();
         }
         let frames = building
             .into_iter()
             .map(|built| Frames {
-                bytes: built.bytes.into(),
+                bytes: built.framed.bytes.into(),
+                ends: built.framed.ends,
                 events: built.events,
                 filtered: built.filtered,
                 shortened: built.shortened,
@@ -232,7 +235,7 @@ impl Output<'_> {
                 continue;
             }
             let framing = (&mut lane.framing, &stamp);
-            match fit(event, &mut lane.encoder, framing, lane.size, self.payload, &mut built.bytes) {
+            match fit(event, &mut lane.encoder, framing, lane.size, self.payload, &mut built.framed) {
                 Fitted::Whole => built.events += 1,
                 Fitted::Shortened => {
                     built.events += 1;

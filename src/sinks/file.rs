@@ -172,12 +172,12 @@ mod tests {
 
     use super::*;
     use crate::lease::Lease;
-    use crate::sinks::{Ack, Receipt};
+    use crate::sinks::{Ack, Receipt, Stretch};
 
     fn line(text: &'static str, batch: u64, acks: &mpsc::Sender<Ack>) -> Parcel {
-        let receipt = Some(Receipt::new(0, batch, 1, acks.clone()));
+        let receipt = Some(Receipt::new(Stretch::sample(), 0, batch, 1, acks.clone()));
         let (frames, lease) = (Bytes::from_static(text.as_bytes()), Lease::unlimited());
-        Parcel { frames, events: 1, permit: None, receipt, lease }
+        Parcel { frames, ends: vec![], events: 1, permit: None, receipt, lease }
     }
 
     #[tokio::test]

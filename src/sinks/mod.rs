@@ -15,7 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::clock::Timestamp;
 use crate::event::Label;
-use crate::ids::{Epoch, FeedId};
+use crate::event::batch::Position;
+use crate::ids::{Epoch, FeedId, Generation};
 use crate::lease::Lease;
 use crate::units::ByteSize;
 use status::SinkStatus;
@@ -25,6 +26,9 @@ use syslog::barrier::Assurance;
 #[derive(Debug)]
 pub struct Parcel {
     pub frames: Bytes,
+    /// Where each frame ends within `frames`, for sinks that send or judge them one by one.
+    pub ends: Vec<u32>,
+    /// How many events the frames are; an event that was split is several frames.
     pub events: u32,
     /// Holds the sink's window open; dropped when the parcel is acknowledged.
     pub permit: Option<OwnedSemaphorePermit>,
@@ -36,7 +40,13 @@ pub struct Parcel {
 
 impl Parcel {
     pub fn asking(lease: Lease) -> Self {
-        Self { frames: Bytes::new(), events: 0, permit: None, receipt: None, lease }
+        Self { frames: Bytes::new(), ends: Vec::new(), events: 0, permit: None, receipt: None, lease }
+    }
+
+    /// Its frames one by one.
+    pub fn each_frame(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.frames[start as usize..*end as usize])
     }
 
     /// Says that it is acknowledged.
@@ -59,26 +69,61 @@ impl Parcel {
     }
 }
 
+/// Which stretch of which feed a parcel carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    pub feed: FeedId,
+    pub epoch: Epoch,
+    pub generation: Generation,
+    /// Where the feed stands after it.
+    pub after: Position,
+}
+
 /// How a sink says that a parcel is acknowledged. Dropped unsaid, the parcel stays unresolved and is read again.
 #[derive(Debug)]
 pub struct Receipt {
+    stretch: Stretch,
     lane: usize,
     batch: u64,
     events: u32,
     acks: mpsc::Sender<Ack>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
     pub lane: usize,
     pub batch: u64,
     pub events: u32,
+    /// Frames that the receiver will never take; their events go to quarantine for this sink.
+    pub refused: Vec<Refused>,
+}
+
+/// One frame of a parcel that its receiver will never take, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its number within the parcel, from zero.
+    pub frame: u32,
+    pub reason: String,
+}
+
+impl Stretch {
+    /// Some place in some feed, for tests.
+    #[cfg(test)]
+    pub(crate) fn sample() -> Self {
+        let at = crate::event::batch::ObjectsPosition { from: Timestamp::ZERO };
+        let feed = "contoso/hub/0".parse().expect("the constant is a feed");
+        Self { feed, epoch: Epoch(1), generation: Generation(1), after: Position::Objects(at) }
+    }
 }
 
 impl Receipt {
     /// `acks` must have room for every unresolved batch of its feed, so that saying it never waits.
-    pub fn new(lane: usize, batch: u64, events: u32, acks: mpsc::Sender<Ack>) -> Self {
-        Self { lane, batch, events, acks }
+    pub fn new(stretch: Stretch, lane: usize, batch: u64, events: u32, acks: mpsc::Sender<Ack>) -> Self {
+        Self { stretch, lane, batch, events, acks }
+    }
+
+    pub fn stretch(&self) -> &Stretch {
+        &self.stretch
     }
 
     /// Whether the feed's task still lives. It takes the receiver of its acknowledgements with it.
@@ -87,8 +132,13 @@ impl Receipt {
     }
 
     pub fn acknowledged(self) {
+        self.acknowledged_but(Vec::new());
+    }
+
+    /// All of it but these frames is acknowledged, and these never will be.
+    pub fn acknowledged_but(self, refused: Vec<Refused>) {
         // A feed that is gone has no use for the answer: its next owner reads the batch again.
-        let _ = self.acks.try_send(Ack { lane: self.lane, batch: self.batch, events: self.events });
+        let _ = self.acks.try_send(Ack { lane: self.lane, batch: self.batch, events: self.events, refused });
     }
 }
 
@@ -154,6 +204,26 @@ pub struct FileConfig {
 #[serde(deny_unknown_fields)]
 pub struct StdoutConfig {}
 
+/// Frames as they are made, one behind the other.
+#[derive(Debug, Default)]
+pub struct Framed {
+    pub bytes: Vec<u8>,
+    /// Where each ends.
+    pub ends: Vec<u32>,
+}
+
+impl Framed {
+    pub fn frames(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Takes back all frames but the first so many.
+    pub fn keep(&mut self, frames: usize) {
+        self.ends.truncate(frames);
+        self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
+    }
+}
+
 /// How frames are made for a sink.
 #[derive(Debug, Clone)]
 pub enum Framing {
@@ -163,16 +233,19 @@ pub enum Framing {
 
 impl Framing {
     /// Appends one frame around an encoded event, and says how long the message in it is for its receiver.
-    pub fn frame(&mut self, stamp: &Stamp<'_>, payload: &[u8], out: &mut Vec<u8>) -> usize {
-        match self {
-            Self::Syslog(header) => header.frame(stamp, payload, out),
+    pub fn frame(&mut self, stamp: &Stamp<'_>, payload: &[u8], out: &mut Framed) -> usize {
+        let length = match self {
+            Self::Syslog(header) => header.frame(stamp, payload, &mut out.bytes),
             Self::Line => {
                 // An encoder writes one line; a newline in it would be two records, so it is a space here.
-                out.extend(payload.iter().map(|b| if *b == b'\n' { b' ' } else { *b }));
-                out.push(b'\n');
+                out.bytes.extend(payload.iter().map(|b| if *b == b'\n' { b' ' } else { *b }));
+                out.bytes.push(b'\n');
                 payload.len()
             }
-        }
+        };
+        // A parcel's bytes are bounded by its sink's window, far below what 32 bits count.
+        out.ends.push(u32::try_from(out.bytes.len()).unwrap_or(u32::MAX));
+        length
     }
 }
 

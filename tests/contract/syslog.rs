@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use siemgate::clock::{Clock, Timestamp};
-use siemgate::ids::{Epoch, FeedId};
+use siemgate::event::batch::{ObjectsPosition, Position};
+use siemgate::ids::{Epoch, FeedId, Generation};
 use siemgate::lease::Lease;
 use siemgate::simulator::receiver::{Behaviour, Options, Receiver};
 use siemgate::sinks::limits::BARRIER_IDLE;
 use siemgate::sinks::status::{SinkStatus, State};
-use siemgate::sinks::{self, Ack, Config, Parcel, Receipt, Stamp};
+use siemgate::sinks::{self, Ack, Config, Framed, Parcel, Receipt, Stamp, Stretch};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -49,7 +50,7 @@ impl Sink {
     /// Sends one parcel of ten frames.
     async fn send(&mut self) {
         let feed: FeedId = "contoso/hub/0".parse().unwrap();
-        let mut frames = Vec::new();
+        let mut frames = Framed::default();
         for record in 0..10 {
             let id = format!("{:032x}", self.sent * 10 + u64::from(record));
             let stamp = Stamp {
@@ -66,10 +67,13 @@ impl Sink {
             };
             self.config.framing().frame(&stamp, b"CEF:0|Microsoft|Defender XDR|1.0|a|b|1|msg=x\\ny", &mut frames);
         }
-        let receipt = Some(Receipt::new(0, self.sent, 10, self.ack_sender.clone()));
+        let after = Position::Objects(ObjectsPosition { from: Timestamp::ZERO });
+        let stretch = Stretch { feed, epoch: Epoch(1), generation: Generation(1), after };
+        let receipt = Some(Receipt::new(stretch, 0, self.sent, 10, self.ack_sender.clone()));
         self.sent += 1;
         let lease = self.lease.clone();
-        let parcel = Parcel { frames: Bytes::from(frames), events: 10, permit: None, receipt, lease };
+        let parcel =
+            Parcel { frames: Bytes::from(frames.bytes), ends: frames.ends, events: 10, permit: None, receipt, lease };
         timeout(BOUND, self.parcels.send(parcel)).await.expect("the sink takes parcels").unwrap();
     }
 
@@ -100,7 +104,7 @@ async fn every_event_is_one_record_and_is_acknowledged_in_order() {
         sink.send().await;
     }
     for batch in 0..50 {
-        assert_eq!(sink.acknowledged().await, Ack { lane: 0, batch, events: 10 });
+        assert_eq!(sink.acknowledged().await, Ack { lane: 0, batch, events: 10, refused: vec![] });
     }
     let tally = receiver.tally();
     assert_eq!((tally.total.distinct, tally.total.duplicates, tally.malformed), (500, 0, 0));
