@@ -46,6 +46,8 @@ use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
 use crate::lease::Lease;
+use crate::pipeline::backlog::Memory;
+use crate::pipeline::limits::BACKLOG_BYTES_MAX;
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
 use backend::{About, NodeBackend};
@@ -169,6 +171,7 @@ impl Node {
             graph: Graph::new(client),
             tap: backend.tap_sender(),
             quarantine: Quarantine::new(settings.data_dir.join("quarantine")),
+            memory: Memory::new(BACKLOG_BYTES_MAX),
             sinks: sinks.clone(),
             keyring: keyring.clone(),
             unable,

@@ -27,6 +27,7 @@ use crate::clock::{Clock, pace};
 use crate::cluster::{Command, ControlPlane, NodeCommand, Outcome, Refusal};
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, Generation, NodeId};
+use crate::pipeline::backlog::Memory;
 use crate::pipeline::feed::{Feed, FeedEnd, Halt};
 use crate::pipeline::limits::{DRAIN_GRACE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
@@ -58,6 +59,7 @@ pub struct Supervisor {
     pub graph: Graph,
     pub tap: Tap,
     pub quarantine: Quarantine,
+    pub memory: Memory,
     pub sinks: Arc<Mutex<Sinks>>,
     pub keyring: Arc<Keyring>,
     /// What can't be run here; the leader is told with every heartbeat.
@@ -253,6 +255,7 @@ impl Loop {
             status: status.clone(),
             clock: self.with.clock.clone(),
             lease: self.life.lease.clone(),
+            memory: self.with.memory.clone(),
         };
         tracing::info!(%feed, %epoch, "feed started");
         self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop, shown });

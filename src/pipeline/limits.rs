@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use crate::sinks::limits::RESEND_AGE;
 
-/// Batches of one feed that sinks have not resolved yet. Beyond this the feed stops reading, which stops its source.
-/// 256 small batches keep a slow barrier from stalling a busy partition; bytes are bounded by the sink's window.
+/// Batches of one feed that a sink was handed and has not resolved yet. 256 small batches keep a slow barrier from stalling
+/// a busy partition; bytes are bounded by the sink's window.
 pub const IN_FLIGHT_BATCHES_MAX: usize = 256;
+
+/// Bytes of batches that the feeds of a node hold in memory together because some sink has not resolved them. It bridges a
+/// receiver's pauses; beyond it what the slowest lack goes to disk.
+pub const BACKLOG_BYTES_MAX: usize = 256 << 20;
 
 /// Newly resolved events after which a commit is asked for before its second is over, so that a crash repeats
 /// at most about this many.

@@ -1,6 +1,7 @@
 //! The path that joins sources to sinks: one task for each feed reads batches, turns them into framed events for every
 //! sink, and tells the ledger which cursors are safe once sinks have acknowledged.
 
+pub mod backlog;
 pub mod backoff;
 pub mod feed;
 pub mod fit;
@@ -10,6 +11,7 @@ pub mod limits;
 pub mod prepare;
 pub mod progress;
 pub mod quarantine;
+pub mod room;
 pub mod route;
 pub mod spans;
 pub mod spec;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::fit::{Fitted, SizePolicy, fit};
 use super::limits::REJECTED_SHARE_WARN_PERCENT;
@@ -16,9 +16,8 @@ use crate::event::batch::{Batch, Content, Coordinates, Entry, Position};
 use crate::event::{Event, EventId};
 use crate::ids::{Epoch, FeedId, Generation, SinkId};
 use crate::normalize::{self, Normalized, Normalizer, Origin};
-use crate::sinks::limits::WINDOW_BYTES;
 use crate::sinks::status::SinkStatus;
-use crate::sinks::{Framed, Framing, Parcel, Stamp};
+use crate::sinks::{Framed, Framing, Parcel, Refused, Stamp};
 use crate::units::ByteSize;
 
 /// One sink as a feed sees it.
@@ -37,11 +36,23 @@ pub struct Lane {
     pub committed: Option<Position>,
 }
 
-impl Lane {
-    /// Waits until the sink has room for `bytes`. One parcel larger than the window takes all of it.
-    pub async fn window_for(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let share = u32::try_from(bytes.min(WINDOW_BYTES)).unwrap_or(u32::MAX);
-        self.window.clone().acquire_many_owned(share).await.ok()
+/// For which sinks a batch is prepared, by lane.
+#[derive(Debug, Clone, Copy)]
+pub enum Pass<'a> {
+    /// Nobody has looked at the batch yet: what nobody can read is rejected, and whoever watches is shown it.
+    First(&'a [bool]),
+    /// For sinks that were behind.
+    Later(&'a [bool]),
+}
+
+impl Pass<'_> {
+    fn takes(&self, lane: usize) -> bool {
+        let (Self::First(lanes) | Self::Later(lanes)) = self;
+        lanes.get(lane).is_some_and(|takes| *takes)
+    }
+
+    const fn is_first(&self) -> bool {
+        matches!(self, Self::First(_))
     }
 }
 
@@ -107,36 +118,10 @@ impl Preparer {
         }
     }
 
-    pub fn prepare(&mut self, batch: &Batch, lanes: &mut [Lane], epoch: Epoch) -> Prepared {
+    pub fn prepare(&mut self, batch: &Batch, lanes: &mut [Lane], pass: Pass<'_>, epoch: Epoch) -> Prepared {
         self.expected.resize(lanes.len(), 0);
-        let mut out = Output {
-            building: self
-                .expected
-                .iter()
-                .map(|bytes| Building {
-                    framed: Framed { bytes: Vec::with_capacity(bytes + bytes / 4), ends: Vec::new() },
-                    events: 0,
-                    filtered: 0,
-                    shortened: 0,
-                    refused: 0,
-                })
-                .collect(),
-            lanes,
-            // Where every lane but one is ahead, the sink has these events already.
-            after: &batch.after,
-            epoch,
-            feed: &self.feed,
-            payload: &mut self.payload,
-            tap: &self.tap,
-            rejected: Vec::new(),
-            records: 0,
-            now: self.clock.now(),
-        };
-        for entry in &batch.entries {
-            out.entry(entry, batch.generation, &mut self.normalizer);
-        }
-        let (building, rejected, records) = (out.building, out.rejected, out.records);
-        for (expected, built) in self.expected.iter_mut().zip(&building) {
+        let (building, rejected, records) = self.output(batch, lanes, pass, &[], epoch);
+        for (expected, built) in self.expected.iter_mut().zip(&building).filter(|(_, built)| built.events > 0) {
             *expected = built.framed.bytes.len();
         }
         let frames = building
@@ -155,6 +140,45 @@ impl Preparer {
         prepared
     }
 
+    /// The records of the frames that a sink will never take. The batch is prepared as it was before, so that each frame
+    /// has its number again.
+    pub fn refused(&mut self, batch: &Batch, lane: &mut Lane, refused: &[Refused], epoch: Epoch) -> Vec<Quarantined> {
+        self.expected.resize(self.expected.len().max(1), 0);
+        let (_, rejected, _) = self.output(batch, std::slice::from_mut(lane), Pass::Later(&[true]), refused, epoch);
+        rejected
+    }
+
+    fn output(
+        &mut self,
+        batch: &Batch,
+        lanes: &mut [Lane],
+        pass: Pass<'_>,
+        wanted: &[Refused],
+        epoch: Epoch,
+    ) -> (Vec<Building>, Vec<Quarantined>, u64) {
+        let building = self.expected.iter().take(lanes.len()).enumerate();
+        let building = building.map(|(lane, bytes)| Building::of(if pass.takes(lane) { *bytes } else { 0 }));
+        let mut out = Output {
+            building: building.collect(),
+            lanes,
+            pass,
+            wanted,
+            // Where every lane but one is ahead, the sink has these events already.
+            after: &batch.after,
+            epoch,
+            feed: &self.feed,
+            payload: &mut self.payload,
+            tap: &self.tap,
+            rejected: Vec::new(),
+            records: 0,
+            now: self.clock.now(),
+        };
+        for entry in &batch.entries {
+            out.entry(entry, batch.generation, &mut self.normalizer);
+        }
+        (out.building, out.rejected, out.records)
+    }
+
     fn warn_if_many(&self, rejected: u64, records: u64) {
         if rejected > 1 && rejected * 100 > records * REJECTED_SHARE_WARN_PERCENT {
             tracing::warn!(
@@ -165,10 +189,20 @@ impl Preparer {
     }
 }
 
+impl Building {
+    fn of(expected: usize) -> Self {
+        let framed = Framed { bytes: Vec::with_capacity(expected + expected / 4), ends: Vec::new() };
+        Self { framed, events: 0, filtered: 0, shortened: 0, refused: 0 }
+    }
+}
+
 /// One batch on its way to the lanes.
 struct Output<'a> {
     lanes: &'a mut [Lane],
     building: Vec<Building>,
+    pass: Pass<'a>,
+    /// Frames whose records are looked for.
+    wanted: &'a [Refused],
     after: &'a Position,
     epoch: Epoch,
     feed: &'a FeedId,
@@ -188,6 +222,9 @@ impl Output<'_> {
                 normalizer.normalize(&origin, *shape, bytes, &mut |normalized| match normalized {
                     Normalized::Event(event) => self.event(event, entry),
                     Normalized::Rejected(rejected) => {
+                        if !self.pass.is_first() {
+                            return;
+                        }
                         self.records += 1;
                         let reason = format!("{}; {}", rejected.reason, rejected.reason.remedy());
                         self.reject(rejected.id, &entry.coordinates, rejected.index, reason, rejected.raw);
@@ -199,6 +236,7 @@ impl Output<'_> {
                 let origin = origin(feed, None, Some(self.now));
                 normalize::gap(&origin, &feed.part, generation, gap, |event| self.event(event, entry));
             }
+            Content::Unreadable { .. } if !self.pass.is_first() => {}
             Content::Unreadable { reason, bytes } => {
                 self.records += 1;
                 let id = EventId::of_record(&self.feed.tenant, &self.feed.source, &entry.coordinates, 0);
@@ -225,15 +263,15 @@ impl Output<'_> {
             severity: head.severity,
         };
         let mut refused = Vec::new();
-        for (lane, built) in self.lanes.iter_mut().zip(&mut self.building) {
-            let has_it = lane.committed.as_ref().is_some_and(|at| is_log(at) && at.reaches(self.after));
-            if has_it {
+        for (index, (lane, built)) in self.lanes.iter_mut().zip(&mut self.building).enumerate() {
+            if !self.pass.takes(index) || has_it(lane.committed.as_ref(), entry, self.after) {
                 continue;
             }
             if !lane.route.wants(event) {
                 built.filtered += 1;
                 continue;
             }
+            let frames = built.framed.frames();
             let framing = (&mut lane.framing, &stamp);
             match fit(event, &mut lane.encoder, framing, lane.size, self.payload, &mut built.framed) {
                 Fitted::Whole => built.events += 1,
@@ -244,15 +282,19 @@ impl Output<'_> {
                 Fitted::Parts(_) => built.events += 1,
                 Fitted::Refused { bytes } => {
                     built.refused += 1;
-                    refused.push((lane.sink.clone(), lane.size, bytes));
+                    if self.wanted.is_empty() {
+                        refused.push(too_long(&lane.sink, lane.size, bytes));
+                    }
                 }
             }
+            let its_frames = frames..built.framed.frames();
+            let never = self.wanted.iter().find(|refused| its_frames.contains(&(refused.frame as usize)));
+            refused.extend(never.map(|never| format!("sink `{}` does not take it: {}", lane.sink, never.reason)));
         }
-        for (sink, size, bytes) in refused {
-            let reason = too_long(&sink, size, bytes);
+        for reason in refused {
             self.reject(event.id, &entry.coordinates, Some(event.index), reason, event.raw);
         }
-        if self.tap.watched() {
+        if self.pass.is_first() && self.tap.watched() {
             self.show(event, &stamp, entry);
         }
     }
@@ -297,9 +339,18 @@ fn origin<'o>(feed: &'o FeedId, coordinates: Option<&'o Coordinates>, published:
     Origin { tenant: &feed.tenant, source: &feed.source, coordinates, published }
 }
 
-/// Only log positions can tell that a sink has a whole batch: an object's batch may hold versions it has not.
-fn is_log(position: &Position) -> bool {
-    matches!(position, Position::Log(_))
+/// Whether a sink whose cursor stands there has the entry. Only log positions can tell: what was read of objects may hold
+/// versions that it has not. A gap stands where the batch ends.
+fn has_it(committed: Option<&Position>, entry: &Entry, after: &Position) -> bool {
+    match (committed, &entry.content, &entry.coordinates) {
+        (
+            Some(Position::Log(at)),
+            Content::Records { .. } | Content::Unreadable { .. },
+            Coordinates::Log { sequence, .. },
+        ) => *sequence <= at.sequence,
+        (Some(at @ Position::Log(_)), _, _) => at.reaches(after),
+        (Some(Position::Objects(_)) | None, _, _) => false,
+    }
 }
 
 fn in_words(coordinates: &Coordinates) -> String {

@@ -1,4 +1,4 @@
-//! Which batches are resolved by which sinks, and which cursors are safe because of it. Pure.
+//! Which batches each sink has, which it has resolved, and which cursors are safe because of it. Pure.
 
 use std::collections::VecDeque;
 
@@ -8,26 +8,32 @@ use crate::event::batch::{Position, Seen};
 /// Number of a batch within one run of a feed.
 pub type BatchNumber = u64;
 
-/// The unresolved part of one feed. Sinks are known here by their index, a *lane*.
+/// How far the sinks of one feed are. Sinks are known here by their index, a *lane*. Each goes at its own pace: it is
+/// handed one batch after the other, and resolves them in any order.
 ///
 /// Invariant: a lane's cursor is the `after` of the last batch of an unbroken run of batches that lane has resolved.
 #[derive(Debug)]
 pub struct Progress {
     lanes: Vec<Lane>,
-    window: VecDeque<InFlight>,
-    /// Number of the first batch in the window.
-    first: BatchNumber,
+    /// The number that the next batch gets.
+    end: BatchNumber,
+    /// Versions in batches that some lane has not resolved, with the batch they came in.
+    seen: VecDeque<(BatchNumber, Vec<Seen>)>,
     seen_ready: Vec<Seen>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
-    /// The first batch this lane has not resolved.
-    low_water: BatchNumber,
+    /// The first batch that it was not handed.
+    next: BatchNumber,
+    /// What it was handed and has not resolved, with what it has resolved beyond.
+    in_flight: VecDeque<InFlight>,
     /// The cursor as it stands. A feed starts at its least advanced sink, so that others must first pass this; and what
     /// lies no further than the cursor is not worth a commit.
     floor: Option<Position>,
     advanced: Option<Position>,
+    /// When the newest record it was handed was published upstream.
+    published: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -35,8 +41,23 @@ struct InFlight {
     after: Position,
     /// When its newest record was published upstream.
     published: Option<Timestamp>,
-    seen: Vec<Seen>,
-    resolved: Vec<bool>,
+    resolved: bool,
+}
+
+impl Lane {
+    fn low_water(&self) -> BatchNumber {
+        self.next - self.in_flight.len() as u64
+    }
+
+    fn advance(&mut self) {
+        while self.in_flight.front().is_some_and(|batch| batch.resolved) {
+            let Some(done) = self.in_flight.pop_front() else { break };
+            if self.floor.as_ref().is_none_or(|floor| !floor.reaches(&done.after)) {
+                self.advanced = Some(done.after.clone());
+                self.floor = Some(done.after);
+            }
+        }
+    }
 }
 
 /// What may be committed now.
@@ -49,55 +70,50 @@ pub struct Advance {
 }
 
 impl Progress {
-    /// One committed position, or none, for each lane.
-    pub fn new(floors: Vec<Option<Position>>) -> Self {
-        Self {
-            lanes: floors.into_iter().map(|floor| Lane { floor, ..Lane::default() }).collect(),
-            window: VecDeque::new(),
-            first: 0,
-            seen_ready: Vec::new(),
-        }
+    /// For each lane its committed position, or none, and the batch it goes on with. `end` is the number of the first
+    /// batch that will be read.
+    pub fn new(lanes: Vec<(Option<Position>, BatchNumber)>, end: BatchNumber) -> Self {
+        let lanes = lanes.into_iter().map(|(floor, next)| Lane {
+            next: next.min(end),
+            in_flight: VecDeque::new(),
+            floor,
+            advanced: None,
+            published: None,
+        });
+        Self { lanes: lanes.collect(), end, seen: VecDeque::new(), seen_ready: Vec::new() }
     }
 
-    /// Takes a batch into the window. It is resolved for a lane once `resolve` says so.
-    pub fn begin(&mut self, after: Position, seen: Vec<Seen>, published: Option<Timestamp>) -> BatchNumber {
-        let resolved = vec![false; self.lanes.len()];
-        self.window.push_back(InFlight { after, published, seen, resolved });
-        self.first + self.window.len() as u64 - 1
+    /// A batch was read. Every lane is to have it.
+    pub fn read(&mut self, seen: Vec<Seen>) -> BatchNumber {
+        let number = self.end;
+        self.end += 1;
+        if !seen.is_empty() {
+            self.seen.push_back((number, seen));
+        }
+        number
+    }
+
+    /// The lane was handed its next batch. It is resolved once `resolve` says so.
+    pub fn hand_over(&mut self, lane: usize, after: Position, published: Option<Timestamp>) -> Option<BatchNumber> {
+        let end = self.end;
+        let lane = self.lanes.get_mut(lane).filter(|lane| lane.next < end)?;
+        lane.in_flight.push_back(InFlight { after, published, resolved: false });
+        lane.published = published.max(lane.published);
+        lane.next += 1;
+        Some(lane.next - 1)
     }
 
     /// The lane has delivered, filtered or quarantined every event of the batch. Saying it twice changes nothing.
     pub fn resolve(&mut self, lane: usize, batch: BatchNumber) {
-        let Some(slot) = batch.checked_sub(self.first).and_then(|i| self.window.get_mut(i as usize)) else {
+        let Some(lane) = self.lanes.get_mut(lane) else { return };
+        let Some(slot) = batch.checked_sub(lane.low_water()).and_then(|at| lane.in_flight.get_mut(at as usize)) else {
             return;
         };
-        if let Some(done) = slot.resolved.get_mut(lane) {
-            *done = true;
-        }
-        self.advance_lane(lane);
-        self.drop_resolved();
-    }
-
-    fn advance_lane(&mut self, index: usize) {
-        let Some(lane) = self.lanes.get_mut(index) else { return };
-        while let Some(slot) = self.window.get((lane.low_water - self.first) as usize) {
-            if !slot.resolved[index] {
-                break;
-            }
-            if lane.floor.as_ref().is_none_or(|floor| !floor.reaches(&slot.after)) {
-                lane.advanced = Some(slot.after.clone());
-                lane.floor = Some(slot.after.clone());
-            }
-            lane.low_water += 1;
-        }
-    }
-
-    fn drop_resolved(&mut self) {
-        let all = self.lanes.iter().map(|lane| lane.low_water).min().unwrap_or(self.first);
-        while self.first < all {
-            let Some(done) = self.window.pop_front() else { break };
-            self.seen_ready.extend(done.seen);
-            self.first += 1;
+        slot.resolved = true;
+        lane.advance();
+        let all = self.first_unresolved();
+        while self.seen.front().is_some_and(|(number, _)| *number < all) {
+            self.seen_ready.extend(self.seen.pop_front().into_iter().flat_map(|(_, seen)| seen));
         }
     }
 
@@ -116,24 +132,47 @@ impl Progress {
         }
     }
 
-    pub fn in_flight(&self) -> usize {
-        self.window.len()
+    /// The number that the next batch gets.
+    pub fn end(&self) -> BatchNumber {
+        self.end
     }
 
-    /// Whether the lane has not resolved all that is in flight.
-    pub fn waits_for(&self, lane: usize) -> bool {
-        let end = self.first + self.window.len() as u64;
-        self.lanes.get(lane).is_some_and(|lane| lane.low_water < end)
+    /// The batch that the lane is to be handed next; `end` if it has all.
+    pub fn next(&self, lane: usize) -> BatchNumber {
+        self.lanes.get(lane).map_or(self.end, |lane| lane.next)
+    }
+
+    /// Whether there are batches that the lane was not handed yet.
+    pub fn lags(&self, lane: usize) -> bool {
+        self.next(lane) < self.end
+    }
+
+    /// How many batches the lane was handed and has not resolved in order.
+    pub fn in_flight(&self, lane: usize) -> usize {
+        self.lanes.get(lane).map_or(0, |lane| lane.in_flight.len())
+    }
+
+    /// Whether every lane has resolved all that was read.
+    pub fn settled(&self) -> bool {
+        self.first_unresolved() == self.end
     }
 
     /// The first batch that some lane has not resolved: all before it are done with.
     pub fn first_unresolved(&self) -> BatchNumber {
-        self.first
+        self.lanes.iter().map(Lane::low_water).min().unwrap_or(self.end)
     }
 
-    /// When the oldest of what some lane has not resolved was published; nothing when nothing is in flight.
-    pub fn outstanding(&self) -> Option<Timestamp> {
-        self.window.iter().find_map(|batch| batch.published)
+    /// About when the oldest was published of what this lane has not resolved; nothing when it has all. Of what it was not
+    /// handed yet only what came before is known, so that this may be too early, and never is too late.
+    pub fn outstanding(&self, lane: usize) -> Option<Timestamp> {
+        let lane = self.lanes.get(lane)?;
+        let handed = lane.in_flight.iter().find_map(|batch| batch.published);
+        handed.or_else(|| lane.published.filter(|_| lane.next < self.end))
+    }
+
+    /// The same of all lanes.
+    pub fn oldest_outstanding(&self) -> Option<Timestamp> {
+        (0..self.lanes.len()).filter_map(|lane| self.outstanding(lane)).min()
     }
 }
 
@@ -152,21 +191,34 @@ mod tests {
         Seen { updated: Timestamp::ZERO, digest: [number; 16] }
     }
 
+    fn live(lanes: usize) -> Progress {
+        Progress::new(vec![(None, 0); lanes], 0)
+    }
+
+    /// A batch is read and every lane is handed it.
+    fn begin(progress: &mut Progress, after: Position, seen: Vec<Seen>, published: Option<Timestamp>) -> BatchNumber {
+        let number = progress.read(seen);
+        for lane in 0..progress.lanes.len() {
+            assert_eq!(progress.hand_over(lane, after.clone(), published), Some(number));
+        }
+        number
+    }
+
     #[test]
     fn a_cursor_waits_for_the_batches_before_it() {
-        let mut progress = Progress::new(vec![None]);
-        let (first, second) = (progress.begin(at(1), vec![], None), progress.begin(at(2), vec![], None));
+        let mut progress = live(1);
+        let (first, second) = (begin(&mut progress, at(1), vec![], None), begin(&mut progress, at(2), vec![], None));
         progress.resolve(0, second);
         assert_eq!(progress.take_advance(), None);
         progress.resolve(0, first);
         assert_eq!(progress.take_advance().unwrap().cursors, vec![(0, at(2))]);
-        assert_eq!(progress.in_flight(), 0);
+        assert!(progress.settled());
     }
 
     #[test]
     fn a_version_counts_as_seen_only_when_every_lane_has_it() {
-        let mut progress = Progress::new(vec![None, None]);
-        let batch = progress.begin(at(1), vec![seen(7)], None);
+        let mut progress = live(2);
+        let batch = begin(&mut progress, at(1), vec![seen(7)], None);
         progress.resolve(0, batch);
         let advance = progress.take_advance().unwrap();
         assert_eq!((advance.cursors, advance.seen), (vec![(0, at(1))], vec![]));
@@ -177,9 +229,9 @@ mod tests {
 
     #[test]
     fn a_lane_that_was_ahead_commits_only_what_lies_beyond() {
-        let mut progress = Progress::new(vec![Some(at(2)), None]);
+        let mut progress = Progress::new(vec![(Some(at(2)), 0), (None, 0)], 0);
         for n in 1..=3 {
-            let batch = progress.begin(at(n), vec![], None);
+            let batch = begin(&mut progress, at(n), vec![], None);
             progress.resolve(0, batch);
             progress.resolve(1, batch);
             let lanes: Vec<usize> = progress.take_advance().unwrap().cursors.iter().map(|(lane, _)| *lane).collect();
@@ -189,9 +241,9 @@ mod tests {
 
     #[test]
     fn a_batch_that_moves_nothing_commits_nothing() {
-        let mut progress = Progress::new(vec![Some(at(5))]);
+        let mut progress = Progress::new(vec![(Some(at(5)), 0)], 0);
         for (n, moves) in [(5, false), (6, true), (6, false), (7, true)] {
-            let batch = progress.begin(at(n), vec![], None);
+            let batch = begin(&mut progress, at(n), vec![], None);
             progress.resolve(0, batch);
             assert_eq!(progress.take_advance().is_some(), moves, "{n}");
         }
@@ -200,19 +252,52 @@ mod tests {
     #[test]
     fn what_the_slowest_lane_has_not_resolved_is_outstanding() {
         let time = |second: i64| Some(Timestamp::from_millis(second * 1_000));
-        let mut progress = Progress::new(vec![None, None]);
-        assert_eq!(progress.outstanding(), None);
-        let first = progress.begin(at(1), vec![], time(10));
-        let second = progress.begin(at(2), vec![], time(20));
+        let mut progress = live(2);
+        assert_eq!(progress.oldest_outstanding(), None);
+        let first = begin(&mut progress, at(1), vec![], time(10));
+        let second = begin(&mut progress, at(2), vec![], time(20));
         progress.resolve(0, first);
-        assert!(progress.waits_for(0) && progress.waits_for(1));
+        assert_eq!((progress.in_flight(0), progress.in_flight(1)), (1, 2));
         progress.resolve(0, second);
-        assert!(!progress.waits_for(0) && progress.waits_for(1));
-        assert_eq!(progress.outstanding(), time(10));
+        assert_eq!((progress.in_flight(0), progress.in_flight(1)), (0, 2));
+        assert_eq!(progress.oldest_outstanding(), time(10));
         progress.resolve(1, first);
-        assert_eq!(progress.outstanding(), time(20));
+        assert_eq!(progress.oldest_outstanding(), time(20));
         progress.resolve(1, second);
-        assert_eq!(progress.outstanding(), None);
+        assert_eq!(progress.oldest_outstanding(), None);
+    }
+
+    #[test]
+    fn a_lane_that_lags_holds_nobody_up_but_what_all_must_have_seen() {
+        let time = |second: i64| Some(Timestamp::from_millis(second * 1_000));
+        let mut progress = live(2);
+        for n in 0..3 {
+            let number = progress.read(vec![seen(7)]);
+            progress.hand_over(0, at(n), time(n));
+            progress.resolve(0, number);
+        }
+        progress.hand_over(1, at(0), time(0));
+        assert_eq!((progress.lags(0), progress.lags(1), progress.next(1)), (false, true, 1));
+        let advance = progress.take_advance().unwrap();
+        assert_eq!((advance.cursors, advance.seen), (vec![(0, at(2))], vec![]));
+        progress.resolve(1, 0);
+        assert_eq!(progress.take_advance().unwrap().seen, vec![seen(7)]);
+        assert_eq!((progress.first_unresolved(), progress.settled()), (1, false));
+        assert_eq!((progress.outstanding(0), progress.outstanding(1)), (None, time(0)), "no later than what it lacks");
+        for n in 1..3 {
+            let number = progress.hand_over(1, at(n), time(n)).unwrap();
+            progress.resolve(1, number);
+        }
+        assert!(progress.settled() && !progress.lags(1));
+        assert_eq!(progress.hand_over(1, at(3), None), None, "there is no more");
+    }
+
+    #[test]
+    fn a_lane_goes_on_within_what_was_kept_of_an_earlier_run() {
+        let mut progress = Progress::new(vec![(Some(at(9)), 9), (Some(at(4)), 5)], 9);
+        assert_eq!((progress.lags(0), progress.lags(1), progress.first_unresolved()), (false, true, 5));
+        assert_eq!(progress.hand_over(1, at(5), None), Some(5));
+        assert_eq!(progress.read(vec![]), 9);
     }
 
     proptest! {
@@ -221,9 +306,9 @@ mod tests {
         fn s3_a_cursor_is_the_contiguous_low_water_mark(
             order in prop::collection::vec((0..3usize, 0..20u64), 0..200),
         ) {
-            let mut progress = Progress::new(vec![None; 3]);
+            let mut progress = live(3);
             for n in 0..20 {
-                progress.begin(at(n), vec![seen(u8::try_from(n).unwrap())], None);
+                begin(&mut progress, at(n), vec![seen(u8::try_from(n).unwrap())], None);
             }
             let mut resolved = [[false; 20]; 3];
             let mut cursors = [-1i64; 3];

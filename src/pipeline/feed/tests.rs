@@ -1,18 +1,25 @@
 //! What a feed's task does with batches, acknowledgements and the word to end.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::*;
 use crate::clock::Timestamp;
 use crate::encode::{Encoder, Format, Options};
-use crate::event::batch::{Coordinates, LogPosition, Shape};
+use crate::event::batch::{Batch, Content, Coordinates, Entry, Gap, LogPosition, Position, Shape};
+use crate::pipeline::ledger::{FeedProgress, LedgerError};
+use crate::pipeline::limits::DRAIN_GRACE;
+use crate::pipeline::prepare::Pass;
 use crate::pipeline::tap::{Tapped, Watcher};
-use crate::sinks::Framing;
 use crate::sinks::limits::WINDOW_BYTES;
 use crate::sinks::status::SinkStatus;
+use crate::sinks::{Framing, Parcel, Refused};
+use crate::sources::SourceError;
 
 /// Far below the time that a drain may take.
 const SOON: Duration = Duration::from_secs(8);
@@ -33,12 +40,26 @@ impl Source for Script {
     }
 }
 
-/// Notes which generations were opened, and agrees with everything.
+/// Notes which generations were opened and what was acknowledged, and agrees with everything.
 #[derive(Default)]
-struct Book(Mutex<Vec<Generation>>);
+struct Book(Mutex<Vec<Generation>>, Mutex<Vec<(String, i64)>>);
+
+impl Book {
+    /// The cursor of a sink.
+    fn cursor(&self, sink: &str) -> Option<i64> {
+        let cursors = self.1.lock();
+        cursors.iter().rev().find(|(name, _)| name == sink).map(|(_, sequence)| *sequence)
+    }
+}
 
 impl Ledger for Book {
-    fn advance(&self, _: FeedProgress) {}
+    fn advance(&self, progress: FeedProgress) {
+        let cursors = progress.cursors.into_iter().filter_map(|(sink, at)| match at {
+            Position::Log(at) => Some((sink.to_string(), at.sequence)),
+            Position::Objects(_) => None,
+        });
+        self.1.lock().extend(cursors);
+    }
     async fn open_generation(&self, _: &FeedId, _: Epoch, generation: Generation) -> Result<(), LedgerError> {
         self.0.lock().push(generation);
         Ok(())
@@ -93,6 +114,10 @@ struct Stage {
 impl Stage {
     /// A feed of generation 1 that runs.
     fn set(lanes: Vec<Lane>) -> Self {
+        Self::with(lanes, "/nonexistent".into(), 1 << 20)
+    }
+
+    fn with(lanes: Vec<Lane>, quarantine: std::path::PathBuf, memory: usize) -> Self {
         let (batches, script) = mpsc::channel(4);
         let (stop, stopped) = watch::channel(Halt::No);
         let (feed, clock): (FeedId, _) = ("contoso/hub/0".parse().unwrap(), Clock::System);
@@ -103,11 +128,12 @@ impl Stage {
             generation: Generation(1),
             lanes,
             ledger: ledger.clone(),
-            quarantine: Quarantine::new("/nonexistent".into()),
+            quarantine: Quarantine::new(quarantine),
             preparer: Preparer::new(feed, clock.clone(), Arc::new(Nobody)),
             status: Arc::default(),
             clock,
             lease: Lease::unlimited(),
+            memory: Memory::new(memory),
         };
         let mut task = JoinSet::new();
         task.spawn(run.run(Script(script), stopped));
@@ -124,6 +150,16 @@ impl Stage {
         };
         let after = Position::Log(position(sequence));
         self.batches.send(Batch { generation, entries: vec![entry], after, seen: vec![], unread: None }).await.unwrap();
+    }
+
+    /// Whether the feed takes no further record, with all that is under way at rest.
+    async fn reads_no_more(&self) {
+        let full = async {
+            while self.batches.capacity() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(full).await;
     }
 
     async fn ends(&mut self) -> FeedEnd {
@@ -194,7 +230,7 @@ fn l3_a_record_too_long_for_one_sink_goes_to_quarantine_for_it_and_to_the_others
     let after = Position::Log(position(0));
     let batch = Batch { generation, entries: vec![entry], after, seen: vec![], unread: None };
     let mut preparer = Preparer::new("contoso/hub/0".parse().unwrap(), Clock::System, Arc::new(Nobody));
-    let prepared = preparer.prepare(&batch, &mut [strict, other], Epoch(1));
+    let prepared = preparer.prepare(&batch, &mut [strict, other], Pass::First(&[true, true]), Epoch(1));
     let counts: Vec<_> = prepared.frames.iter().map(|frames| (frames.events, frames.refused)).collect();
     assert_eq!(counts, [(0, 1), (1, 0)]);
     assert_eq!((prepared.rejected.len(), prepared.unreadable()), (1, 0), "it can be read, and is counted for its sink");
@@ -203,4 +239,107 @@ fn l3_a_record_too_long_for_one_sink_goes_to_quarantine_for_it_and_to_the_others
     let record = String::from_utf8_lossy(RECORD);
     assert_eq!(kept.record, Some(0));
     assert!(matches!(&kept.raw, crate::pipeline::quarantine::Raw::Raw(raw) if record.contains(raw.as_str())));
+}
+
+/// What a sink was handed, in order, acknowledging each.
+async fn takes(queue: &mut mpsc::Receiver<Parcel>, parcels: usize) -> Vec<i64> {
+    let mut taken = Vec::new();
+    for _ in 0..parcels {
+        let receipt = parcel(queue).await.receipt.expect("nobody drains");
+        let Position::Log(after) = receipt.stretch().after.clone() else { panic!("a log") };
+        taken.push(after.sequence);
+        receipt.acknowledged();
+    }
+    taken
+}
+
+#[tokio::test]
+async fn l2_a_sink_that_takes_nothing_holds_up_no_other_and_gets_all_in_order_later() {
+    let ((dead, mut dead_queue), (healthy, mut queue)) = (lane("dead", "A2", None), lane("healthy", "A2", None));
+    let stage = Stage::set(vec![dead, healthy]);
+    for sequence in 0..300 {
+        stage.record(1, sequence).await;
+        assert_eq!(takes(&mut queue, 1).await, [sequence], "at once");
+    }
+    assert_eq!(takes(&mut dead_queue, 300).await, (0..300).collect::<Vec<_>>());
+    stage.record(1, 300).await;
+    assert_eq!(
+        (takes(&mut queue, 1).await, takes(&mut dead_queue, 1).await),
+        (vec![300], vec![300]),
+        "it is live again"
+    );
+    soon(async {
+        while stage.ledger.cursor("dead") != Some(300) || stage.ledger.cursor("healthy") != Some(300) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn b3_while_no_sink_takes_anything_nothing_more_is_read() {
+    let ((one, mut queue), (other, mut other_queue)) = (lane("one", "A2", None), lane("other", "A2", None));
+    let stage = Stage::set(vec![one, other]);
+    let mut given = 0;
+    while stage.batches.capacity() > 0 || given < 8 {
+        match timeout(Duration::from_millis(200), stage.record(1, given)).await {
+            Ok(()) => given += 1,
+            Err(_) => break,
+        }
+    }
+    assert!(given < 12, "two parcels each, one batch that waits, and the source's own few: {given}");
+    stage.reads_no_more().await;
+    let given = usize::try_from(given).unwrap();
+    assert_eq!(takes(&mut queue, given).await.len(), given, "one of them is enough to read on");
+    assert_eq!(takes(&mut other_queue, given).await.len(), given);
+}
+
+#[tokio::test]
+async fn b3_what_a_sink_lacks_is_read_on_for_no_longer_than_memory_lasts() {
+    let ((dead, mut dead_queue), (healthy, mut queue)) = (lane("dead", "A2", None), lane("healthy", "A2", None));
+    let stage = Stage::with(vec![dead, healthy], "/nonexistent".into(), 2 * (160 + RECORD.len()));
+    for sequence in 0..7 {
+        stage.record(1, sequence).await;
+    }
+    assert_eq!(takes(&mut queue, 3).await, [0, 1, 2], "as many as there is memory for, and one");
+    stage.reads_no_more().await;
+    assert_eq!(takes(&mut dead_queue, 3).await, [0, 1, 2]);
+    for sequence in 3..7 {
+        let both = (takes(&mut dead_queue, 1).await, takes(&mut queue, 1).await);
+        assert_eq!(both, (vec![sequence], vec![sequence]), "it goes on by itself");
+    }
+}
+
+#[tokio::test]
+async fn s1_what_a_sink_will_never_take_is_in_quarantine_before_its_cursor_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lane, mut queue) = lane("splunk", "A3", None);
+    let stage = Stage::with(vec![lane], folder.path().to_owned(), 1 << 20);
+    stage.record(1, 0).await;
+    let receipt = parcel(&mut queue).await.receipt.unwrap();
+    receipt.acknowledged_but(vec![Refused { frame: 0, reason: "code 6".to_owned() }]);
+    soon(async {
+        while stage.ledger.cursor("splunk") != Some(0) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let kept = std::fs::read_to_string(folder.path().join("000001.ndjson")).unwrap();
+    assert!(kept.contains("sink `splunk` does not take it: code 6"), "{kept}");
+    assert!(kept.contains("ProcessCreated"), "the record is there whole: {kept}");
+}
+
+#[tokio::test]
+async fn a_new_generation_waits_until_every_sink_has_all_of_the_old() {
+    let ((slow, mut slow_queue), (healthy, mut queue)) = (lane("slow", "A2", None), lane("healthy", "A2", None));
+    let stage = Stage::set(vec![slow, healthy]);
+    for sequence in 0..4 {
+        stage.record(1, sequence).await;
+    }
+    stage.record(2, 0).await;
+    assert_eq!(takes(&mut queue, 4).await, [0, 1, 2, 3]);
+    assert!(stage.ledger.0.lock().is_empty(), "the slow one lacks some of the old");
+    assert_eq!(takes(&mut slow_queue, 4).await, [0, 1, 2, 3]);
+    assert_eq!((takes(&mut queue, 1).await, takes(&mut slow_queue, 1).await), (vec![0], vec![0]));
+    assert_eq!(*stage.ledger.0.lock(), [Generation(2)]);
 }

@@ -1,0 +1,220 @@
+//! What was read and some sink has not resolved: the newest in memory, the older on disk once memory is short. Pure.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::progress::BatchNumber;
+use crate::event::batch::{Batch, Content};
+
+/// How many bytes of batches the feeds of a node may hold in memory together; clones share the count.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    limit: usize,
+    used: Arc<AtomicUsize>,
+}
+
+impl Memory {
+    pub fn new(limit: usize) -> Self {
+        Self { limit, used: Arc::default() }
+    }
+
+    pub fn is_short(&self) -> bool {
+        self.used() > self.limit
+    }
+
+    pub fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+}
+
+/// One feed's backlog. Invariant: what is on disk ends where memory begins.
+#[derive(Debug)]
+pub struct Backlog {
+    memory: Memory,
+    held: VecDeque<Held>,
+    /// The number of the first batch in memory.
+    first: BatchNumber,
+    on_disk: Range<BatchNumber>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Held {
+    batch: Arc<Batch>,
+    bytes: usize,
+}
+
+/// Where a batch is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    Memory(Arc<Batch>),
+    Disk,
+    /// Every sink has resolved it, or it was never read.
+    Nowhere,
+}
+
+impl Backlog {
+    /// A backlog of which this much is on disk already.
+    pub fn new(memory: Memory, on_disk: Range<BatchNumber>) -> Self {
+        Self { memory, held: VecDeque::new(), first: on_disk.end, on_disk, bytes: 0 }
+    }
+
+    /// Takes the next batch.
+    pub fn push(&mut self, batch: Arc<Batch>) {
+        let bytes = record_bytes(&batch);
+        self.bytes += bytes;
+        self.memory.used.fetch_add(bytes, Relaxed);
+        self.held.push_back(Held { batch, bytes });
+    }
+
+    pub fn place(&self, number: BatchNumber) -> Place {
+        if self.on_disk.contains(&number) {
+            return Place::Disk;
+        }
+        let held = number.checked_sub(self.first).and_then(|at| self.held.get(usize::try_from(at).ok()?));
+        held.map_or(Place::Nowhere, |held| Place::Memory(held.batch.clone()))
+    }
+
+    /// The batch that goes to disk first, if memory is short and another stays.
+    pub fn to_spill(&self) -> Option<(BatchNumber, Arc<Batch>)> {
+        let first = self.held.front().filter(|_| self.memory.is_short() && self.held.len() > 1)?;
+        Some((self.first, first.batch.clone()))
+    }
+
+    /// The batch is on disk and leaves memory.
+    pub fn spilled(&mut self, number: BatchNumber) {
+        if number != self.first || self.held.is_empty() {
+            return; // It was resolved meanwhile.
+        }
+        let start = if self.on_disk.is_empty() { number } else { self.on_disk.start };
+        self.on_disk = start..number + 1;
+        self.forget_first();
+    }
+
+    /// Every sink has resolved what was before `number`.
+    pub fn drop_before(&mut self, number: BatchNumber) {
+        self.on_disk.start = number.clamp(self.on_disk.start, self.on_disk.end);
+        while self.first < number && !self.held.is_empty() {
+            self.forget_first();
+        }
+        if self.on_disk.is_empty() {
+            self.on_disk = self.first..self.first;
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(held) = self.held.pop_front() {
+            self.bytes -= held.bytes;
+            self.memory.used.fetch_sub(held.bytes, Relaxed);
+            self.first += 1;
+        }
+    }
+
+    pub fn on_disk(&self) -> Range<BatchNumber> {
+        self.on_disk.clone()
+    }
+
+    pub fn bytes_in_memory(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.memory.used.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+/// What a batch takes in memory, nearly: its records, and some for each entry around them.
+pub fn record_bytes(batch: &Batch) -> usize {
+    const ENTRY_BYTES: usize = 160;
+    let entries = batch.entries.iter().map(|entry| match &entry.content {
+        Content::Records { bytes, .. } | Content::Unreadable { bytes, .. } => ENTRY_BYTES + bytes.len(),
+        Content::Gap(_) => ENTRY_BYTES,
+    });
+    entries.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::event::batch::{Coordinates, Entry, ObjectsPosition, Position, Shape};
+    use crate::ids::Generation;
+
+    fn batch(bytes: usize) -> Arc<Batch> {
+        let entry = Entry {
+            content: Content::Records { shape: Shape::Streaming, bytes: Bytes::from(vec![b'x'; bytes]) },
+            coordinates: Coordinates::Log { generation: Generation(1), partition: "0".into(), sequence: 0 },
+            published: None,
+        };
+        let after = Position::Objects(ObjectsPosition { from: Timestamp::ZERO });
+        Arc::new(Batch { generation: Generation(1), entries: vec![entry], after, seen: vec![], unread: None })
+    }
+
+    #[test]
+    fn nothing_goes_to_disk_while_memory_lasts() {
+        let memory = Memory::new(10_000);
+        let mut backlog = Backlog::new(memory.clone(), 0..0);
+        for _ in 0..5 {
+            backlog.push(batch(1_000));
+            assert!(backlog.to_spill().is_none());
+        }
+        let other = Memory { ..memory.clone() };
+        let mut greedy = Backlog::new(other, 0..0);
+        greedy.push(batch(9_000));
+        assert_eq!(backlog.to_spill().map(|(number, _)| number), Some(0), "another feed's batches count too");
+        assert!(greedy.to_spill().is_none(), "one batch stays in memory, or nothing could be read");
+        drop(greedy);
+        assert!(!memory.is_short(), "a feed that ends gives all back");
+    }
+
+    #[test]
+    fn what_is_spilled_is_on_disk_and_what_is_resolved_is_nowhere() {
+        let mut backlog = Backlog::new(Memory::new(0), 3..5);
+        for _ in 0..3 {
+            backlog.push(batch(10));
+        }
+        let (number, _) = backlog.to_spill().unwrap();
+        backlog.spilled(number);
+        assert_eq!((number, backlog.on_disk()), (5, 3..6));
+        assert!(matches!(backlog.place(5), Place::Disk) && matches!(backlog.place(6), Place::Memory(_)));
+        backlog.drop_before(7);
+        assert_eq!(backlog.on_disk(), 7..7);
+        assert!(matches!(backlog.place(6), Place::Nowhere) && matches!(backlog.place(7), Place::Memory(_)));
+        backlog.spilled(6);
+        assert_eq!(backlog.on_disk(), 7..7, "it was resolved while it was written");
+    }
+
+    proptest! {
+        #[test]
+        fn every_batch_is_in_one_place_until_it_is_resolved(steps in prop::collection::vec(0..3u8, 0..60)) {
+            let memory = Memory::new(500);
+            let mut backlog = Backlog::new(memory.clone(), 0..0);
+            let (mut end, mut resolved) = (0, 0);
+            for step in steps {
+                match step {
+                    0 => {
+                        backlog.push(batch(100));
+                        end += 1;
+                    }
+                    1 => if let Some((number, _)) = backlog.to_spill() { backlog.spilled(number) },
+                    _ => {
+                        resolved = end.min(resolved + 1);
+                        backlog.drop_before(resolved);
+                    }
+                }
+                for number in 0..end + 1 {
+                    let somewhere = !matches!(backlog.place(number), Place::Nowhere);
+                    prop_assert_eq!(somewhere, (resolved..end).contains(&number), "{}", number);
+                }
+                prop_assert_eq!(memory.used(), backlog.bytes_in_memory());
+            }
+        }
+    }
+}

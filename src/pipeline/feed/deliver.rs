@@ -1,0 +1,122 @@
+//! Batches on their way to the sinks: each takes its next one when it has room.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::run::Run;
+use super::{Feed, FeedEnd};
+use crate::event::batch::Batch;
+use crate::pipeline::backlog::{Place, record_bytes};
+use crate::pipeline::ledger::Ledger;
+use crate::pipeline::limits::IN_FLIGHT_BATCHES_MAX;
+use crate::pipeline::prepare::{Frames, Pass};
+use crate::pipeline::progress::BatchNumber;
+use crate::pipeline::room::{Load, Room, room, try_room};
+use crate::pipeline::spans;
+use crate::sinks::{Receipt, Stretch};
+use crate::sources::Source;
+
+impl<L: Ledger, S: Source> Run<L, S> {
+    /// Whether reading on helps anybody: there is a sink that has all that was read, and space for what others lack.
+    pub(super) fn wants_more(&self) -> bool {
+        let lanes = 0..self.feed.lanes.len();
+        let keeps_up = |lane| !self.progress.lags(lane) && self.progress.in_flight(lane) < IN_FLIGHT_BATCHES_MAX;
+        lanes.clone().any(keeps_up) && (!self.anybody_lags() || self.backlog.to_spill().is_none())
+    }
+
+    pub(super) fn anybody_lags(&self) -> bool {
+        (0..self.feed.lanes.len()).any(|lane| self.progress.lags(lane))
+    }
+
+    /// What follows from a change: whatever is resolved is forgotten, and sinks that lag wait for room.
+    pub(super) fn settle(&mut self) {
+        self.backlog.drop_before(self.progress.first_unresolved());
+        for lane in 0..self.feed.lanes.len() {
+            let may = self.progress.lags(lane) && self.progress.in_flight(lane) < IN_FLIGHT_BATCHES_MAX;
+            if may && !self.waits[lane] {
+                self.waits[lane] = true;
+                let bytes = match self.backlog.place(self.progress.next(lane)) {
+                    Place::Memory(batch) => record_bytes(&batch),
+                    Place::Disk | Place::Nowhere => SPOOLED_BATCH_BYTES,
+                };
+                let room = room(&self.feed.lanes[lane], bytes);
+                self.waiting.push(Box::pin(async move { (lane, room.await) }));
+            }
+        }
+    }
+
+    /// Offers the newest batch to the sinks that have all before it.
+    pub(super) async fn offer(&mut self, number: BatchNumber, batch: &Batch) -> Result<(), FeedEnd> {
+        let bytes = record_bytes(batch);
+        let progress = &self.progress;
+        let rooms = self.feed.lanes.iter().enumerate().map(|(index, lane)| {
+            let in_turn = progress.next(index) == number && progress.in_flight(index) < IN_FLIGHT_BATCHES_MAX;
+            if in_turn { try_room(lane, bytes) } else { None }
+        });
+        let rooms = rooms.collect();
+        self.serve(number, batch, rooms).await
+    }
+
+    /// Serves one sink that lags.
+    pub(super) async fn serve_one(&mut self, lane: usize, room: Room) -> Result<(), FeedEnd> {
+        self.waits[lane] = false;
+        let number = self.progress.next(lane);
+        let Place::Memory(batch) = self.backlog.place(number) else { return Ok(()) };
+        let mut rooms: Vec<_> = self.feed.lanes.iter().map(|_| None).collect();
+        rooms[lane] = Some(room);
+        self.serve(number, &batch, rooms).await
+    }
+
+    /// Prepares a batch for the sinks that have room for it, and hands it over.
+    async fn serve(&mut self, number: BatchNumber, batch: &Batch, rooms: Vec<Option<Room>>) -> Result<(), FeedEnd> {
+        let takes: Vec<bool> = rooms.iter().map(Option::is_some).collect();
+        if !takes.contains(&true) {
+            return Ok(());
+        }
+        let first = number >= self.unjudged;
+        let span = if first { spans::read(&self.feed.feed, self.feed.epoch, batch) } else { tracing::Span::none() };
+        let Feed { preparer, lanes, epoch, .. } = &mut self.feed;
+        let pass = if first { Pass::First(&takes) } else { Pass::Later(&takes) };
+        let prepared = spans::prepare(&span, || preparer.prepare(batch, lanes, pass, *epoch));
+        let unreadable = prepared.unreadable();
+        self.keep_rejected(prepared.rejected).await?;
+        if first {
+            self.feed.status.read.fetch_add(prepared.records, Relaxed);
+            self.feed.status.quarantined.fetch_add(unreadable, Relaxed);
+            self.unjudged = number + 1;
+            self.traces.begin(number, span);
+        }
+        for (lane, (frames, room)) in prepared.frames.into_iter().zip(rooms).enumerate() {
+            if let Some(room) = room {
+                self.hand_over(lane, batch, frames, room);
+            }
+        }
+        self.report(0);
+        Ok(())
+    }
+
+    fn hand_over(&mut self, index: usize, batch: &Batch, frames: Frames, room: Room) {
+        let published = batch.entries.iter().filter_map(|entry| entry.published).max();
+        let Some(number) = self.progress.hand_over(index, batch.after.clone(), published) else { return };
+        let Feed { lanes, status, feed, epoch, generation, lease, .. } = &self.feed;
+        let sink = &lanes[index].sink;
+        status.count(sink, |counts| {
+            counts.filtered += frames.filtered;
+            counts.shortened += frames.shortened;
+            counts.refused += frames.refused;
+            counts.sent += u64::from(frames.events);
+        });
+        if frames.events == 0 {
+            self.progress.resolve(index, number);
+            return;
+        }
+        self.traces.delivering(number, index, sink, frames.events, frames.bytes.len());
+        let after = batch.after.clone();
+        let stretch = Stretch { feed: feed.clone(), epoch: *epoch, generation: *generation, after };
+        let receipt = Receipt::new(stretch, index, number, frames.events, self.ack_sender.clone());
+        let Frames { bytes, ends, events, .. } = frames;
+        room.send(Load { frames: bytes, ends, events }, receipt, lease.clone());
+    }
+}
+
+/// What is asked for a batch that is not in memory. Most are smaller, and what is not needed is given back at once.
+const SPOOLED_BATCH_BYTES: usize = 256 << 10;

@@ -1,0 +1,29 @@
+//! Records that can't go on: those nobody can read, and events that one sink will never take. They are in quarantine before
+//! their batch counts as resolved.
+
+use super::run::Run;
+use super::{Feed, FeedEnd};
+use crate::pipeline::backlog::Place;
+use crate::pipeline::ledger::Ledger;
+use crate::pipeline::quarantine::Quarantined;
+use crate::sinks::Ack;
+use crate::sources::Source;
+
+impl<L: Ledger, S: Source> Run<L, S> {
+    pub(super) async fn keep_rejected(&mut self, rejected: Vec<Quarantined>) -> Result<(), FeedEnd> {
+        while let Err(error) = self.feed.quarantine.keep(rejected.clone()).await {
+            self.wait_out(&error.to_string()).await?;
+        }
+        Ok(())
+    }
+
+    /// The records of what the sink will never take.
+    pub(super) fn refused(&mut self, ack: &Ack) -> Vec<Quarantined> {
+        if ack.refused.is_empty() {
+            return Vec::new();
+        }
+        let Place::Memory(batch) = self.backlog.place(ack.batch) else { return Vec::new() };
+        let Feed { preparer, lanes, epoch, .. } = &mut self.feed;
+        preparer.refused(&batch, &mut lanes[ack.lane], &ack.refused, *epoch)
+    }
+}

@@ -1,0 +1,76 @@
+//! One feed's life: read a batch, hand it to every sink that has room, note what they acknowledge, until told to stop.
+//!
+//! `select` only waits; what it returns changes state. So one thing happens at a time and nothing is locked. No sink is
+//! waited for: one without room lags, and is served from the backlog at its own pace.
+
+mod deliver;
+mod judge;
+mod run;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::backlog::Memory;
+use super::ledger::Ledger;
+use super::limits::IN_FLIGHT_BATCHES_MAX;
+use super::prepare::{Lane, Preparer};
+use super::quarantine::Quarantine;
+use super::status::{FeedState, FeedStatus};
+use crate::clock::Clock;
+use crate::ids::{Epoch, FeedId, Generation};
+use crate::lease::Lease;
+use crate::sources::Source;
+use run::Run;
+
+/// Everything a feed's task needs but its source.
+pub struct Feed<L> {
+    pub feed: FeedId,
+    pub epoch: Epoch,
+    pub generation: Generation,
+    pub lanes: Vec<Lane>,
+    pub ledger: Arc<L>,
+    pub quarantine: Quarantine,
+    pub preparer: Preparer,
+    pub status: Arc<FeedStatus>,
+    pub clock: Clock,
+    /// The right to read and to send, which the node has for as long as it lives in the cluster.
+    pub lease: Lease,
+    /// What the node's feeds may hold in memory of what some sink has not resolved.
+    pub memory: Memory,
+}
+
+/// How a feed's task is told to end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Halt {
+    #[default]
+    No,
+    /// Stop reading, and let the sinks acknowledge what is in flight.
+    Drain,
+    /// Whatever is in flight belongs to another owner by now.
+    Now,
+}
+
+/// Why a feed's task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeedEnd {
+    /// It was told to stop. Whether everything that was read was acknowledged first.
+    Stopped { drained: bool },
+    /// Another reader or owner has it: look at who owns it before starting it again.
+    Displaced { cause: String },
+}
+
+impl<L: Ledger> Feed<L> {
+    /// Runs until it is told to end or ownership is lost. Dropping it loses nothing: what is unacknowledged is read
+    /// again by the next owner.
+    pub async fn run<S: Source>(self, source: S, stop: watch::Receiver<Halt>) -> FeedEnd {
+        let (ack_sender, acks) = mpsc::channel(IN_FLIGHT_BATCHES_MAX * self.lanes.len().max(1));
+        let status = self.status.clone();
+        let end = Run::new(self, source, (ack_sender, acks), stop).until_the_end().await;
+        status.enter(FeedState::Stopped);
+        end
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,341 @@
+//! The loop of a feed's task: what it waits for, and what each of those does.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::{Feed, FeedEnd, Halt};
+use crate::event::batch::{Batch, Content, Entry, Gap};
+use crate::ids::Generation;
+use crate::pipeline::backlog::Backlog;
+use crate::pipeline::backoff::Backoff;
+use crate::pipeline::ledger::{FeedProgress, Ledger, LedgerError};
+use crate::pipeline::limits::{DRAIN_GRACE, OPERATOR_PROBE, RETRY_LONGEST};
+use crate::pipeline::progress::{BatchNumber, Progress};
+use crate::pipeline::room::Room;
+use crate::pipeline::spans::Traces;
+use crate::pipeline::status::{FeedState, Problem};
+use crate::sinks::status::State;
+use crate::sinks::{Ack, Parcel};
+use crate::sources::{Remedy, Source, SourceError};
+
+/// What the ledger must have heard before a feed goes on.
+enum Word {
+    OpenGeneration(Generation),
+    RecordGap(Gap),
+}
+
+enum Action {
+    Ack(Ack),
+    Read(Result<Batch, SourceError>),
+    /// A sink that lags has room.
+    Room(usize, Room),
+    TryAgain,
+    Stop,
+}
+
+pub(super) struct Run<L, S> {
+    pub(super) feed: Feed<L>,
+    source: S,
+    pub(super) progress: Progress,
+    pub(super) backlog: Backlog,
+    pub(super) traces: Traces,
+    acks: mpsc::Receiver<Ack>,
+    pub(super) ack_sender: mpsc::Sender<Ack>,
+    /// Sinks that lag and wait for room, at most once each.
+    pub(super) waiting: FuturesUnordered<BoxFuture<'static, (usize, Room)>>,
+    pub(super) waits: Vec<bool>,
+    /// The first batch of which nobody has looked yet at whether its records can be read.
+    pub(super) unjudged: BatchNumber,
+    /// The first batch of another generation: it must wait until the sinks have all of the one before.
+    held_back: Option<Batch>,
+    backoff: Backoff,
+    failed_at: Option<Instant>,
+    not_before: Option<Instant>,
+    stop: watch::Receiver<Halt>,
+}
+
+impl<L: Ledger, S: Source> Run<L, S> {
+    pub(super) fn new(
+        feed: Feed<L>,
+        source: S,
+        (ack_sender, acks): (mpsc::Sender<Ack>, mpsc::Receiver<Ack>),
+        stop: watch::Receiver<Halt>,
+    ) -> Self {
+        let lanes: Vec<_> = feed.lanes.iter().map(|lane| (lane.committed.clone(), 0)).collect();
+        let (waits, backlog) = (vec![false; lanes.len()], Backlog::new(feed.memory.clone(), 0..0));
+        Self {
+            feed,
+            source,
+            progress: Progress::new(lanes, 0),
+            backlog,
+            traces: Traces::default(),
+            acks,
+            ack_sender,
+            waiting: FuturesUnordered::new(),
+            waits,
+            unjudged: 0,
+            held_back: None,
+            backoff: Backoff::default(),
+            failed_at: None,
+            not_before: None,
+            stop,
+        }
+    }
+
+    pub(super) async fn until_the_end(mut self) -> FeedEnd {
+        self.feed.status.enter(FeedState::Reading);
+        loop {
+            let applied = match self.select().await {
+                Action::Stop => return FeedEnd::Stopped { drained: self.drain().await },
+                Action::Ack(ack) => self.acknowledged(ack).await,
+                Action::Room(lane, room) => self.serve_one(lane, room).await,
+                Action::TryAgain => {
+                    self.not_before = None;
+                    Ok(())
+                }
+                Action::Read(Ok(batch)) => self.take(batch).await,
+                Action::Read(Err(error)) => self.failed(&error),
+            };
+            if let Err(end) = applied {
+                return end;
+            }
+            self.settle();
+        }
+    }
+
+    async fn select(&mut self) -> Action {
+        if let Some(batch) = self.held_back.take_if(|_| self.progress.settled()) {
+            return Action::Read(Ok(batch));
+        }
+        let reads = self.held_back.is_none() && self.wants_more();
+        let pause = self.not_before;
+        self.feed.status.paced(!reads);
+        let (lease, source) = (&self.feed.lease, &mut self.source);
+        let read = async {
+            if lease.held().await.is_err() {
+                std::future::pending::<()>().await; // Whoever ended the lease will say so here too.
+            }
+            source.next_batch().await
+        };
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|halt| *halt != Halt::No) => Action::Stop,
+            Some(ack) = self.acks.recv() => Action::Ack(ack),
+            Some((lane, room)) = self.waiting.next() => Action::Room(lane, room),
+            () = sleep_until(pause.unwrap_or_else(Instant::now)), if pause.is_some() => Action::TryAgain,
+            read = read, if reads && pause.is_none() => Action::Read(read),
+        }
+    }
+
+    async fn acknowledged(&mut self, ack: Ack) -> Result<(), FeedEnd> {
+        let (mut next, mut events) = (Some(ack), 0);
+        while let Some(ack) = next {
+            let refused = self.refused(&ack);
+            let count = refused.len() as u64;
+            self.keep_rejected(refused).await?;
+            events += self.resolve(&ack, count);
+            next = self.acks.try_recv().ok();
+        }
+        self.report(events);
+        Ok(())
+    }
+
+    /// Takes note that a sink is done with a batch, of which it will never take so many events.
+    fn resolve(&mut self, ack: &Ack, refused: u64) -> u64 {
+        self.progress.resolve(ack.lane, ack.batch);
+        self.traces.delivered(ack.batch, ack.lane);
+        let sink = &self.feed.lanes[ack.lane].sink;
+        let delivered = u64::from(ack.events).saturating_sub(refused);
+        self.feed.status.count(sink, |counts| {
+            counts.delivered += delivered;
+            counts.sent -= refused;
+            counts.refused += refused;
+        });
+        u64::from(ack.events)
+    }
+
+    /// Tells the ledger what moved.
+    pub(super) fn report(&mut self, events: u64) {
+        self.feed.status.outstanding(self.progress.oldest_outstanding());
+        let Some(advance) = self.progress.take_advance() else { return };
+        let lanes = &self.feed.lanes;
+        self.feed.ledger.advance(FeedProgress {
+            feed: self.feed.feed.clone(),
+            epoch: self.feed.epoch,
+            generation: self.feed.generation,
+            cursors: advance.cursors.into_iter().map(|(lane, at)| (lanes[lane].sink.clone(), at)).collect(),
+            seen: advance.seen,
+            events,
+            traces: self.traces.resolved_before(self.progress.first_unresolved()),
+        });
+    }
+
+    /// Takes a batch into the backlog, and to every sink that has room.
+    async fn take(&mut self, mut batch: Batch) -> Result<(), FeedEnd> {
+        if self.feed.status.recovered() {
+            tracing::info!(feed = %self.feed.feed, "feed reads again");
+        }
+        self.feed.status.enter(FeedState::Reading);
+        // Without an entry it only says where reading stands, as after each connecting: that alone is no success.
+        if !batch.entries.is_empty() {
+            self.backoff.succeeded();
+        }
+        let published = batch.entries.iter().filter_map(|entry| entry.published).max();
+        self.feed.status.batch_read(published, batch.unread);
+        if batch.generation != self.feed.generation {
+            if !self.progress.settled() {
+                self.held_back = Some(batch);
+                return Ok(());
+            }
+            self.change_generation(batch.generation).await?;
+        }
+        for gap in gaps(&batch.entries) {
+            self.remember_gap(gap).await?;
+        }
+        let number = self.progress.read(std::mem::take(&mut batch.seen));
+        let batch = Arc::new(batch);
+        self.backlog.push(batch.clone());
+        self.offer(number, &batch).await
+    }
+
+    /// What is in flight belongs to the old generation, whose cursors end with it: the sinks have had all of it by now.
+    async fn change_generation(&mut self, generation: Generation) -> Result<(), FeedEnd> {
+        tracing::info!(feed = %self.feed.feed, %generation, "a new generation is behind the feed");
+        self.insist(Word::OpenGeneration(generation)).await?;
+        self.feed.generation = generation;
+        self.progress.forget_floors();
+        // Numbers begin anew: measured by a cursor of the old generation, new events would pass for delivered.
+        self.feed.lanes.iter_mut().for_each(|lane| lane.committed = None);
+        Ok(())
+    }
+
+    async fn remember_gap(&mut self, gap: Gap) -> Result<(), FeedEnd> {
+        self.feed.status.gaps.fetch_add(1, Relaxed);
+        tracing::error!(
+            feed = %self.feed.feed, reason = ?gap.reason, lost = gap.lost,
+            "records were lost upstream before they could be read"
+        );
+        self.insist(Word::RecordGap(gap)).await
+    }
+
+    /// Tries until the ledger has answered, because going on without it would break a promise.
+    async fn insist(&mut self, word: Word) -> Result<(), FeedEnd> {
+        loop {
+            let Feed { feed, epoch, ledger, .. } = &self.feed;
+            let answer = match &word {
+                Word::OpenGeneration(generation) => ledger.open_generation(feed, *epoch, *generation).await,
+                Word::RecordGap(gap) => ledger.record_gap(feed, *epoch, gap).await,
+            };
+            match answer {
+                Ok(()) => return Ok(()),
+                Err(LedgerError::Stale { current }) => {
+                    return Err(FeedEnd::Displaced { cause: format!("the feed's epoch is {current} now") });
+                }
+                Err(error @ LedgerError::Unavailable { .. }) => self.wait_out(&error.to_string()).await?,
+            }
+        }
+    }
+
+    pub(super) async fn wait_out(&mut self, error: &str) -> Result<(), FeedEnd> {
+        let wait = self.wait_after_failure();
+        self.trouble(FeedState::Retrying, error, "nothing is lost; reading goes on once this passes");
+        tokio::select! {
+            () = tokio::time::sleep(wait) => return Ok(()),
+            _ = self.stop.wait_for(|halt| *halt != Halt::No) => {}
+        }
+        // The batch at hand goes to the next owner whole; what went before it is on its way to the sinks.
+        Err(FeedEnd::Stopped { drained: self.drain().await })
+    }
+
+    fn failed(&mut self, error: &SourceError) -> Result<(), FeedEnd> {
+        let (state, wait, remedy) = match error.remedy() {
+            Remedy::StopAndReassess => return Err(FeedEnd::Displaced { cause: error.to_string() }),
+            Remedy::RetryAfter(wait) => {
+                (FeedState::Retrying, wait, "none needed: upstream told us when to go on".into())
+            }
+            Remedy::Reconnect => {
+                let wait = self.wait_after_failure();
+                (FeedState::Retrying, wait, "none yet: connecting again by itself".into())
+            }
+            Remedy::HoldForOperator(remedy) => (FeedState::Held, OPERATOR_PROBE, remedy),
+        };
+        self.trouble(state, &error.to_string(), &remedy);
+        self.not_before = Some(Instant::now() + wait.max(Duration::from_millis(1)));
+        Ok(())
+    }
+
+    /// Longer with each failure, until nothing has failed for a while.
+    fn wait_after_failure(&mut self) -> Duration {
+        let now = Instant::now();
+        if self.failed_at.replace(now).is_some_and(|before| now - before > 2 * RETRY_LONGEST) {
+            self.backoff.succeeded();
+        }
+        self.backoff.after_failure(rand::random())
+    }
+
+    pub(super) fn trouble(&self, state: FeedState, error: &str, remedy: &str) {
+        let problem = Problem { at: self.feed.clock.now(), error: error.to_owned(), remedy: remedy.to_owned() };
+        if self.feed.status.troubled(state, problem) {
+            tracing::warn!(feed = %self.feed.feed, error, remedy, "feed is in trouble, trying on");
+        }
+    }
+
+    /// Stops reading and waits for what sinks can confirm. Returns whether all that was read was acknowledged in time.
+    async fn drain(&mut self) -> bool {
+        let deadline = Instant::now() + DRAIN_GRACE;
+        for lane in &self.feed.lanes {
+            // A sink whose queue is full can't hear it, and drains at its own pace: nobody waits to ask the next.
+            let _ = lane.parcels.try_send(Parcel::asking(self.feed.lease.clone()));
+        }
+        while let Ok(ack) = self.acks.try_recv() {
+            self.acknowledged_last(&ack).await;
+        }
+        while self.worth_waiting() {
+            let ack = tokio::select! {
+                ack = timeout_at(deadline, self.acks.recv()) => ack,
+                _ = self.stop.wait_for(|halt| *halt == Halt::Now) => return false,
+            };
+            match ack {
+                Ok(Some(ack)) => self.acknowledged_last(&ack).await,
+                Ok(None) | Err(_) => return false,
+            }
+        }
+        self.progress.settled()
+    }
+
+    /// While a feed ends, what can't be set aside at once is left to its next owner, who reads it again.
+    async fn acknowledged_last(&mut self, ack: &Ack) {
+        let refused = self.refused(ack);
+        let count = refused.len() as u64;
+        if self.feed.quarantine.keep(refused).await.is_ok() {
+            let events = self.resolve(ack, count);
+            self.report(events);
+        }
+    }
+
+    /// Whether something is in flight that its sink can confirm within a drain. A sink that goes by the clock can't, nor
+    /// can one that fails: the feed would stand still for nothing. What such a sink still holds is read again by the next
+    /// owner, and these few repetitions are what its level of assurance means.
+    fn worth_waiting(&self) -> bool {
+        let mut lanes = self.feed.lanes.iter().enumerate();
+        lanes.any(|(index, lane)| {
+            let confirms = lane.status.confirms_when_asked() && lane.status.state() != State::Retrying;
+            confirms && self.progress.in_flight(index) > 0
+        })
+    }
+}
+
+fn gaps(entries: &[Entry]) -> Vec<Gap> {
+    let gaps = entries.iter().filter_map(|entry| match &entry.content {
+        Content::Gap(gap) => Some(gap.clone()),
+        Content::Records { .. } | Content::Unreadable { .. } => None,
+    });
+    gaps.collect()
+}
