@@ -171,6 +171,9 @@ fn feed_to_wire(feed: FeedStatus) -> v1::FeedStatus {
         in_flight: lane.in_flight,
         shortened: lane.shortened,
         refused: lane.refused,
+        lags: lane.lags,
+        oldest: lane.oldest.map(span_to_wire),
+        time_to_loss: lane.time_to_loss.map(span_to_wire),
     };
     v1::FeedStatus {
         feed: feed.feed.to_string(),
@@ -186,6 +189,7 @@ fn feed_to_wire(feed: FeedStatus) -> v1::FeedStatus {
         read: feed.read,
         quarantined: feed.quarantined,
         lost: feed.lost,
+        unaccounted: feed.unaccounted,
         lanes: feed.lanes.into_iter().map(lane).collect(),
         problem: feed.problem.map(problem_to_wire),
     }
@@ -275,6 +279,9 @@ fn feed_from_wire(feed: v1::FeedStatus) -> Result<FeedStatus, BadWire> {
             in_flight: lane.in_flight,
             shortened: lane.shortened,
             refused: lane.refused,
+            lags: lane.lags,
+            oldest: lane.oldest.as_ref().map(span_from_wire),
+            time_to_loss: lane.time_to_loss.as_ref().map(span_from_wire),
         })
     };
     Ok(FeedStatus {
@@ -291,6 +298,7 @@ fn feed_from_wire(feed: v1::FeedStatus) -> Result<FeedStatus, BadWire> {
         read: feed.read,
         quarantined: feed.quarantined,
         lost: feed.lost,
+        unaccounted: feed.unaccounted,
         lanes: feed.lanes.into_iter().map(lane).collect::<Result<_, _>>()?,
         problem: problem_from_wire(feed.problem)?,
     })

@@ -77,6 +77,7 @@ fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
     figures.read.tell(feed.read);
     figures.quarantined.tell(feed.quarantined);
     figures.lost.tell(feed.lost);
+    figures.unaccounted.tell(feed.unaccounted);
     figures.freshness.set_known(feed.freshness.map(|span| span.as_secs_f64()));
     figures.lag.set_known(feed.lag.map(|span| span.as_secs_f64()));
     figures.cursor_age.set_known(feed.cursor_age.map(|span| span.as_secs_f64()));
@@ -98,7 +99,7 @@ fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
 
     let lanes: BTreeSet<_> = feed.lanes.iter().map(|lane| &lane.sink).collect();
     let gone = shown.lanes.iter().filter(|(sink, _)| !lanes.contains(sink));
-    gone.for_each(|(_, lane)| lane.in_flight.set_known(None));
+    gone.for_each(|(_, lane)| lane.fade());
     for lane in &feed.lanes {
         let new = || metrics::Lane::new(&feed.feed, &lane.sink);
         let figures = shown.lanes.entry(lane.sink.clone()).or_insert_with(new);
@@ -107,6 +108,9 @@ fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
         figures.shortened.tell(lane.shortened);
         figures.refused.tell(lane.refused);
         figures.in_flight.set_count(lane.in_flight);
+        figures.lags.set_count(u64::from(lane.lags));
+        figures.oldest.set_known(lane.oldest.map(|span| span.as_secs_f64()));
+        figures.time_to_loss.set_known(lane.time_to_loss.map(|span| span.as_secs_f64()));
     }
 }
 

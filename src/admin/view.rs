@@ -188,6 +188,8 @@ pub struct FeedStatus {
     pub quarantined: u64,
     /// Records upstream lost or expired, as gap records state.
     pub lost: u64,
+    /// Messages by which what was read differs from what upstream's own numbers say; anything but zero is a fault.
+    pub unaccounted: u64,
     /// How far each sink is.
     pub lanes: Vec<LaneStatus>,
     pub problem: Option<Problem>,
@@ -206,6 +208,12 @@ pub struct LaneStatus {
     pub shortened: u64,
     /// Longer than the sink takes, and in quarantine for it.
     pub refused: u64,
+    /// Whether it lacks what other sinks have, and is served from the backlog.
+    pub lags: bool,
+    /// How long ago the oldest was published of what it has not acknowledged.
+    pub oldest: Option<Duration>,
+    /// How long until upstream may forget that.
+    pub time_to_loss: Option<Duration>,
 }
 
 impl FeedStatus {

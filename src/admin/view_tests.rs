@@ -13,6 +13,9 @@ fn lane(sink: &str, delivered: u64) -> LaneStatus {
         in_flight: 3,
         shortened: 1,
         refused: 4,
+        lags: false,
+        oldest: Some(Duration::from_secs(9)),
+        time_to_loss: Some(DAY),
     }
 }
 
@@ -56,6 +59,7 @@ fn feed(feed: &str, state: FeedState, lag_messages: Option<u64>, problem: Option
         read: 1_234_567,
         quarantined: 1,
         lost: 0,
+        unaccounted: 0,
         lanes: vec![lane("siem", 1_234_560), lane("archive", 1_234_000)],
         problem,
     }

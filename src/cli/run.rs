@@ -19,11 +19,11 @@ use crate::admin::plan::{self, PlanError, Wanted};
 use crate::admin::sealing::{Fetched, Secrets};
 use crate::admin::{self, Backend, token_file};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::config::resources::{self, Declared};
+use crate::config::{self, Config};
 use crate::metrics::Recorder;
 use crate::node::telemetry::{Telemetry, end_on_panic};
-use crate::node::{Node, NodeSettings, Wires};
+use crate::node::{Node, NodeSettings, Spooling, Wires};
 use crate::web;
 
 /// How often a supervisor that asks for nothing is told that we live.
@@ -67,6 +67,7 @@ async fn serve(config: &Config, declared: Vec<Declared>, history: Option<PathBuf
         name: config.node.name.clone(),
         data_dir: config.node.data_dir.clone(),
         wires: Wires::Tls { listen: config.listen.peers, advertise: config.advertised(), own: config.peers.own() },
+        spooling: spooling(&config.spool),
         api: config.listen.api.to_string(),
         extra_ca: config.tls.extra_ca.clone(),
         clock: clock.clone(),
@@ -159,6 +160,15 @@ fn wanted(declared: Declared) -> Wanted {
         secrets.insert(field.to_owned(), fetched);
     }
     Wanted { key, body: checked.body, uses: checked.uses, secrets }
+}
+
+fn spooling(spool: &config::Spool) -> Spooling {
+    Spooling {
+        folder: spool.folder.clone(),
+        memory_bytes: usize::try_from(spool.memory.get()).unwrap_or(usize::MAX),
+        disk_bytes: spool.disk.get(),
+        disk_bytes_per_tenant: spool.disk_per_tenant.get(),
+    }
 }
 
 pub(super) fn make_data_dir(path: &Path) -> anyhow::Result<()> {

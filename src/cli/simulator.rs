@@ -14,6 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use super::signal;
 use crate::clock::Timestamp;
 use crate::simulator::receiver::{self, Receiver};
+use crate::simulator::splunk::{self, Splunk};
 use crate::simulator::workload::{self, Workload};
 use crate::simulator::{self, Access, NaturalOrder, Ports, Running, Settings, TENANTS_MAX, TenantAccess};
 
@@ -92,6 +93,9 @@ struct PortArgs {
     /// Also run a syslog receiver on this port, which counts what arrives.
     #[arg(long, value_name = "PORT")]
     receiver_port: Option<u16>,
+    /// Also run a Splunk HTTP Event Collector with indexer acknowledgement on this port, which counts what arrives.
+    #[arg(long, value_name = "PORT")]
+    splunk_port: Option<u16>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -159,16 +163,30 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
         None => None,
     };
+    let splunk = match args.ports.splunk_port {
+        Some(port) => {
+            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            Some(Splunk::start(splunk::Options { listen, acknowledges: true, ..splunk::Options::default() }).await?)
+        }
+        None => None,
+    };
     let receiver_at = receiver.as_ref().map(Receiver::address);
     if let Some(path) = &args.port_file {
         write_port_file(path, &cloud.access, receiver_at)?;
     }
     show(&introduction(&cloud.access, receiver_at))?;
+    if let Some(splunk) = &splunk {
+        show(&format!("A fake Splunk takes events at {} with the token {}.", splunk.url(), splunk::TOKEN))?;
+    }
     until_stopped(&cloud).await?;
     cloud.stop().await;
     if let Some(receiver) = receiver {
         let tally = receiver.stop().await;
         show(&format!("The receiver took {} frames, {} distinct.", tally.total.received, tally.total.distinct))?;
+    }
+    if let Some(splunk) = splunk {
+        let tally = splunk.stop().await;
+        show(&format!("The fake Splunk indexed {} events, {} distinct.", tally.received, tally.distinct))?;
     }
     Ok(())
 }

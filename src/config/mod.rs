@@ -6,6 +6,7 @@ pub mod document;
 pub mod fault;
 mod peers;
 pub mod resources;
+mod spool;
 pub mod substitute;
 pub mod suggest;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use crate::identity::http::BaseUrl;
 pub use peers::Peers;
+pub use spool::Spool;
 
 use document::Document;
 use fault::{Complaint, Fault, Faults};
@@ -37,6 +39,7 @@ pub struct Config {
     pub tracing: Tracing,
     pub tls: Tls,
     pub peers: Peers,
+    pub spool: Spool,
 }
 
 /// Which node this is.
@@ -207,6 +210,7 @@ impl Config {
         if let Some(problem) = self.tracing.otlp_endpoint.as_deref().and_then(otlp_fault) {
             wrong("tracing", "otlp_endpoint", problem.to_owned());
         }
+        complaints.extend(self.spool.faults());
         complaints
     }
 

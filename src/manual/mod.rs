@@ -9,6 +9,9 @@ pub mod figures {}
 #[doc = include_str!("formats.md")]
 pub mod formats {}
 
+#[doc = include_str!("hec.md")]
+pub mod hec {}
+
 #[doc = include_str!("seeded_bugs.md")]
 pub mod seeded_bugs {}
 

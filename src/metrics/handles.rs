@@ -8,11 +8,11 @@ use metrics::{Counter, Gauge, Histogram, Label};
 
 use super::{
     ADMIN_CALLS, CREDENTIAL_EXPIRY, CREDENTIAL_FAILURES, CREDENTIAL_REQUESTS, FAULTS, FEED_CURSOR_AGE, FEED_EPOCH,
-    FEED_FRESHNESS, FEED_LAG, FEED_LAG_MESSAGES, FEED_LOST, FEED_QUARANTINED, FEED_READ, FEED_STATE, LANE_DELIVERED,
-    LANE_FILTERED, LANE_IN_FLIGHT, LANE_REFUSED, LANE_SHORTENED, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED,
-    RAFT_FORGETFUL, RAFT_LEADER, RAFT_LEADER_CHANGES, RAFT_LOG, RAFT_LOG_BYTES, RAFT_PROPOSALS, RAFT_PROPOSE,
-    RAFT_STATE_BYTES, RAFT_SYNC, RAFT_TERM, SINK_ACKNOWLEDGED, SINK_IN_FLIGHT, SINK_RETRIES, SINK_SENT, SINK_STATE,
-    SOURCE_PROBLEM, counter_of, gauge_of, histogram_of,
+    FEED_FRESHNESS, FEED_LAG, FEED_LAG_MESSAGES, FEED_LOST, FEED_QUARANTINED, FEED_READ, FEED_STATE, FEED_UNACCOUNTED,
+    LANE_DELIVERED, LANE_FILTERED, LANE_IN_FLIGHT, LANE_LAGS, LANE_OLDEST, LANE_REFUSED, LANE_SHORTENED,
+    LANE_TIME_TO_LOSS, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED, RAFT_FORGETFUL, RAFT_LEADER, RAFT_LEADER_CHANGES,
+    RAFT_LOG, RAFT_LOG_BYTES, RAFT_PROPOSALS, RAFT_PROPOSE, RAFT_STATE_BYTES, RAFT_SYNC, RAFT_TERM, SINK_ACKNOWLEDGED,
+    SINK_IN_FLIGHT, SINK_RETRIES, SINK_SENT, SINK_STATE, SOURCE_PROBLEM, counter_of, gauge_of, histogram_of,
 };
 use crate::ids::{CredentialId, FeedId, NodeId, SinkId, SourceId, TenantId};
 
@@ -77,6 +77,7 @@ pub struct Feed {
     pub read: Sum,
     pub quarantined: Sum,
     pub lost: Sum,
+    pub unaccounted: Sum,
     pub freshness: Live,
     pub lag_messages: Live,
     pub lag: Live,
@@ -94,6 +95,7 @@ impl Feed {
             read: sum(FEED_READ),
             quarantined: sum(FEED_QUARANTINED),
             lost: sum(FEED_LOST),
+            unaccounted: sum(FEED_UNACCOUNTED),
             freshness: live(FEED_FRESHNESS),
             lag_messages: live(FEED_LAG_MESSAGES),
             lag: live(FEED_LAG),
@@ -143,6 +145,9 @@ pub struct Lane {
     pub shortened: Sum,
     pub refused: Sum,
     pub in_flight: Live,
+    pub lags: Live,
+    pub oldest: Live,
+    pub time_to_loss: Live,
 }
 
 impl Lane {
@@ -155,7 +160,15 @@ impl Lane {
             shortened: Sum::of(LANE_SHORTENED, &labels),
             refused: Sum::of(LANE_REFUSED, &labels),
             in_flight: Live::of(LANE_IN_FLIGHT, &labels),
+            lags: Live::of(LANE_LAGS, &labels),
+            oldest: Live::of(LANE_OLDEST, &labels),
+            time_to_loss: Live::of(LANE_TIME_TO_LOSS, &labels),
         }
+    }
+
+    /// Nothing is known of it any more.
+    pub fn fade(&self) {
+        [&self.in_flight, &self.lags, &self.oldest, &self.time_to_loss].iter().for_each(|live| live.set_known(None));
     }
 }
 

@@ -41,6 +41,10 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 pub const FEED_READ: Metric = counter("siemgate_feed_records_read_total", "Records read from upstream.");
 pub const FEED_QUARANTINED: Metric =
     counter("siemgate_feed_records_quarantined_total", "Records set aside because they could not be processed.");
+pub const FEED_UNACCOUNTED: Metric = counter(
+    "siemgate_feed_messages_unaccounted_total",
+    "Messages by which what was read differs from what upstream's own numbers say.",
+);
 pub const FEED_LOST: Metric =
     counter("siemgate_feed_records_lost_total", "Records upstream lost or expired, as gap records state.");
 pub const FEED_FRESHNESS: Metric =
@@ -75,6 +79,17 @@ pub const LANE_REFUSED: Metric =
     counter("siemgate_lane_records_refused_total", "Records of a feed that are too long for a sink, in quarantine.");
 pub const LANE_IN_FLIGHT: Metric =
     gauge("siemgate_lane_in_flight_records", "Records of a feed sent to a sink and not yet acknowledged.");
+
+pub const LANE_LAGS: Metric =
+    gauge("siemgate_lane_lags", "1 while a sink lacks what others have and is served from the backlog, otherwise 0.");
+pub const LANE_OLDEST: Metric = gauge(
+    "siemgate_lane_oldest_unacknowledged_seconds",
+    "How long ago the oldest record was published that a sink has not acknowledged.",
+);
+pub const LANE_TIME_TO_LOSS: Metric = gauge(
+    "siemgate_lane_time_to_loss_seconds",
+    "How long until upstream may forget the oldest record that a sink has not acknowledged.",
+);
 
 pub const SINK_SENT: Metric =
     counter("siemgate_sink_events_sent_total", "Events written to the sink, resends included.");
@@ -141,6 +156,7 @@ pub const ALL: &[Metric] = &[
     FEED_READ,
     FEED_QUARANTINED,
     FEED_LOST,
+    FEED_UNACCOUNTED,
     FEED_FRESHNESS,
     FEED_LAG_MESSAGES,
     FEED_LAG,
@@ -154,6 +170,9 @@ pub const ALL: &[Metric] = &[
     LANE_SHORTENED,
     LANE_REFUSED,
     LANE_IN_FLIGHT,
+    LANE_LAGS,
+    LANE_OLDEST,
+    LANE_TIME_TO_LOSS,
     SINK_SENT,
     SINK_ACKNOWLEDGED,
     SINK_RETRIES,

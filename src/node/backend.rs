@@ -22,9 +22,11 @@ use crate::cluster::pki::token::Pin;
 use crate::cluster::{self, ControlPlane, ResourceKey, ResourceKind};
 use crate::event::batch::Position;
 use crate::ids::{FeedId, SinkId};
+use crate::pipeline::deadline::time_to_loss;
 use crate::pipeline::status as live;
 use crate::pipeline::tap::{Tap, Tapped, Watcher};
 use crate::sinks::status::State;
+use crate::sources;
 
 /// Events kept for watchers of the live tail; a watcher that is slower misses some, never the sinks.
 const TAP_EVENTS: usize = 1_024;
@@ -121,14 +123,14 @@ impl NodeBackend {
         let (board, here) = (self.board.feeds.lock(), self.control.view().node);
         self.control.read(|state| {
             let feeds = state.feeds().map(|(feed, held)| {
-                let kind = deployment.sources.get(&(feed.tenant.clone(), feed.source.clone()));
-                let kind = kind.map_or("unknown", |source| source.spec.kind());
+                let source = deployment.sources.get(&(feed.tenant.clone(), feed.source.clone()));
+                let spec = source.map(|source| &source.spec);
                 let elsewhere = match held.owner {
                     Some(owner) if owner == here => FeedState::Starting,
                     Some(_) => FeedState::Elsewhere,
                     None => FeedState::Unowned,
                 };
-                feed_status(feed, held, kind, board.get(feed).map(|on_board| &*on_board.status), elsewhere, now)
+                feed_status(feed, held, spec, board.get(feed).map(|on_board| &*on_board.status), elsewhere, now)
             });
             feeds.collect()
         })
@@ -175,7 +177,7 @@ impl Backend for NodeBackend {
 fn feed_status(
     feed: &FeedId,
     held: &cluster::FeedState,
-    kind: &str,
+    spec: Option<&sources::Config>,
     live: Option<&live::FeedStatus>,
     unread: FeedState,
     now: Timestamp,
@@ -193,12 +195,17 @@ fn feed_status(
             in_flight: counts.sent.saturating_sub(counts.delivered),
             shortened: counts.shortened,
             refused: counts.refused,
+            lags: counts.lags,
+            oldest: counts.outstanding.map(|published| now.since(published)),
+            time_to_loss: spec
+                .zip(counts.outstanding)
+                .map(|(spec, published)| time_to_loss(now.since(published), spec.retention())),
             sink,
         }
     });
     FeedStatus {
         feed: feed.clone(),
-        kind: kind.to_owned(),
+        kind: spec.map_or("unknown", sources::Config::kind).to_owned(),
         owner: held.owner,
         epoch: held.epoch,
         generation: held.generation,
@@ -210,6 +217,7 @@ fn feed_status(
         read: live.map_or(0, |live| live.read.load(Relaxed)),
         quarantined: live.map_or(0, |live| live.quarantined.load(Relaxed)),
         lost: held.lost_total,
+        unaccounted: live.map_or(0, |live| live.unaccounted.load(Relaxed)),
         lanes: lanes.collect(),
         problem: live.and_then(live::FeedStatus::problem).map(|problem| Problem {
             at: problem.at,

@@ -1,5 +1,7 @@
 //! Builds what a feed needs. With `sinks`, the only place that names concrete kinds.
 
+use std::sync::Arc;
+
 use crate::clock::Clock;
 use crate::cluster::FeedState;
 use crate::event::batch::Batch;
@@ -11,6 +13,7 @@ use crate::sources::rest::{self, Graph, GraphSource, Kind};
 use crate::sources::{self, Cursor, Resume, Source, SourceError};
 
 use super::deployment::{Deployment, SourceKey};
+use super::watched::{Shown, Watched};
 
 /// The closed set of sources, so that a feed's task is one type.
 pub enum AnySource {
@@ -112,6 +115,30 @@ impl Builder<'_> {
             }
         };
         Hub::new(config, authentication).map_err(|error| wrong(&error))
+    }
+}
+
+/// Builds a feed's source at another place, once its task has looked into the spool.
+pub struct Elsewhere {
+    deployment: Arc<Deployment>,
+    tokens: Tokens,
+    graph: Graph,
+    clock: Clock,
+    feed: FeedId,
+    begun: bool,
+    shown: Shown,
+}
+
+impl Elsewhere {
+    pub fn of(builder: &Builder<'_>, deployment: Arc<Deployment>, feed: &FeedId, begun: bool, shown: &Shown) -> Self {
+        let (tokens, graph, clock) = (builder.tokens.clone(), builder.graph.clone(), builder.clock.clone());
+        Self { deployment, tokens, graph, clock, feed: feed.clone(), begun, shown: shown.clone() }
+    }
+
+    pub fn source(self, resume: Resume) -> Option<Watched<AnySource>> {
+        let Self { deployment, tokens, graph, clock, feed, begun, shown } = &self;
+        let source = Builder { deployment, tokens, graph, clock }.source(feed, resume, *begun).ok()?;
+        Some(Watched { source, shown: shown.clone() })
     }
 }
 

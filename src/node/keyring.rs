@@ -13,7 +13,7 @@ use crate::admin::sealing::{SealError, Sealer};
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::pki::{self, RawKey};
 use crate::cluster::{ControlPlane, Sealed, SecretKey, SecretRecord};
-use crate::ids::ClusterId;
+use crate::ids::{ClusterId, TenantId};
 use crate::secret::{SealedSecret, Secret, SecretError, SecretRef};
 use crate::vault::limits::SECRET_BYTES_MAX;
 use crate::vault::{self, Binding, Kek, KekId, Ring, VaultError};
@@ -91,11 +91,17 @@ impl Keyring {
         self.ring.is_some().then_some(lent)
     }
 
-    fn ring(&self) -> Result<&Ring, SealError> {
+    pub(super) fn ring(&self) -> Result<&Ring, SealError> {
         match (self.locked(), &self.ring) {
             (None, Some(ring)) => Ok(ring),
             (locked, _) => Err(SealError { cause: locked.unwrap_or(Locked::NoKey).to_string() }),
         }
+    }
+
+    /// Where the key of a tenant's spool belongs.
+    pub(super) fn spool_binding(&self, tenant: &TenantId) -> Binding {
+        let (cluster, tenant, name) = (self.cluster, Some(tenant.clone()), "data-key".to_owned());
+        Binding { cluster, tenant, kind: "spool", name, generation: 0 }
     }
 
     fn binding(&self, key: &SecretKey, generation: u64) -> Binding {

@@ -4,7 +4,8 @@ mod agenda;
 mod backend;
 pub mod board;
 pub mod credentials;
-pub mod deployment;
+pub mod deadlines;
+mod deployment;
 mod discovery;
 pub mod doctor;
 mod enrol;
@@ -17,15 +18,19 @@ pub mod life;
 mod listing;
 pub mod membership;
 mod pending;
+mod proposing;
 pub mod reconcile;
 pub mod recovery;
 mod renewal;
 pub mod sinks;
+pub mod spool_keys;
+mod spooling;
 pub mod supervise;
 mod tasks;
 pub mod telemetry;
 mod twin;
 mod unable;
+mod upkeep;
 mod watched;
 mod wires;
 
@@ -46,8 +51,6 @@ use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::ids::NodeId;
 use crate::lease::Lease;
-use crate::pipeline::backlog::Memory;
-use crate::pipeline::limits::BACKLOG_BYTES_MAX;
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
 use backend::{About, NodeBackend};
@@ -60,6 +63,7 @@ use ledger::CommitLedger;
 use life::{Life, Living};
 use membership::{Membership, MembershipError};
 use sinks::Sinks;
+pub use spooling::Spooling;
 use supervise::Supervisor;
 use unable::Unable;
 use wires::Laid;
@@ -75,6 +79,8 @@ pub struct NodeSettings {
     /// Where to write what was committed, one JSON object a line, for a checker to read; nothing in normal life.
     pub history: Option<PathBuf>,
     pub wires: Wires,
+    /// What feeds may hold of what some sink has not taken.
+    pub spooling: Spooling,
     /// The address that tools are told.
     pub api: String,
 }
@@ -171,7 +177,8 @@ impl Node {
             graph: Graph::new(client),
             tap: backend.tap_sender(),
             quarantine: Quarantine::new(settings.data_dir.join("quarantine")),
-            memory: Memory::new(BACKLOG_BYTES_MAX),
+            memory: settings.spooling.memory(),
+            spool: settings.spooling.spool(&settings.data_dir, &keyring),
             sinks: sinks.clone(),
             keyring: keyring.clone(),
             unable,

@@ -111,7 +111,7 @@ impl Sinks {
             sink: name.clone(),
             route: sink.spec.routes.clone(),
             encoder: Encoder::new(sink.spec.format, sink.spec.options.clone()),
-            framing: sink.spec.sink.framing(),
+            framing: sink.spec.sink.framing().of_format(sink.spec.format.name()),
             size: sink.spec.size_policy(),
             parcels: sink.parcels.clone(),
             window: sink.window.clone(),

@@ -14,17 +14,19 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::board::{Board, OnBoard};
 use super::deployment::Deployment;
 use super::discovery::{Discovery, Found};
-use super::feeds::{Builder, resume};
+use super::feeds::{Builder, Elsewhere, resume};
 use super::keyring::Keyring;
 use super::ledger::CommitLedger;
 use super::life::Life;
+use super::proposing::{DISPLACED, in_words, propose};
 use super::reconcile::{Declared, Running, Step, is_firmer, steps};
 use super::sinks::Sinks;
 use super::tasks::resume_panic;
 use super::unable::Unable;
+use super::upkeep::Upkeep;
 use super::watched::{Reading, Shown, Watched};
 use crate::clock::{Clock, pace};
-use crate::cluster::{Command, ControlPlane, NodeCommand, Outcome, Refusal};
+use crate::cluster::{Command, ControlPlane, NodeCommand};
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, Generation, NodeId};
 use crate::pipeline::backlog::Memory;
@@ -32,10 +34,11 @@ use crate::pipeline::feed::{Feed, FeedEnd, Halt};
 use crate::pipeline::limits::{DRAIN_GRACE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
 use crate::pipeline::quarantine::Quarantine;
+use crate::pipeline::spool::Spool;
 use crate::pipeline::status::{FeedState, FeedStatus, Problem};
 use crate::pipeline::tap::Tap;
+use crate::sources::SourceError;
 use crate::sources::rest::Graph;
-use crate::sources::{Remedy, SourceError};
 
 /// How often everything is compared although nothing seems to have changed.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
@@ -45,8 +48,6 @@ const RELEASES_AT_ONCE: usize = 64;
 const HAND_OVER: Duration = Duration::from_secs(5);
 /// The first wait before a feed that was taken by another reader is asked for again; it doubles each time.
 const DISPLACED_WAIT: Duration = Duration::from_secs(5);
-
-const DISPLACED: &str = "look for another reader of the same consumer group, and give this cluster one of its own";
 
 /// What the supervisor works with.
 pub struct Supervisor {
@@ -60,6 +61,7 @@ pub struct Supervisor {
     pub tap: Tap,
     pub quarantine: Quarantine,
     pub memory: Memory,
+    pub spool: Option<Spool>,
     pub sinks: Arc<Mutex<Sinks>>,
     pub keyring: Arc<Keyring>,
     /// What can't be run here; the leader is told with every heartbeat.
@@ -91,6 +93,7 @@ struct Loop {
     displaced: BTreeMap<FeedId, (Instant, Duration)>,
     tasks: JoinSet<(FeedId, FeedEnd)>,
     discovery: Discovery,
+    upkeep: Upkeep,
     changes: watch::Receiver<u64>,
     stop: watch::Receiver<bool>,
 }
@@ -113,6 +116,7 @@ impl Supervisor {
             displaced: BTreeMap::new(),
             tasks: JoinSet::new(),
             discovery: Discovery::default(),
+            upkeep: Upkeep::default(),
             changes,
             stop,
         };
@@ -190,6 +194,13 @@ impl Loop {
         }
         let ours = |feed: &FeedId| declared.get(feed).is_some_and(|now| now.owner == Some(self.with.node));
         self.with.board.keep(|feed| ours(feed) || self.running.contains_key(feed));
+        self.upkeep.look(&self.with.board, &self.deployment, self.with.clock.now());
+        if current {
+            // A feed that nobody has at the moment may come back.
+            let others = |now: &Declared| now.owner.is_some_and(|owner| owner != self.with.node);
+            let kept = declared.iter().filter(|(_, now)| !others(now)).map(|(feed, _)| feed);
+            self.upkeep.keep_spools(self.with.spool.as_ref(), kept.chain(self.running.keys()).cloned().collect());
+        }
         self.release(releases).await;
     }
 
@@ -236,7 +247,8 @@ impl Loop {
         let resume = resume(epoch, &held, &lanes, source.spec.starts_at_earliest());
         let Supervisor { tokens, graph, clock, .. } = &self.with;
         let builder = Builder { deployment: &self.deployment, tokens, graph, clock };
-        let source = match builder.source(&feed, resume, held.generation != Generation::default()) {
+        let begun = held.generation != Generation::default();
+        let source = match builder.source(&feed, resume.clone(), begun) {
             Ok(source) => source,
             Err(error) => return self.not_built(feed, epoch, fingerprint, &error),
         };
@@ -244,6 +256,7 @@ impl Loop {
         let (stop, stopped) = watch::channel(Halt::No);
         let shown = Shown::default();
         let source = Watched { source, shown: shown.clone() };
+        let elsewhere = Elsewhere::of(&builder, self.deployment.clone(), &feed, begun, &shown);
         let task = Feed {
             feed: feed.clone(),
             epoch,
@@ -256,11 +269,16 @@ impl Loop {
             clock: self.with.clock.clone(),
             lease: self.life.lease.clone(),
             memory: self.with.memory.clone(),
+            spool: self.with.spool.clone(),
+            resume,
         };
         tracing::info!(%feed, %epoch, "feed started");
         self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop, shown });
         self.running.insert(feed.clone(), Running { epoch, fingerprint, halt: Halt::No });
-        self.tasks.spawn(async move { (feed, task.run(source, stopped).await) });
+        self.tasks.spawn(async move {
+            let end = task.run(source, |resume| elsewhere.source(resume), stopped).await;
+            (feed, end)
+        });
     }
 
     fn not_built(&mut self, feed: FeedId, epoch: Epoch, fingerprint: u64, error: &SourceError) {
@@ -347,31 +365,5 @@ impl Loop {
 
     fn owns_any(&self) -> bool {
         self.with.control.read(|state| state.feeds().any(|(_, feed)| feed.owner == Some(self.with.node)))
-    }
-}
-
-/// Has a command applied. Nothing where it was not, as far as anybody knows.
-pub(super) async fn propose(control: &ControlPlane, command: Command) -> Option<Outcome> {
-    match control.propose(command).await {
-        // What was said twice, because the first word had not come back here yet.
-        Ok(Outcome::Refused(Refusal::StaleEpoch { .. })) => None,
-        Ok(Outcome::Refused(refusal)) => {
-            tracing::warn!(%refusal, "the control plane refused");
-            None
-        }
-        Ok(outcome) => Some(outcome),
-        Err(error) => {
-            tracing::warn!(%error, "the control plane did not answer, trying again soon");
-            None
-        }
-    }
-}
-
-/// What a person should do about an error, if anything.
-pub(super) fn in_words(remedy: &Remedy) -> &str {
-    match remedy {
-        Remedy::RetryAfter(_) | Remedy::Reconnect => "none yet: trying again by itself",
-        Remedy::StopAndReassess => DISPLACED,
-        Remedy::HoldForOperator(remedy) => remedy,
     }
 }

@@ -12,6 +12,9 @@ pub const IN_FLIGHT_BATCHES_MAX: usize = 256;
 /// receiver's pauses; beyond it what the slowest lack goes to disk.
 pub const BACKLOG_BYTES_MAX: usize = 256 << 20;
 
+/// How long a feed waits before it tries a spool again that was full or failed. Sinks that take some end the wait sooner.
+pub const SPOOL_PAUSE: Duration = Duration::from_secs(1);
+
 /// Newly resolved events after which a commit is asked for before its second is over, so that a crash repeats
 /// at most about this many.
 pub const COMMIT_EVENTS: u64 = 5_000;

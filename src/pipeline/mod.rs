@@ -3,6 +3,8 @@
 
 pub mod backlog;
 pub mod backoff;
+pub mod completeness;
+pub mod deadline;
 pub mod feed;
 pub mod fit;
 pub mod lag;
@@ -15,5 +17,6 @@ pub mod room;
 pub mod route;
 pub mod spans;
 pub mod spec;
+pub mod spool;
 pub mod status;
 pub mod tap;

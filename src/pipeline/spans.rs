@@ -83,6 +83,11 @@ impl Traces {
         }
     }
 
+    /// The batches before `number` go to disk: their traces end here, because they would be held for hours.
+    pub fn forget_before(&mut self, number: BatchNumber) {
+        self.open = self.open.split_off(&number);
+    }
+
     /// The batches before `number`, which every sink has acknowledged.
     pub fn resolved_before(&mut self, number: BatchNumber) -> Vec<Committing> {
         if self.open.is_empty() {

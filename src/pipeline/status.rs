@@ -37,6 +37,8 @@ pub struct FeedStatus {
     pub read: AtomicU64,
     pub quarantined: AtomicU64,
     pub gaps: AtomicU64,
+    /// Messages by which what was read differs from what the source's own numbers say.
+    pub unaccounted: AtomicU64,
     committed_at: AtomicI64,
     texts: Mutex<Texts>,
 }
@@ -58,6 +60,10 @@ pub struct LaneCounts {
     pub shortened: u64,
     /// Too long for the receiver, so that the record went to quarantine.
     pub refused: u64,
+    /// When the oldest was published of what the sink has not acknowledged.
+    pub outstanding: Option<Timestamp>,
+    /// Whether the sink lacks batches that others were handed.
+    pub lags: bool,
 }
 
 impl FeedStatus {

@@ -14,6 +14,7 @@ mod history;
 mod pace;
 pub mod receiver;
 mod settings;
+pub mod splunk;
 #[cfg(test)]
 mod tests;
 pub mod workload;

@@ -1,6 +1,7 @@
 //! The ways out. A sink takes parcels of framed events and says when each was acknowledged at its assurance level.
 
 pub mod file;
+pub mod hec;
 pub mod limits;
 pub mod status;
 pub mod syslog;
@@ -168,6 +169,8 @@ pub struct Stamp<'a> {
 pub enum Config {
     /// Syslog over TCP with octet counting.
     Syslog(SyslogConfig),
+    /// Splunk's HTTP Event Collector.
+    Hec(Box<hec::config::HecConfig>),
     /// One event a line, appended to a file and synced before it is acknowledged.
     File(FileConfig),
     /// One event a line on standard output.
@@ -228,14 +231,25 @@ impl Framed {
 #[derive(Debug, Clone)]
 pub enum Framing {
     Syslog(syslog::frame::Header),
+    Hec(hec::frame::Envelope),
     Line,
 }
 
 impl Framing {
+    /// Says which format the events will have, for frames that depend on it.
+    #[must_use]
+    pub fn of_format(self, format: &'static str) -> Self {
+        match self {
+            Self::Hec(envelope) => Self::Hec(envelope.of_format(format)),
+            Self::Syslog(_) | Self::Line => self,
+        }
+    }
+
     /// Appends one frame around an encoded event, and says how long the message in it is for its receiver.
     pub fn frame(&mut self, stamp: &Stamp<'_>, payload: &[u8], out: &mut Framed) -> usize {
         let length = match self {
             Self::Syslog(header) => header.frame(stamp, payload, &mut out.bytes),
+            Self::Hec(envelope) => envelope.frame(stamp, payload, &mut out.bytes),
             Self::Line => {
                 // An encoder writes one line; a newline in it would be two records, so it is a space here.
                 out.bytes.extend(payload.iter().map(|b| if *b == b'\n' { b' ' } else { *b }));
@@ -257,6 +271,7 @@ impl Config {
     pub const fn message_bytes_max(&self) -> Option<ByteSize> {
         match self {
             Self::Syslog(_) => Some(ByteSize::new(SYSLOG_MESSAGE_BYTES)),
+            Self::Hec(_) => Some(ByteSize::new(hec::limits::EVENT_BYTES)),
             Self::File(_) | Self::Stdout(_) => None,
         }
     }
@@ -265,6 +280,7 @@ impl Config {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Syslog(_) => "syslog",
+            Self::Hec(_) => "hec",
             Self::File(_) => "file",
             Self::Stdout(_) => "stdout",
         }
@@ -274,7 +290,7 @@ impl Config {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(config) => Some(&config.path),
-            Self::Syslog(_) | Self::Stdout(_) => None,
+            Self::Syslog(_) | Self::Hec(_) | Self::Stdout(_) => None,
         }
     }
 
@@ -283,6 +299,7 @@ impl Config {
             Self::Syslog(config) => {
                 Framing::Syslog(syslog::frame::Header::new(&config.hostname, config.structured_data))
             }
+            Self::Hec(config) => Framing::Hec(hec::frame::Envelope::new(config)),
             Self::File(_) | Self::Stdout(_) => Framing::Line,
         }
     }
@@ -291,6 +308,7 @@ impl Config {
     pub fn fault(&self) -> Option<String> {
         match self {
             Self::Syslog(config) => syslog::config_fault(config),
+            Self::Hec(config) => config.fault(),
             Self::File(config) if !config.path.is_absolute() => Some(format!(
                 "path `{}` must be absolute, such as `/var/log/siemgate/events.log`",
                 config.path.display()
@@ -330,6 +348,7 @@ pub async fn run(
 ) {
     match config {
         Config::Syslog(config) => syslog::tcp::run(config, parcels, status, stop).await,
+        Config::Hec(config) => hec::run(*config, parcels, status, stop).await,
         Config::File(config) => file::run(file::Target::File(config.path), parcels, status, stop).await,
         Config::Stdout(_) => file::run(file::Target::Stdout, parcels, status, stop).await,
     }

@@ -11,6 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::event::batch::{Batch, Position, Seen};
 use crate::identity::IdentityError;
 use crate::ids::{CredentialId, Epoch, Generation};
+use crate::units::Span;
+
+/// How long Defender is taken to keep incidents and alerts. It says half a year; less than that warns too early at worst.
+const FINDINGS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+/// The shortest that Event Hubs keeps events in its usual tiers, for sources that don't say.
+const EVENTS_KEPT: Duration = Duration::from_secs(86_400);
 
 /// One configured source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +42,14 @@ impl Config {
         match self {
             Self::GraphIncidents(config) | Self::GraphAlerts(config) => config.start == rest::Start::Earliest,
             Self::EventHub(config) => config.start == event_hubs::Start::Earliest,
+        }
+    }
+
+    /// How long upstream keeps a record that nobody has read.
+    pub fn retention(&self) -> Duration {
+        match self {
+            Self::GraphIncidents(_) | Self::GraphAlerts(_) => FINDINGS_KEPT,
+            Self::EventHub(config) => config.retention.map_or(EVENTS_KEPT, Span::get),
         }
     }
 

@@ -21,7 +21,7 @@ use siemgate::cluster::{
 };
 use siemgate::ids::NodeId;
 use siemgate::node::membership::{self, Membership, MembershipError};
-use siemgate::node::{Node, NodeError, NodeSettings, Wires};
+use siemgate::node::{Node, NodeError, NodeSettings, Spooling, Wires};
 use siemgate::secret::Secret;
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
@@ -292,7 +292,16 @@ async fn a_node_whose_certificate_has_ended_renews_it_by_itself() {
 fn settings(dir: &Path, listen: &str, advertise: Option<&str>) -> NodeSettings {
     let wires = Wires::Tls { listen: listen.parse().unwrap(), advertise: advertise.map(str::to_owned), own: None };
     let (name, data_dir, clock) = ("test".into(), dir.to_owned(), Clock::System);
-    NodeSettings { name, data_dir, wires, api: String::new(), extra_ca: Vec::new(), clock, history: None }
+    NodeSettings {
+        name,
+        data_dir,
+        wires,
+        api: String::new(),
+        extra_ca: Vec::new(),
+        clock,
+        history: None,
+        spooling: Spooling::default(),
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

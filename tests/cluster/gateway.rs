@@ -14,7 +14,7 @@ use siemgate::cluster::{
     Settings, Standing,
 };
 use siemgate::ids::{FeedId, NodeId, TenantId};
-use siemgate::node::{Node, NodeSettings, Wires};
+use siemgate::node::{Node, NodeSettings, Spooling, Wires};
 use siemgate::secret::Secret;
 use siemgate::simulator::receiver::{Options, Receiver, Tally};
 use siemgate::simulator::{self, Running};
@@ -110,6 +110,7 @@ impl Gateway {
                 plane: Box::new(plane),
                 entered: Arc::new(move |door| network.connect(NodeId(node), door)),
             },
+            spooling: Spooling::default(),
             api: String::new(),
         };
         self.nodes.insert(node, Node::start(settings).await.unwrap());

@@ -26,13 +26,13 @@ impl Gateway {
         let Self { receiver, folder, cloud, .. } = self;
         let tally = receiver.stop().await;
         let frame = usize::try_from(tally.bytes / tally.total.received.max(1)).unwrap().max(1);
-        let setup = setup(Load { records_per_second: RATE, frame }, feeds(&cloud), SINK);
+        let setup = setup(Load { records_per_second: RATE, frame }, feeds(&cloud), &[SINK]);
         ending::all_is_kept(&ending::history(folder.path(), SINK, None), &setup, nodes);
         tally.total.duplicates
     }
 
     fn all_is_committed(&self) -> bool {
-        ending::all_is_committed(&ending::history(self.folder.path(), SINK, None), &feeds(&self.cloud))
+        ending::all_is_committed(&ending::history(self.folder.path(), SINK, None), &feeds(&self.cloud), SINK)
     }
 }
 

@@ -9,7 +9,7 @@ use siemgate::cluster::pki::Keyring as _;
 use siemgate::cluster::pki::authority::{Authority, MEMBER_LIFE, PublicKey, validity_of};
 use siemgate::cluster::pki::files::Folder;
 use siemgate::ids::NodeId;
-use siemgate::node::{Node, NodeSettings, Wires};
+use siemgate::node::{Node, NodeSettings, Spooling, Wires};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -45,7 +45,16 @@ async fn all_current() -> [Member; 3] {
 async fn node((dir, address): &(TempDir, String)) -> Node {
     let wires = Wires::Tls { listen: address.parse().unwrap(), advertise: None, own: None };
     let (name, data_dir, clock) = ("test".into(), dir.path().to_owned(), Clock::System);
-    let settings = NodeSettings { name, data_dir, wires, api: String::new(), extra_ca: vec![], clock, history: None };
+    let settings = NodeSettings {
+        name,
+        data_dir,
+        wires,
+        api: String::new(),
+        extra_ca: vec![],
+        clock,
+        history: None,
+        spooling: Spooling::default(),
+    };
     timeout(LONG, Node::start(settings)).await.expect("it must not wait for ever").unwrap()
 }
 

@@ -4,4 +4,5 @@
 
 mod event_hubs;
 mod graph;
+mod hec;
 mod syslog;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -19,6 +19,9 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// A lease, and as much again before somebody else has the feed.
 const FENCED: Duration = Duration::from_secs(6);
 
+/// No test leaves a sink dead for longer. The next connection opens when it lives again, and confirms nothing of the last.
+const DEAD: Duration = Duration::from_secs(120);
+
 /// What was on its way while faults happened.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
@@ -27,8 +30,8 @@ pub struct Load {
     pub frame: usize,
 }
 
-/// A run that ended quiet, between these feeds and one sink.
-pub fn setup(load: Load, feeds: BTreeMap<String, String>, sink: &str) -> Setup {
+/// A run that ended quiet, between these feeds and these sinks.
+pub fn setup(load: Load, feeds: BTreeMap<String, String>, sinks: &[&str]) -> Setup {
     let Load { records_per_second, frame } = load;
     // What is acknowledged and not yet committed, and a window of frames on their way; of which no more can have been
     // sent than there was.
@@ -44,6 +47,8 @@ pub fn setup(load: Load, feeds: BTreeMap<String, String>, sink: &str) -> Setup {
         ("cut", cut),
         // One write, at most 64 KiB.
         ("wake", (64 << 10) / frame + 1),
+        // What was written and not confirmed is written again.
+        ("sink-dies", crash),
         ("stop", 0),
         ("drain", 0),
         ("sleep", 0),
@@ -51,10 +56,14 @@ pub fn setup(load: Load, feeds: BTreeMap<String, String>, sink: &str) -> Setup {
     let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap();
     Setup {
         feeds,
-        sinks: vec![sink.into()],
+        sinks: sinks.iter().map(ToString::to_string).collect(),
         drained: true,
         duplicates: bounds.map(|(fault, bound)| (fault.to_owned(), bound)).into(),
-        lasting: BTreeMap::from([("cut".into(), nanos(FENCED)), ("full-disk".into(), nanos(FENCED))]),
+        lasting: BTreeMap::from([
+            ("cut".into(), nanos(FENCED)),
+            ("full-disk".into(), nanos(FENCED)),
+            ("sink-dies".into(), nanos(DEAD)),
+        ]),
         settled: Some(nanos(SETTLED)),
         ..Setup::default()
     }
@@ -68,19 +77,25 @@ pub fn tell(folder: &Path, fault: &str, node: u64) {
     fs::write(&path, format!("{text}{line}\n")).unwrap();
 }
 
-/// What everybody wrote into this folder, and `more`.
+/// What everybody wrote into this folder, and `more`. A receiver writes `received-<sink>.jsonl`; where there is but one, its
+/// file may be without the name of `sink`.
 pub fn history(folder: &Path, sink: &str, more: Option<String>) -> History {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-    let texts: Vec<String> = files.map(|path| fs::read_to_string(path).unwrap()).chain(more).collect();
-    let files: Vec<(&str, &str)> = texts.iter().map(|text| (sink, text.as_str())).collect();
+    let named = |path: PathBuf| {
+        let stem = path.file_stem().unwrap().to_string_lossy();
+        let sink = stem.strip_prefix("received-").unwrap_or(sink).to_owned();
+        (sink, fs::read_to_string(&path).unwrap())
+    };
+    let texts: Vec<(String, String)> = files.map(named).chain(more.map(|more| (sink.to_owned(), more))).collect();
+    let files: Vec<(&str, &str)> = texts.iter().map(|(sink, text)| (sink.as_str(), text.as_str())).collect();
     History::parse(&files).unwrap()
 }
 
-/// Whether the newest message of each stream is committed.
-pub fn all_is_committed(history: &History, feeds: &BTreeMap<String, String>) -> bool {
+/// Whether the newest message of each stream is committed for this sink.
+pub fn all_is_committed(history: &History, feeds: &BTreeMap<String, String>, sink: &str) -> bool {
     let mut last: BTreeMap<&str, i64> = BTreeMap::new();
-    for line in history.committed() {
+    for line in history.committed().filter(|line| line.sink == sink) {
         let newest = last.entry(&line.feed).or_insert(i64::MIN);
         *newest = line.sequence.unwrap_or(i64::MIN).max(*newest);
     }

@@ -10,7 +10,7 @@ use siemgate::admin::Backend;
 use siemgate::clock::Clock;
 use siemgate::cluster::{Command, Outcome, ResourceKey, ResourceKind};
 use siemgate::ids::TenantId;
-use siemgate::node::{Node, NodeSettings, Wires};
+use siemgate::node::{Node, NodeSettings, Spooling, Wires};
 use siemgate::simulator::receiver::{Options, Receiver};
 use siemgate::simulator::workload::{self, Routing, Tenant, Workload};
 use siemgate::simulator::{self, Running, Settings, TenantAccess};
@@ -46,6 +46,7 @@ impl Stage {
             data_dir: self.folder.path().join("data"),
             wires: Wires::Tls { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertise: None, own: None },
             api: String::new(),
+            spooling: Spooling::default(),
             extra_ca: Vec::new(),
             clock: Clock::System,
             history: None,

@@ -22,7 +22,8 @@ impl World {
     pub async fn keeps_its_promises(&mut self) {
         self.comes_home().await;
         until("every cursor stands at the end", async || {
-            ending::all_is_committed(&self.history(), &self.feeds()).then_some(())
+            let (history, feeds) = (self.history(), self.feeds());
+            self.sinks().iter().all(|sink| ending::all_is_committed(&history, &feeds, sink)).then_some(())
         })
         .await;
         for node in self.awake() {
@@ -66,7 +67,8 @@ impl World {
     /// Streaming records that were received or put into quarantine.
     fn arrived(&self) -> u64 {
         let source = format!("{}/{}", self.tenant(), crate::world::stage::SOURCE);
-        self.tally().source(&source).distinct + self.set_aside().len() as u64
+        let least = self.tallies().iter().map(|tally| tally.source(&source).distinct).min();
+        least.unwrap_or_default() + self.set_aside().len() as u64
     }
 
     fn set_aside(&self) -> BTreeMap<String, serde_json::Value> {
@@ -78,7 +80,7 @@ impl World {
         let tally = self.tally();
         let frame = usize::try_from(tally.bytes / tally.total.received.max(1)).unwrap().max(1);
         let load = Load { records_per_second: self.plan.records_per_second, frame };
-        setup(load, self.feeds(), SINK)
+        setup(load, self.feeds(), &self.sinks())
     }
 
     pub fn history(&self) -> History {

@@ -18,7 +18,7 @@ use crate::admin::view::Status;
 use crate::clock::Clock;
 use crate::cluster::{Command, Outcome, ResourceKey, ResourceKind};
 use crate::ids::TenantId;
-use crate::node::{Node, NodeSettings, Wires};
+use crate::node::{Node, NodeSettings, Spooling, Wires};
 use crate::simulator::receiver::{Options, Receiver, Tally};
 use crate::simulator::{self, TenantAccess};
 
@@ -79,6 +79,7 @@ impl Scene {
             name: "demo".to_owned(),
             data_dir: folder.path.clone(),
             wires: Wires::Tls { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertise: None, own: None },
+            spooling: Spooling::default(),
             api: String::new(),
             extra_ca: Vec::new(),
             clock: Clock::System,

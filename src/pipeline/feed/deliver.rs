@@ -58,12 +58,34 @@ impl<L: Ledger, S: Source> Run<L, S> {
 
     /// Serves one sink that lags.
     pub(super) async fn serve_one(&mut self, lane: usize, room: Room) -> Result<(), FeedEnd> {
-        self.waits[lane] = false;
         let number = self.progress.next(lane);
-        let Place::Memory(batch) = self.backlog.place(number) else { return Ok(()) };
+        match self.backlog.place(number) {
+            Place::Memory(batch) => {
+                self.waits[lane] = false;
+                self.serve_lane(lane, number, &batch, room).await
+            }
+            // The spool is asked for it while others go on.
+            Place::Disk => {
+                self.rooms[lane] = Some(room);
+                Ok(())
+            }
+            Place::Nowhere => {
+                self.waits[lane] = false;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) async fn serve_lane(
+        &mut self,
+        lane: usize,
+        number: BatchNumber,
+        batch: &Batch,
+        room: Room,
+    ) -> Result<(), FeedEnd> {
         let mut rooms: Vec<_> = self.feed.lanes.iter().map(|_| None).collect();
         rooms[lane] = Some(room);
-        self.serve(number, &batch, rooms).await
+        self.serve(number, batch, rooms).await
     }
 
     /// Prepares a batch for the sinks that have room for it, and hands it over.

@@ -3,7 +3,6 @@
 
 use super::run::Run;
 use super::{Feed, FeedEnd};
-use crate::pipeline::backlog::Place;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::quarantine::Quarantined;
 use crate::sinks::Ack;
@@ -18,11 +17,11 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     /// The records of what the sink will never take.
-    pub(super) fn refused(&mut self, ack: &Ack) -> Vec<Quarantined> {
+    pub(super) async fn refused(&mut self, ack: &Ack) -> Vec<Quarantined> {
         if ack.refused.is_empty() {
             return Vec::new();
         }
-        let Place::Memory(batch) = self.backlog.place(ack.batch) else { return Vec::new() };
+        let Some(batch) = self.batch(ack.batch).await else { return Vec::new() };
         let Feed { preparer, lanes, epoch, .. } = &mut self.feed;
         preparer.refused(&batch, &mut lanes[ack.lane], &ack.refused, *epoch)
     }

@@ -6,6 +6,7 @@
 mod deliver;
 mod judge;
 mod run;
+mod spill;
 
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ use super::status::{FeedState, FeedStatus};
 use crate::clock::Clock;
 use crate::ids::{Epoch, FeedId, Generation};
 use crate::lease::Lease;
-use crate::sources::Source;
+use crate::pipeline::spool::Spool;
+use crate::sources::{Resume, Source};
 use run::Run;
 
 /// Everything a feed's task needs but its source.
@@ -38,6 +40,10 @@ pub struct Feed<L> {
     pub lease: Lease,
     /// What the node's feeds may hold in memory of what some sink has not resolved.
     pub memory: Memory,
+    /// Where what memory has no room for goes; without one, reading stops then.
+    pub spool: Option<Spool>,
+    /// Where the source was told to begin.
+    pub resume: Resume,
 }
 
 /// How a feed's task is told to end.
@@ -62,11 +68,30 @@ pub enum FeedEnd {
 
 impl<L: Ledger> Feed<L> {
     /// Runs until it is told to end or ownership is lost. Dropping it loses nothing: what is unacknowledged is read
-    /// again by the next owner.
-    pub async fn run<S: Source>(self, source: S, stop: watch::Receiver<Halt>) -> FeedEnd {
+    /// again by the next owner. `elsewhere` makes a source that begins at another place, for a feed that finds in its spool
+    /// what it would read first.
+    pub async fn run<S: Source>(
+        mut self,
+        source: S,
+        elsewhere: impl FnOnce(Resume) -> Option<S> + Send,
+        stop: watch::Receiver<Halt>,
+    ) -> FeedEnd {
         let (ack_sender, acks) = mpsc::channel(IN_FLIGHT_BATCHES_MAX * self.lanes.len().max(1));
         let status = self.status.clone();
-        let end = Run::new(self, source, (ack_sender, acks), stop).until_the_end().await;
+        let (mut spool, mut start) = self.open_spool().await;
+        let mut source = source;
+        if let Some(after) = start.after.clone() {
+            match elsewhere(self.resume_after(after)) {
+                Some(other) => source = other,
+                None => {
+                    start = spill::Start::without(self.lanes.len());
+                    if let Some(spool) = &mut spool {
+                        spool.clear().await;
+                    }
+                }
+            }
+        }
+        let end = Run::new(self, source, (spool, start), (ack_sender, acks), stop).until_the_end().await;
         status.enter(FeedState::Stopped);
         end
     }

@@ -10,16 +10,19 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::spill::{self, Did, Start};
 use super::{Feed, FeedEnd, Halt};
 use crate::event::batch::{Batch, Content, Entry, Gap};
 use crate::ids::Generation;
 use crate::pipeline::backlog::Backlog;
 use crate::pipeline::backoff::Backoff;
+use crate::pipeline::completeness::{Completeness, Mismatch};
 use crate::pipeline::ledger::{FeedProgress, Ledger, LedgerError};
 use crate::pipeline::limits::{DRAIN_GRACE, OPERATOR_PROBE, RETRY_LONGEST};
 use crate::pipeline::progress::{BatchNumber, Progress};
 use crate::pipeline::room::Room;
 use crate::pipeline::spans::Traces;
+use crate::pipeline::spool::FeedSpool;
 use crate::pipeline::status::{FeedState, Problem};
 use crate::sinks::status::State;
 use crate::sinks::{Ack, Parcel};
@@ -36,6 +39,8 @@ enum Action {
     Read(Result<Batch, SourceError>),
     /// A sink that lags has room.
     Room(usize, Room),
+    Spool(Did),
+    Look,
     TryAgain,
     Stop,
 }
@@ -51,10 +56,17 @@ pub(super) struct Run<L, S> {
     /// Sinks that lag and wait for room, at most once each.
     pub(super) waiting: FuturesUnordered<BoxFuture<'static, (usize, Room)>>,
     pub(super) waits: Vec<bool>,
+    /// By lane: room for a batch that is being read from the spool.
+    pub(super) rooms: Vec<Option<Room>>,
+    pub(super) spool: Option<FeedSpool>,
+    /// Nothing is written to the spool until then.
+    pub(super) full_until: Option<Instant>,
+    pub(super) wrote_last: bool,
     /// The first batch of which nobody has looked yet at whether its records can be read.
     pub(super) unjudged: BatchNumber,
     /// The first batch of another generation: it must wait until the sinks have all of the one before.
     held_back: Option<Batch>,
+    completeness: Completeness,
     backoff: Backoff,
     failed_at: Option<Instant>,
     not_before: Option<Instant>,
@@ -65,23 +77,35 @@ impl<L: Ledger, S: Source> Run<L, S> {
     pub(super) fn new(
         feed: Feed<L>,
         source: S,
+        (spool, start): (Option<FeedSpool>, Start),
         (ack_sender, acks): (mpsc::Sender<Ack>, mpsc::Receiver<Ack>),
         stop: watch::Receiver<Halt>,
     ) -> Self {
-        let lanes: Vec<_> = feed.lanes.iter().map(|lane| (lane.committed.clone(), 0)).collect();
-        let (waits, backlog) = (vec![false; lanes.len()], Backlog::new(feed.memory.clone(), 0..0));
+        // What an earlier run spooled it may not have looked at.
+        let unjudged = start.next.iter().copied().min().unwrap_or(start.end);
+        let resumed = feed.resume.cursor.as_ref().map(|cursor| &cursor.position);
+        let completeness = Completeness::after(start.after.as_ref().or(resumed));
+        let lanes: Vec<_> = feed.lanes.iter().map(|lane| lane.committed.clone()).zip(start.next).collect();
+        let on_disk = spool.as_ref().and_then(FeedSpool::range).unwrap_or(start.end..start.end);
+        let (waits, backlog) = (vec![false; lanes.len()], Backlog::new(feed.memory.clone(), on_disk));
+        let rooms = lanes.iter().map(|_| None).collect();
         Self {
             feed,
             source,
-            progress: Progress::new(lanes, 0),
+            progress: Progress::new(lanes, start.end),
             backlog,
             traces: Traces::default(),
             acks,
             ack_sender,
             waiting: FuturesUnordered::new(),
             waits,
-            unjudged: 0,
+            rooms,
+            spool,
+            full_until: None,
+            wrote_last: false,
+            unjudged,
             held_back: None,
+            completeness,
             backoff: Backoff::default(),
             failed_at: None,
             not_before: None,
@@ -91,11 +115,14 @@ impl<L: Ledger, S: Source> Run<L, S> {
 
     pub(super) async fn until_the_end(mut self) -> FeedEnd {
         self.feed.status.enter(FeedState::Reading);
+        self.settle();
         loop {
             let applied = match self.select().await {
                 Action::Stop => return FeedEnd::Stopped { drained: self.drain().await },
                 Action::Ack(ack) => self.acknowledged(ack).await,
                 Action::Room(lane, room) => self.serve_one(lane, room).await,
+                Action::Spool(did) => self.did(did).await,
+                Action::Look => Ok(()),
                 Action::TryAgain => {
                     self.not_before = None;
                     Ok(())
@@ -117,6 +144,9 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let reads = self.held_back.is_none() && self.wants_more();
         let pause = self.not_before;
         self.feed.status.paced(!reads);
+        let job = self.next_job();
+        let rests = self.full_until;
+        let spooled = spill::work(self.spool.as_mut(), job);
         let (lease, source) = (&self.feed.lease, &mut self.source);
         let read = async {
             if lease.held().await.is_err() {
@@ -129,6 +159,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
             _ = self.stop.wait_for(|halt| *halt != Halt::No) => Action::Stop,
             Some(ack) = self.acks.recv() => Action::Ack(ack),
             Some((lane, room)) = self.waiting.next() => Action::Room(lane, room),
+            did = spooled => Action::Spool(did),
+            () = sleep_until(rests.unwrap_or_else(Instant::now)), if rests.is_some_and(|at| at > Instant::now()) => Action::Look,
             () = sleep_until(pause.unwrap_or_else(Instant::now)), if pause.is_some() => Action::TryAgain,
             read = read, if reads && pause.is_none() => Action::Read(read),
         }
@@ -137,7 +169,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
     async fn acknowledged(&mut self, ack: Ack) -> Result<(), FeedEnd> {
         let (mut next, mut events) = (Some(ack), 0);
         while let Some(ack) = next {
-            let refused = self.refused(&ack);
+            let refused = self.refused(&ack).await;
             let count = refused.len() as u64;
             self.keep_rejected(refused).await?;
             events += self.resolve(&ack, count);
@@ -164,6 +196,10 @@ impl<L: Ledger, S: Source> Run<L, S> {
     /// Tells the ledger what moved.
     pub(super) fn report(&mut self, events: u64) {
         self.feed.status.outstanding(self.progress.oldest_outstanding());
+        for (index, lane) in self.feed.lanes.iter().enumerate() {
+            let (outstanding, lags) = (self.progress.outstanding(index), self.progress.lags(index));
+            self.feed.status.count(&lane.sink, |counts| (counts.outstanding, counts.lags) = (outstanding, lags));
+        }
         let Some(advance) = self.progress.take_advance() else { return };
         let lanes = &self.feed.lanes;
         self.feed.ledger.advance(FeedProgress {
@@ -199,6 +235,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         for gap in gaps(&batch.entries) {
             self.remember_gap(gap).await?;
         }
+        self.check_numbers(&batch);
         let number = self.progress.read(std::mem::take(&mut batch.seen));
         let batch = Arc::new(batch);
         self.backlog.push(batch.clone());
@@ -210,10 +247,21 @@ impl<L: Ledger, S: Source> Run<L, S> {
         tracing::info!(feed = %self.feed.feed, %generation, "a new generation is behind the feed");
         self.insist(Word::OpenGeneration(generation)).await?;
         self.feed.generation = generation;
+        self.completeness.begin_anew();
         self.progress.forget_floors();
         // Numbers begin anew: measured by a cursor of the old generation, new events would pass for delivered.
         self.feed.lanes.iter_mut().for_each(|lane| lane.committed = None);
         Ok(())
+    }
+
+    fn check_numbers(&mut self, batch: &Batch) {
+        if let Some(Mismatch { expected, found }) = self.completeness.take(batch) {
+            self.feed.status.unaccounted.fetch_add(expected.abs_diff(found), Relaxed);
+            tracing::error!(
+                feed = %self.feed.feed, expected, found, remedy = "report this with the log: records may be missing",
+                "what was read is not what upstream's numbers say"
+            );
+        }
     }
 
     async fn remember_gap(&mut self, gap: Gap) -> Result<(), FeedEnd> {
@@ -312,7 +360,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
 
     /// While a feed ends, what can't be set aside at once is left to its next owner, who reads it again.
     async fn acknowledged_last(&mut self, ack: &Ack) {
-        let refused = self.refused(ack);
+        let refused = self.refused(ack).await;
         let count = refused.len() as u64;
         if self.feed.quarantine.keep(refused).await.is_ok() {
             let events = self.resolve(ack, count);

@@ -17,6 +17,7 @@ use crate::ids::CredentialId;
 use crate::secret::Secret;
 use crate::sources::SourceError;
 use crate::tls::{self, Roots};
+use crate::units::Span;
 
 /// One `event-hub` source, as an operator writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub struct Config {
     /// Where a partition starts that was never read before. Default: `earliest`.
     #[serde(default)]
     pub start: Start,
+    /// How long the hub keeps events, as its namespace is set up, for warnings in time. Default: `1d`, the shortest there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Span>,
     /// How a shared access key is shown: as signed tokens that end (`cbs`, the default), or as it is (`plain`).
     #[serde(default)]
     pub sasl: Sasl,

@@ -137,6 +137,14 @@ impl At<'_> {
         self.node().quarantine.as_ref().expect("the plan gave it a small disk").free();
     }
 
+    pub fn fill_spool(&mut self) {
+        self.world.tell("full-spool", self.number);
+        self.node().spool.as_ref().expect("the plan gave it a small disk").fill();
+    }
+    pub fn free_spool(&mut self) {
+        self.node().spool.as_ref().expect("the plan gave it a small disk").free();
+    }
+
     /// Takes from the node's disk what its data directory holds under this name; all of it, if the name is empty.
     pub fn wipe(&mut self, name: &str) {
         assert!(self.node().process.is_none(), "a running node is not wiped");

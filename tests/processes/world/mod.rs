@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use siemgate::simulator::Running;
-use siemgate::simulator::receiver::{Receiver, Tally};
+use siemgate::simulator::receiver::{Behaviour, Receiver, Tally};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -52,6 +52,8 @@ pub struct World {
     /// Gone at the end; then its last words are in `received`.
     receiver: Option<Receiver>,
     received: Tally,
+    /// Of the second sink, where the plan has one.
+    second: Option<Receiver>,
     nodes: BTreeMap<u64, Node>,
     folder: TempDir,
 }
@@ -65,6 +67,7 @@ struct Node {
     lives: u32,
     raft: Option<SmallDisk>,
     quarantine: Option<SmallDisk>,
+    spool: Option<SmallDisk>,
 }
 
 impl World {
@@ -92,10 +95,31 @@ impl World {
         self.receiver.as_ref().map_or_else(|| self.received.clone(), Receiver::tally)
     }
 
+    /// What each sink has received.
+    pub fn tallies(&self) -> Vec<Tally> {
+        std::iter::once(self.tally()).chain(self.second.as_ref().map(Receiver::tally)).collect()
+    }
+
+    pub fn sinks(&self) -> Vec<&'static str> {
+        if self.plan.spool_kib.is_some() { vec![stage::SINK, stage::SECOND_SINK] } else { vec![stage::SINK] }
+    }
+
+    /// The second sink's receiver refuses all from now on.
+    pub fn second_sink_dies(&self) {
+        self.nodes.keys().for_each(|node| self.tell("sink-dies", *node));
+        self.second.as_ref().expect("the plan has a second sink").behave(Behaviour::Refuse);
+    }
+    pub fn second_sink_lives(&self) {
+        self.second.as_ref().expect("the plan has a second sink").behave(Behaviour::Read);
+    }
+
     /// Ends the receiver, which completes its history.
     pub async fn ends(&mut self) {
         if let Some(receiver) = self.receiver.take() {
             self.received = receiver.stop().await;
+        }
+        if let Some(second) = self.second.take() {
+            second.stop().await;
         }
     }
 

@@ -17,7 +17,8 @@ pub const CONTROL: u16 = 8002;
 pub const AMQP: u16 = 5672;
 pub const AMQPS: u16 = 5671;
 pub const RECEIVER: u16 = 6514;
-const UPSTREAM: [u16; 5] = [HTTP, CONTROL, AMQP, AMQPS, RECEIVER];
+pub const SECOND_RECEIVER: u16 = 6515;
+const UPSTREAM: [u16; 6] = [HTTP, CONTROL, AMQP, AMQPS, RECEIVER, SECOND_RECEIVER];
 /// Where each node's API listens on its loopback, which the test reaches from outside.
 pub const API: u16 = 7443;
 pub const PEERS: u16 = 7444;

@@ -23,6 +23,8 @@ pub struct Plan {
     pub raft_kib: Option<u64>,
     /// Room for each node's quarantine.
     pub quarantine_kib: Option<u64>,
+    /// Room for each node's spool, with little memory before it; then a second sink takes everything, too.
+    pub spool_kib: Option<u64>,
 }
 
 impl Plan {
@@ -35,6 +37,7 @@ impl Plan {
             malformed: 0.0,
             raft_kib: None,
             quarantine_kib: None,
+            spool_kib: None,
         }
     }
 

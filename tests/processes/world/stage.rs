@@ -16,6 +16,7 @@ use super::{Node, Plan, World};
 /// The source that reads the tenant's hub, and the sink.
 pub const SOURCE: &str = "streaming";
 pub const SINK: &str = "siem";
+pub const SECOND_SINK: &str = "archive";
 
 impl World {
     /// Cloud and receiver run; the nodes have folders and nothing else yet.
@@ -31,11 +32,19 @@ impl World {
         settings.graph.requests_per_minute = 100_000;
         settings.history = Some(folder.path().join("produced.jsonl"));
         let listen = SocketAddr::from(([127, 0, 0, 1], network::RECEIVER));
-        let history = Some(folder.path().join("received.jsonl"));
+        let history = |sink: &str| Some(folder.path().join(format!("received-{sink}.jsonl")));
         let cloud = simulator::start(settings).await.unwrap();
-        let receiver = Receiver::start(Options { listen, history, ..Options::default() }).await.unwrap();
+        let options = Options { listen, history: history(SINK), ..Options::default() };
+        let receiver = Receiver::start(options).await.unwrap();
+        let second = if plan.spool_kib.is_some() {
+            let listen = SocketAddr::from(([127, 0, 0, 1], network::SECOND_RECEIVER));
+            let options = Options { listen, history: history(SECOND_SINK), ..Options::default() };
+            Some(Receiver::start(options).await.unwrap())
+        } else {
+            None
+        };
         let (receiver, received) = (Some(receiver), Tally::default());
-        let mut world = Self { plan, network, cloud, receiver, received, nodes: BTreeMap::new(), folder };
+        let mut world = Self { plan, network, cloud, receiver, received, second, nodes: BTreeMap::new(), folder };
         (1..=world.plan.nodes).for_each(|node| world.furnish(node));
         fs::write(world.path("resources.toml"), world.resources()).unwrap();
         world
@@ -48,7 +57,9 @@ impl World {
         let disk = |name: &str, kib: Option<u64>| kib.map(|kib| SmallDisk::mount(&data.join(name), kib));
         let raft = disk("raft", self.plan.raft_kib);
         let quarantine = disk("quarantine", self.plan.quarantine_kib);
-        self.nodes.insert(number, Node { id: None, process: None, frozen: false, lives: 0, raft, quarantine });
+        let spool = disk("spool", self.plan.spool_kib);
+        let node = Node { id: None, process: None, frozen: false, lives: 0, raft, quarantine, spool };
+        self.nodes.insert(number, node);
         fs::write(self.config(number), self.configuration(number, &data)).unwrap();
     }
 
@@ -61,6 +72,9 @@ impl World {
         text += &format!("[listen]\napi = \"127.0.0.1:{}\"\nweb = \"127.0.0.1:7480\"\n", network::API);
         if self.plan.nodes > 1 {
             text += &format!("peers = \"{peers}\"\n");
+        }
+        if self.plan.spool_kib.is_some() {
+            text += "[spool]\nmemory = \"8MiB\"\n";
         }
         text + "[log]\nlevel = \"info\"\n"
     }
@@ -92,6 +106,13 @@ impl World {
             hub.display(),
             network::RECEIVER,
         );
+        if self.plan.spool_kib.is_some() {
+            text += &format!(
+                "[[sink]]\nname = \"{SECOND_SINK}\"\nkind = \"syslog\"\naddress = \"127.0.0.1:{}\"\nformat = \"cef\"\n\
+                 structured_data = true\nassurance = \"a2\"\n",
+                network::SECOND_RECEIVER,
+            );
+        }
         if self.plan.changes_per_second > 0 {
             let source = |source: &str, kind: &str| {
                 format!(

@@ -1,5 +1,9 @@
 //! What a feed's task does with batches, acknowledgements and the word to end.
 
+mod lagging;
+mod spooling;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +22,7 @@ use crate::pipeline::prepare::Pass;
 use crate::pipeline::tap::{Tapped, Watcher};
 use crate::sinks::limits::WINDOW_BYTES;
 use crate::sinks::status::SinkStatus;
-use crate::sinks::{Framing, Parcel, Refused};
+use crate::sinks::{Framing, Parcel};
 use crate::sources::SourceError;
 
 /// Far below the time that a drain may take.
@@ -29,11 +33,12 @@ const RECORD: &[u8] = br#"{"records":[{"time":"2030-01-01T00:00:00Z","tenantId":
     "category":"AdvancedHunting-DeviceProcessEvents","properties":{"DeviceName":"host","ActionType":"ProcessCreated"}}]}"#;
 
 /// Hands over the batches that it is given.
-struct Script(mpsc::Receiver<Batch>);
+#[derive(Clone)]
+struct Script(Arc<tokio::sync::Mutex<mpsc::Receiver<Batch>>>);
 
 impl Source for Script {
     async fn next_batch(&mut self) -> Result<Batch, SourceError> {
-        match self.0.recv().await {
+        match self.0.lock().await.recv().await {
             Some(batch) => Ok(batch),
             None => std::future::pending().await,
         }
@@ -108,7 +113,10 @@ struct Stage {
     batches: mpsc::Sender<Batch>,
     stop: watch::Sender<Halt>,
     ledger: Arc<Book>,
+    status: Arc<FeedStatus>,
     task: JoinSet<FeedEnd>,
+    /// Where the source was made to begin because of what was spooled.
+    resumed: Arc<Mutex<Option<Position>>>,
 }
 
 impl Stage {
@@ -117,11 +125,15 @@ impl Stage {
         Self::with(lanes, "/nonexistent".into(), 1 << 20)
     }
 
-    fn with(lanes: Vec<Lane>, quarantine: std::path::PathBuf, memory: usize) -> Self {
+    fn with(lanes: Vec<Lane>, quarantine: PathBuf, memory: usize) -> Self {
+        Self::spooling(lanes, quarantine, memory, None)
+    }
+
+    fn spooling(lanes: Vec<Lane>, quarantine: PathBuf, memory: usize, spool: Option<Spool>) -> Self {
         let (batches, script) = mpsc::channel(4);
         let (stop, stopped) = watch::channel(Halt::No);
         let (feed, clock): (FeedId, _) = ("contoso/hub/0".parse().unwrap(), Clock::System);
-        let ledger = Arc::new(Book::default());
+        let (ledger, status) = (Arc::new(Book::default()), Arc::<FeedStatus>::default());
         let run = Feed {
             feed: feed.clone(),
             epoch: Epoch(1),
@@ -130,14 +142,23 @@ impl Stage {
             ledger: ledger.clone(),
             quarantine: Quarantine::new(quarantine),
             preparer: Preparer::new(feed, clock.clone(), Arc::new(Nobody)),
-            status: Arc::default(),
+            status: status.clone(),
             clock,
             lease: Lease::unlimited(),
             memory: Memory::new(memory),
+            spool,
+            resume: Resume::default(),
         };
         let mut task = JoinSet::new();
-        task.spawn(run.run(Script(script), stopped));
-        Self { batches, stop, ledger, task }
+        let script = Script(Arc::new(tokio::sync::Mutex::new(script)));
+        let (resumed, again) = (Arc::new(Mutex::new(None)), script.clone());
+        let noted = resumed.clone();
+        let elsewhere = move |resume: Resume| {
+            *noted.lock() = resume.cursor.map(|cursor| cursor.position);
+            Some(again)
+        };
+        task.spawn(run.run(script, elsewhere, stopped));
+        Self { batches, stop, ledger, status, task, resumed }
     }
 
     /// Upstream has one more record.
@@ -245,101 +266,14 @@ fn l3_a_record_too_long_for_one_sink_goes_to_quarantine_for_it_and_to_the_others
 async fn takes(queue: &mut mpsc::Receiver<Parcel>, parcels: usize) -> Vec<i64> {
     let mut taken = Vec::new();
     for _ in 0..parcels {
-        let receipt = parcel(queue).await.receipt.expect("nobody drains");
-        let Position::Log(after) = receipt.stretch().after.clone() else { panic!("a log") };
-        taken.push(after.sequence);
-        receipt.acknowledged();
+        taken.push(acknowledged(parcel(queue).await));
     }
     taken
 }
 
-#[tokio::test]
-async fn l2_a_sink_that_takes_nothing_holds_up_no_other_and_gets_all_in_order_later() {
-    let ((dead, mut dead_queue), (healthy, mut queue)) = (lane("dead", "A2", None), lane("healthy", "A2", None));
-    let stage = Stage::set(vec![dead, healthy]);
-    for sequence in 0..300 {
-        stage.record(1, sequence).await;
-        assert_eq!(takes(&mut queue, 1).await, [sequence], "at once");
-    }
-    assert_eq!(takes(&mut dead_queue, 300).await, (0..300).collect::<Vec<_>>());
-    stage.record(1, 300).await;
-    assert_eq!(
-        (takes(&mut queue, 1).await, takes(&mut dead_queue, 1).await),
-        (vec![300], vec![300]),
-        "it is live again"
-    );
-    soon(async {
-        while stage.ledger.cursor("dead") != Some(300) || stage.ledger.cursor("healthy") != Some(300) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn b3_while_no_sink_takes_anything_nothing_more_is_read() {
-    let ((one, mut queue), (other, mut other_queue)) = (lane("one", "A2", None), lane("other", "A2", None));
-    let stage = Stage::set(vec![one, other]);
-    let mut given = 0;
-    while stage.batches.capacity() > 0 || given < 8 {
-        match timeout(Duration::from_millis(200), stage.record(1, given)).await {
-            Ok(()) => given += 1,
-            Err(_) => break,
-        }
-    }
-    assert!(given < 12, "two parcels each, one batch that waits, and the source's own few: {given}");
-    stage.reads_no_more().await;
-    let given = usize::try_from(given).unwrap();
-    assert_eq!(takes(&mut queue, given).await.len(), given, "one of them is enough to read on");
-    assert_eq!(takes(&mut other_queue, given).await.len(), given);
-}
-
-#[tokio::test]
-async fn b3_what_a_sink_lacks_is_read_on_for_no_longer_than_memory_lasts() {
-    let ((dead, mut dead_queue), (healthy, mut queue)) = (lane("dead", "A2", None), lane("healthy", "A2", None));
-    let stage = Stage::with(vec![dead, healthy], "/nonexistent".into(), 2 * (160 + RECORD.len()));
-    for sequence in 0..7 {
-        stage.record(1, sequence).await;
-    }
-    assert_eq!(takes(&mut queue, 3).await, [0, 1, 2], "as many as there is memory for, and one");
-    stage.reads_no_more().await;
-    assert_eq!(takes(&mut dead_queue, 3).await, [0, 1, 2]);
-    for sequence in 3..7 {
-        let both = (takes(&mut dead_queue, 1).await, takes(&mut queue, 1).await);
-        assert_eq!(both, (vec![sequence], vec![sequence]), "it goes on by itself");
-    }
-}
-
-#[tokio::test]
-async fn s1_what_a_sink_will_never_take_is_in_quarantine_before_its_cursor_passes() {
-    let folder = tempfile::tempdir().unwrap();
-    let (lane, mut queue) = lane("splunk", "A3", None);
-    let stage = Stage::with(vec![lane], folder.path().to_owned(), 1 << 20);
-    stage.record(1, 0).await;
-    let receipt = parcel(&mut queue).await.receipt.unwrap();
-    receipt.acknowledged_but(vec![Refused { frame: 0, reason: "code 6".to_owned() }]);
-    soon(async {
-        while stage.ledger.cursor("splunk") != Some(0) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    let kept = std::fs::read_to_string(folder.path().join("000001.ndjson")).unwrap();
-    assert!(kept.contains("sink `splunk` does not take it: code 6"), "{kept}");
-    assert!(kept.contains("ProcessCreated"), "the record is there whole: {kept}");
-}
-
-#[tokio::test]
-async fn a_new_generation_waits_until_every_sink_has_all_of_the_old() {
-    let ((slow, mut slow_queue), (healthy, mut queue)) = (lane("slow", "A2", None), lane("healthy", "A2", None));
-    let stage = Stage::set(vec![slow, healthy]);
-    for sequence in 0..4 {
-        stage.record(1, sequence).await;
-    }
-    stage.record(2, 0).await;
-    assert_eq!(takes(&mut queue, 4).await, [0, 1, 2, 3]);
-    assert!(stage.ledger.0.lock().is_empty(), "the slow one lacks some of the old");
-    assert_eq!(takes(&mut slow_queue, 4).await, [0, 1, 2, 3]);
-    assert_eq!((takes(&mut queue, 1).await, takes(&mut slow_queue, 1).await), (vec![0], vec![0]));
-    assert_eq!(*stage.ledger.0.lock(), [Generation(2)]);
+fn acknowledged(parcel: Parcel) -> i64 {
+    let receipt = parcel.receipt.expect("nobody drains");
+    let Position::Log(after) = receipt.stretch().after.clone() else { panic!("a log") };
+    receipt.acknowledged();
+    after.sequence
 }

@@ -1,0 +1,191 @@
+//! The part of a feed's backlog that is on disk: written when memory is short, read for sinks that lag.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::run::Run;
+use super::{Feed, FeedEnd};
+use crate::event::batch::{Batch, Position};
+use crate::pipeline::backlog::Place;
+use crate::pipeline::ledger::Ledger;
+use crate::pipeline::limits::SPOOL_PAUSE;
+use crate::pipeline::prepare::Lane;
+use crate::pipeline::progress::BatchNumber;
+use crate::pipeline::spool::{FeedSpool, Resume as Standing, SpoolError};
+use crate::pipeline::status::FeedState;
+use crate::sources::{Cursor, Resume, Source};
+
+/// Where a feed goes on that finds an earlier run's batches in its spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Start {
+    /// By lane: the batch it goes on with.
+    pub next: Vec<BatchNumber>,
+    /// The number of the first batch that will be read.
+    pub end: BatchNumber,
+    /// After this the source reads on; nothing where it begins as it would without a spool.
+    pub after: Option<Position>,
+}
+
+impl Start {
+    pub(super) fn without(lanes: usize) -> Self {
+        Self { next: vec![0; lanes], end: 0, after: None }
+    }
+
+    /// What is spooled serves if it joins on to every sink's cursor, and spares some sink a reading from the source.
+    fn of(spool: &FeedSpool, lanes: &[Lane]) -> Option<Self> {
+        let (range, after) = (spool.range()?, spool.positions()?.after);
+        let next = lanes.iter().map(|lane| {
+            let cursor = lane.committed.as_ref()?;
+            match spool.resume_after(cursor) {
+                Some(Standing::At(number) | Standing::Within(number)) => Some(number),
+                None => cursor.reaches(after).then_some(range.end),
+            }
+        });
+        let next: Vec<_> = next.collect::<Option<_>>()?;
+        let serves = next.iter().any(|number| *number < range.end);
+        serves.then(|| Self { next, end: range.end, after: Some(after.clone()) })
+    }
+}
+
+impl<L: Ledger> Feed<L> {
+    /// Opens the spool of this feed, and looks what of it serves. A feed without a spool goes on: it holds in memory what a
+    /// sink lacks, and stops reading beyond that.
+    pub(super) async fn open_spool(&mut self) -> (Option<FeedSpool>, Start) {
+        let without = Start::without(self.lanes.len());
+        let Some(spool) = self.spool.clone() else { return (None, without) };
+        match spool.feed(&self.feed, self.generation).await {
+            Ok(mut spool) => match Start::of(&spool, &self.lanes) {
+                Some(start) => (Some(spool), start),
+                None => {
+                    spool.clear().await;
+                    (Some(spool), without)
+                }
+            },
+            Err(error) => {
+                tracing::warn!(feed = %self.feed, %error, "the feed has no spool");
+                (None, without)
+            }
+        }
+    }
+
+    /// Where the source reads on after what is spooled.
+    pub(super) fn resume_after(&self, position: Position) -> Resume {
+        let seen = self.resume.cursor.as_ref().map(|cursor| cursor.seen.clone()).unwrap_or_default();
+        Resume { cursor: Some(Cursor { generation: self.generation, position, seen }), ..self.resume.clone() }
+    }
+}
+
+/// What is to be done in the spool next.
+#[derive(Debug, Clone)]
+pub(super) enum Job {
+    /// Write the oldest batch in memory.
+    Spill(BatchNumber, Arc<Batch>),
+    /// Read the next batch of a sink that lags and has room.
+    Fetch(usize, BatchNumber),
+    /// Every sink has resolved what was before.
+    Forget(BatchNumber),
+}
+
+/// What was done.
+pub(super) enum Did {
+    Spilled(BatchNumber, Result<(), SpoolError>),
+    Fetched(usize, BatchNumber, Result<Batch, SpoolError>),
+    Forgot,
+}
+
+/// May be dropped and begun anew: the spool finishes what it has begun.
+pub(super) async fn work(spool: Option<&mut FeedSpool>, job: Option<Job>) -> Did {
+    let (Some(spool), Some(job)) = (spool, job) else { return std::future::pending().await };
+    match job {
+        Job::Spill(number, batch) => Did::Spilled(number, spool.append(number, None, &batch).await),
+        Job::Fetch(lane, number) => Did::Fetched(lane, number, spool.read(number).await),
+        Job::Forget(before) => {
+            spool.drop_before(before).await;
+            Did::Forgot
+        }
+    }
+}
+
+impl<L: Ledger, S: Source> Run<L, S> {
+    /// What lags is read before more is written, but by turns, so that neither waits for ever.
+    pub(super) fn next_job(&self) -> Option<Job> {
+        let spool = self.spool.as_ref()?;
+        let kept_from = self.backlog.on_disk().start;
+        if spool.range().is_some_and(|range| range.start < kept_from) {
+            return Some(Job::Forget(kept_from));
+        }
+        let spill = || {
+            let full = self.full_until.is_some_and(|until| until > Instant::now());
+            let (number, batch) = self.backlog.to_spill().filter(|_| self.anybody_lags() && !full)?;
+            Some(Job::Spill(number, batch))
+        };
+        let fetch = || {
+            let lane = self.rooms.iter().position(Option::is_some)?;
+            Some(Job::Fetch(lane, self.progress.next(lane)))
+        };
+        if self.wrote_last { fetch().or_else(spill) } else { spill().or_else(fetch) }
+    }
+
+    pub(super) async fn did(&mut self, did: Did) -> Result<(), FeedEnd> {
+        match did {
+            Did::Spilled(number, Ok(())) => {
+                self.wrote_last = true;
+                self.spool_works();
+                self.backlog.spilled(number);
+                self.traces.forget_before(number + 1);
+                Ok(())
+            }
+            Did::Fetched(lane, number, Ok(batch)) => {
+                self.wrote_last = false;
+                let room = self.rooms[lane].take();
+                let in_turn = self.progress.next(lane) == number;
+                self.waits[lane] = false;
+                match room.filter(|_| in_turn) {
+                    Some(room) => self.serve_lane(lane, number, &batch, room).await,
+                    None => Ok(()),
+                }
+            }
+            Did::Forgot => Ok(()),
+            Did::Spilled(_, Err(error)) => {
+                self.spool_fails(&error);
+                Ok(())
+            }
+            // What was there is out of reach, and this feed alone: it is read from the source again, from the cursors on.
+            Did::Fetched(_, _, Err(error)) => {
+                tracing::warn!(feed = %self.feed.feed, %error, "the feed begins anew at its cursors");
+                Err(FeedEnd::Stopped { drained: false })
+            }
+        }
+    }
+
+    fn spool_works(&mut self) {
+        if self.full_until.take().is_some() && self.feed.status.recovered() {
+            tracing::info!(feed = %self.feed.feed, "the spool takes batches again");
+        }
+    }
+
+    /// Reading waits until sinks that lag have taken some, or there is space again.
+    fn spool_fails(&mut self, error: &SpoolError) {
+        let lagging: Vec<&str> = self
+            .feed
+            .lanes
+            .iter()
+            .enumerate()
+            .filter(|(lane, _)| self.progress.lags(*lane))
+            .map(|(_, lane)| lane.sink.as_str())
+            .collect();
+        let error = format!("{error} (behind: {})", lagging.join(", "));
+        self.trouble(FeedState::Waiting, &error, "nothing is lost; reading goes on by itself once there is room");
+        self.full_until = Some(Instant::now() + SPOOL_PAUSE);
+    }
+
+    /// The batch of this number, wherever it is.
+    pub(super) async fn batch(&mut self, number: BatchNumber) -> Option<Arc<Batch>> {
+        match self.backlog.place(number) {
+            Place::Memory(batch) => Some(batch),
+            Place::Disk => self.spool.as_mut()?.read(number).await.ok().map(Arc::new),
+            Place::Nowhere => None,
+        }
+    }
+}
