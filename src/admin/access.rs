@@ -37,6 +37,8 @@ pub enum Permission {
     ChangeMembers,
     /// See the content of events.
     ReadEvents,
+    /// Move cursors, and deal with what is in quarantine.
+    Operate,
 }
 
 /// Every method of the admin API with what it takes, by the name metrics and logs know it by.
@@ -51,6 +53,11 @@ pub const METHODS: &[(&str, Permission)] = &[
     ("Invite", Permission::ChangeMembers),
     ("Cluster", Permission::Observe),
     ("ChangeCluster", Permission::ChangeMembers),
+    ("Cursors", Permission::Observe),
+    ("MoveCursors", Permission::Operate),
+    ("Audit", Permission::ReadResources),
+    ("Quarantine", Permission::ReadEvents),
+    ("ChangeQuarantine", Permission::Operate),
 ];
 
 /// What takes no token, because it gives one.
@@ -66,7 +73,8 @@ pub fn may(role: Role, permission: Permission) -> bool {
             Permission::ReadResources
             | Permission::ChangeResources
             | Permission::ChangeMembers
-            | Permission::ReadEvents,
+            | Permission::ReadEvents
+            | Permission::Operate,
         ) => false,
     }
 }
@@ -137,6 +145,6 @@ mod tests {
     fn each_role_may_do_its_own_and_no_more() {
         let allowed = |role| METHODS.iter().filter(|(_, it)| may(role, *it)).map(|(name, _)| *name).collect::<Vec<_>>();
         assert_eq!(allowed(Role::Administrator).len(), METHODS.len());
-        assert_eq!(allowed(Role::Monitor), ["Version", "Status", "Cluster"]);
+        assert_eq!(allowed(Role::Monitor), ["Version", "Status", "Cluster", "Cursors"]);
     }
 }

@@ -101,20 +101,20 @@ pub fn change_from_wire(change: v1::Change) -> Result<(ResourceKey, Action), Bad
     Ok((key_from_wire(change.key)?, action))
 }
 
-pub(super) fn time_to_wire(time: Timestamp) -> WireTime {
+pub fn time_to_wire(time: Timestamp) -> WireTime {
     let nanos = time.nanos().rem_euclid(1_000_000_000);
     WireTime { seconds: time.seconds(), nanos: i32::try_from(nanos).unwrap_or_default() }
 }
-fn time_from_wire(time: &WireTime) -> Timestamp {
+pub fn time_from_wire(time: &WireTime) -> Timestamp {
     Timestamp::from_nanos(time.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos)))
 }
-pub(super) fn span_to_wire(span: Duration) -> WireDuration {
+pub fn span_to_wire(span: Duration) -> WireDuration {
     WireDuration {
         seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
         nanos: i32::try_from(span.subsec_nanos()).unwrap_or_default(),
     }
 }
-fn span_from_wire(span: &WireDuration) -> Duration {
+pub fn span_from_wire(span: &WireDuration) -> Duration {
     Duration::new(u64::try_from(span.seconds).unwrap_or(0), u32::try_from(span.nanos).unwrap_or(0))
 }
 

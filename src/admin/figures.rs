@@ -124,6 +124,7 @@ fn show_sink(shown: &mut metrics::Sink, sink: &SinkStatus) {
         SinkState::Retrying => 1,
         SinkState::Suspended => 2,
         SinkState::Starting => 3,
+        SinkState::Paused => 4,
     });
 }
 

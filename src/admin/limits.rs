@@ -46,5 +46,14 @@ pub const TAP_RECORD_BYTES_MAX: usize = 64 << 10;
 pub const EXPLANATION_BYTES_MAX: usize = 4 << 10;
 /// Longest filter a caller may give.
 pub const FILTER_BYTES_MAX: usize = 256;
+/// Records of the quarantine in one answer, and their bytes; the asker goes on after the last one.
+pub const QUARANTINE_PAGE_MAX: usize = 1_000;
+pub const QUARANTINE_PAGE_BYTES_MAX: usize = 16 << 20;
+/// Records of the quarantine that are dealt with in one call.
+pub const QUARANTINE_CHANGES_MAX: usize = 10_000;
+/// How long upstream may take to say what it has of a source's feeds.
+pub const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a move is planned anew because the cursor was committed meanwhile: commits come once a second.
+pub const MOVE_ATTEMPTS_MAX: usize = 8;
 
 const _: () = assert!(EXPLANATION_BYTES_MAX * 3 < HEADER_BYTES_MAX as usize, "percent-encoding may triple it");

@@ -6,12 +6,16 @@
 pub mod access;
 pub mod carry_out;
 pub mod convert;
+pub mod cursor_plan;
+mod cursors;
 pub mod figures;
 pub mod first_code;
 mod invite;
 pub mod limits;
 mod members;
+mod operations;
 pub mod plan;
+pub mod quarantine;
 pub mod sealing;
 pub mod server;
 mod service;
@@ -24,8 +28,11 @@ pub mod view;
 #[cfg(test)]
 mod apply_tests;
 #[cfg(test)]
+mod operations_tests;
+#[cfg(test)]
 pub(crate) mod service_tests;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,8 +41,14 @@ use tokio::sync::broadcast;
 
 use crate::cluster::ControlPlane;
 use crate::cluster::pki::token::Pin;
+use crate::ids::FeedId;
+use cursor_plan::Extent;
+use quarantine::{Clear, Cleared, Filter, Listing};
 use sealing::Sealer;
 use view::{Health, Status, TapEvent};
+
+/// By feed.
+pub type Extents = BTreeMap<FeedId, Result<Extent, String>>;
 
 /// What the faces need of the node. Cheap to ask: console and scrapers do so every few seconds.
 pub trait Backend: Send + Sync + 'static {
@@ -50,6 +63,12 @@ pub trait Backend: Send + Sync + 'static {
     fn health(&self) -> Health;
     /// Events as they pass from here on. Slow readers miss events; delivery never waits for them.
     fn tap(&self) -> broadcast::Receiver<Arc<TapEvent>>;
+    /// What upstream has of these feeds now, or why it can't be asked.
+    fn extents(&self, feeds: Vec<FeedId>) -> impl Future<Output = Extents> + Send;
+    /// The records of this node's quarantine that pass the filter.
+    fn quarantined(&self, filter: Filter) -> impl Future<Output = Result<Listing, String>> + Send;
+    /// Takes these records out of quarantine, by sending them on or for good.
+    fn clear(&self, ids: Vec<String>, how: Clear) -> impl Future<Output = Result<Vec<Cleared>, String>> + Send;
 }
 
 /// Why a face of the node can't be shown, by cause.

@@ -21,12 +21,14 @@ use super::limits::{
     HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, PENDING_RESETS_MAX, REQUEST_BYTES_MAX, SIGN_IN_BYTES_MAX,
     STREAMS_MAX,
 };
+use super::operations::Operations;
 use super::service::Service;
 use super::sign_in::SignIn;
 use super::{AdminError, Backend};
 use crate::clock::Clock;
 use crate::wire::PUBLIC_DESCRIPTORS;
 use crate::wire::v1::admin_server::AdminServer;
+use crate::wire::v1::operations_server::OperationsServer;
 use crate::wire::v1::sign_in_server::SignInServer;
 
 /// Bound and not yet serving, so that a taken port is known before anything starts.
@@ -72,8 +74,11 @@ impl Server {
     ) -> Result<(), AdminError> {
         let sign_in = self.first_code.map(|code| SignIn { code, tokens: tokens.clone(), clock: clock.clone() });
         let sign_in = sign_in.map(|it| SignInServer::new(it).max_decoding_message_size(SIGN_IN_BYTES_MAX));
-        let service = Service::new(backend, tokens, clock, stopping.clone());
-        let admin = AdminServer::new(service)
+        let service = Arc::new(Service::new(backend, tokens, clock, stopping.clone()));
+        let operations = OperationsServer::new(Operations(service.clone()))
+            .max_decoding_message_size(REQUEST_BYTES_MAX)
+            .max_encoding_message_size(ANSWER_BYTES_MAX);
+        let admin = AdminServer::from_arc(service)
             .max_decoding_message_size(REQUEST_BYTES_MAX)
             .max_encoding_message_size(ANSWER_BYTES_MAX);
         let reflection = tonic_reflection::server::Builder::configure()
@@ -99,6 +104,7 @@ impl Server {
             .max_connection_age(CONNECTION_AGE_MAX)
             .timeout(CALL_TIMEOUT)
             .add_service(admin)
+            .add_service(operations)
             .add_optional_service(sign_in)
             .add_service(reflection)
             .add_service(health)

@@ -32,9 +32,9 @@ use crate::wire::v1;
 
 /// The admin API over one node.
 pub struct Service<B> {
-    backend: Arc<B>,
+    pub(super) backend: Arc<B>,
     tokens: Arc<Tokens>,
-    clock: Clock,
+    pub(super) clock: Clock,
     taps: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
 }
@@ -46,7 +46,7 @@ impl<B: Backend> Service<B> {
     }
 
     /// Denies whatever isn't allowed by name.
-    fn allow<T>(&self, request: &Request<T>, method: &'static str) -> Result<Role, Answer> {
+    pub(super) fn allow<T>(&self, request: &Request<T>, method: &'static str) -> Result<Role, Answer> {
         let header = request.metadata().get("authorization").map(|value| value.as_bytes());
         let role = self.tokens.role(header).ok_or_else(|| {
             Answer::unauthenticated(
@@ -61,7 +61,7 @@ impl<B: Backend> Service<B> {
         }
     }
 
-    fn control(&self) -> &ControlPlane {
+    pub(super) fn control(&self) -> &ControlPlane {
         self.backend.control()
     }
 
@@ -300,7 +300,7 @@ pub(super) fn code_of(error: &ClusterError) -> Code {
 }
 
 /// Counts a call by how it ended.
-fn counted<T>(method: &'static str, result: Result<T, Answer>) -> Result<Response<T>, Answer> {
+pub(super) fn counted<T>(method: &'static str, result: Result<T, Answer>) -> Result<Response<T>, Answer> {
     let outcome = match &result {
         Ok(_) => "ok",
         Err(answer) => match answer.code() {

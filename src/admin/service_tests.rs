@@ -18,15 +18,17 @@ use tonic::transport::Channel;
 use tonic::{Code, Request};
 
 use super::access::{METHODS, Permission, Role as Access, Tokens, WITHOUT_TOKEN, may};
+use super::cursor_plan::Extent;
+use super::quarantine::{Clear, Cleared, Filter, Listing};
 use super::sealing::Sealer;
 use super::sealing::tests::Turned;
 use super::server::Server;
 use super::view::{self, Status, TapEvent};
-use super::{Backend, limits};
+use super::{Backend, Extents, limits};
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::pki::token::{JoinToken, Pin};
 use crate::cluster::{Command, ControlPlane, Level, Outcome, Settings};
-use crate::ids::NodeId;
+use crate::ids::{FeedId, NodeId};
 use crate::secret::Secret;
 use crate::wire::{PUBLIC_DESCRIPTORS, v1};
 
@@ -35,6 +37,7 @@ const BOUND: Duration = Duration::from_secs(10);
 pub(crate) struct StillBackend {
     pub(crate) control: ControlPlane,
     pub(crate) tap: broadcast::Sender<Arc<TapEvent>>,
+    pub(crate) extent: parking_lot::Mutex<Option<Extent>>,
     _folder: tempfile::TempDir,
 }
 
@@ -42,7 +45,7 @@ impl StillBackend {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let control = ControlPlane::open(Settings::new(folder.path(), NodeId(1))).await.unwrap();
-        Self { control, tap: broadcast::Sender::new(4), _folder: folder }
+        Self { control, tap: broadcast::Sender::new(4), extent: parking_lot::Mutex::default(), _folder: folder }
     }
 }
 
@@ -64,6 +67,20 @@ impl Backend for StillBackend {
     }
     fn tap(&self) -> broadcast::Receiver<Arc<TapEvent>> {
         self.tap.subscribe()
+    }
+    async fn extents(&self, feeds: Vec<FeedId>) -> Extents {
+        let extent = |feed: FeedId| match self.extent.lock().clone() {
+            Some(extent) => (feed, Ok(extent)),
+            None => (feed, Err("nobody answers".to_owned())),
+        };
+        feeds.into_iter().map(extent).collect()
+    }
+    async fn quarantined(&self, _: Filter) -> Result<Listing, String> {
+        Ok(Listing::default())
+    }
+    async fn clear(&self, ids: Vec<String>, how: Clear) -> Result<Vec<Cleared>, String> {
+        let gone = |id| Cleared { id, gone: true, what: format!("{how:?}") };
+        Ok(ids.into_iter().map(gone).collect())
     }
 }
 
@@ -95,6 +112,7 @@ async fn served_with(patience: Duration) -> Served {
     Served { backend, address, stop, tasks }
 }
 
+pub(super) type Operations = v1::operations_client::OperationsClient<InterceptedService<Channel, Bearer>>;
 pub(super) type Client = v1::admin_client::AdminClient<InterceptedService<Channel, Bearer>>;
 #[derive(Clone)]
 pub(super) struct Bearer(String);
@@ -118,6 +136,14 @@ impl Served {
     pub(super) async fn raise(&self) {
         let raise = Command::RaiseLevel { level: Level::NEWEST };
         assert_eq!(self.backend.control.propose(raise).await.unwrap(), Outcome::Done);
+    }
+    pub(super) async fn operations(&self, role: Access) -> Operations {
+        self.operations_of(&token(role)).await
+    }
+    async fn operations_of(&self, bearer: &str) -> Operations {
+        let channel = Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap();
+        let bearer = if bearer.is_empty() { String::new() } else { format!("Bearer {bearer}") };
+        v1::operations_client::OperationsClient::with_interceptor(channel, Bearer(bearer))
     }
     pub(super) async fn admin(&self) -> Client {
         self.client(&token(Access::Administrator)).await
@@ -259,7 +285,8 @@ async fn only_so_many_taps_are_open_at_once() {
     assert_eq!(client.tap(v1::TapRequest::default()).await.unwrap_err().code(), Code::ResourceExhausted);
 }
 
-async fn call(client: &mut Client, method: &str) -> Result<(), tonic::Status> {
+async fn call(served: &Served, bearer: &str, method: &str) -> Result<(), tonic::Status> {
+    let (mut client, mut operations) = (served.client(bearer).await, served.operations_of(bearer).await);
     match method {
         "Version" => client.version(v1::VersionRequest {}).await.map(drop),
         "Status" => client.status(v1::StatusRequest::default()).await.map(drop),
@@ -271,6 +298,11 @@ async fn call(client: &mut Client, method: &str) -> Result<(), tonic::Status> {
         "Invite" => client.invite(v1::InviteRequest::default()).await.map(drop),
         "Cluster" => client.cluster(v1::ClusterRequest {}).await.map(drop),
         "ChangeCluster" => client.change_cluster(v1::ChangeClusterRequest::default()).await.map(drop),
+        "Cursors" => operations.cursors(v1::CursorsRequest::default()).await.map(drop),
+        "MoveCursors" => operations.move_cursors(v1::MoveCursorsRequest::default()).await.map(drop),
+        "Audit" => operations.audit(v1::AuditRequest::default()).await.map(drop),
+        "Quarantine" => operations.quarantine(v1::QuarantineRequest::default()).await.map(drop),
+        "ChangeQuarantine" => operations.change_quarantine(v1::ChangeQuarantineRequest::default()).await.map(drop),
         other => panic!("no call for {other}: add it here"),
     }
 }
@@ -280,12 +312,12 @@ async fn every_method_is_denied_to_whoever_may_not() {
     let served = served().await;
     for (method, permission) in METHODS {
         for role in Access::ALL {
-            let code = call(&mut served.client(&token(role)).await, method).await.err().map(|it| it.code());
+            let code = call(&served, &token(role), method).await.err().map(|it| it.code());
             assert_eq!(code == Some(Code::PermissionDenied), !may(role, *permission), "{method} {role:?} {code:?}");
             assert_ne!(code, Some(Code::Unauthenticated), "{method} {role:?}");
         }
         for stranger in ["", "wrong", &token(Access::Administrator)[1..]] {
-            let code = call(&mut served.client(stranger).await, method).await.unwrap_err().code();
+            let code = call(&served, stranger, method).await.unwrap_err().code();
             assert_eq!(code, Code::Unauthenticated, "{method} `{stranger}`");
         }
     }

@@ -129,7 +129,7 @@ words! {
 }
 words! {
     /// How a sink fares.
-    SinkState { Starting = "starting", Healthy = "healthy", Retrying = "retrying", Suspended = "suspended" }
+    SinkState { Starting = "starting", Healthy = "healthy", Retrying = "retrying", Suspended = "suspended", Paused = "paused" }
 }
 
 /// What went wrong last, and what to do about it.

@@ -157,7 +157,7 @@ fn key(kind: ResourceKind, text: &str) -> anyhow::Result<ResourceKey> {
     Ok(ResourceKey { kind, tenant, name: name.to_owned() })
 }
 
-fn show_changes(changes: Vec<v1::Change>, dry_run: bool, format: Output) -> anyhow::Result<()> {
+pub(super) fn show_changes(changes: Vec<v1::Change>, dry_run: bool, format: Output) -> anyhow::Result<()> {
     let changes = changes.into_iter().map(change_from_wire).collect::<Result<Vec<_>, _>>()?;
     let text = match format {
         Output::Json => {

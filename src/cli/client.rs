@@ -17,11 +17,16 @@ use crate::admin::limits::{ANSWER_BYTES_MAX, CALL_TIMEOUT};
 use crate::admin::token_file::read_token;
 use crate::config::{Config, STANDARD_PATH};
 use crate::wire::v1::admin_client::AdminClient;
+use crate::wire::v1::operations_client::OperationsClient;
 
 /// A node on this host answers at once, or isn't there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Longer than a node waits for upstream.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
+
 pub type Admin = AdminClient<InterceptedService<Channel, Bearer>>;
+pub type Operations = OperationsClient<InterceptedService<Channel, Bearer>>;
 
 /// Puts the token on every call.
 #[derive(Clone)]
@@ -36,6 +41,17 @@ impl Interceptor for Bearer {
 
 /// Connects, or says what to look at.
 pub async fn connect(connection: &Connection) -> anyhow::Result<Admin> {
+    let (channel, bearer) = reach(connection).await?;
+    Ok(AdminClient::with_interceptor(channel, bearer).max_decoding_message_size(ANSWER_BYTES_MAX))
+}
+
+/// The same, for what operators do by hand.
+pub async fn operate(connection: &Connection) -> anyhow::Result<Operations> {
+    let (channel, bearer) = reach(connection).await?;
+    Ok(OperationsClient::with_interceptor(channel, bearer).max_decoding_message_size(ANSWER_BYTES_MAX))
+}
+
+async fn reach(connection: &Connection) -> anyhow::Result<(Channel, Bearer)> {
     let (address, token_file) = place(connection)?;
     let token = match (read_token(&token_file), login::own_token_file()) {
         // Who may not read the node's files may have a token of his own.
@@ -45,8 +61,7 @@ pub async fn connect(connection: &Connection) -> anyhow::Result<Admin> {
     let mut header: MetadataValue<Ascii> =
         format!("Bearer {}", token.expose()).parse().map_err(|_| anyhow!("{} is damaged", token_file.display()))?;
     header.set_sensitive(true);
-    let channel = channel(address).await?;
-    Ok(AdminClient::with_interceptor(channel, Bearer(header)).max_decoding_message_size(ANSWER_BYTES_MAX))
+    Ok((channel(address).await?, Bearer(header)))
 }
 
 pub(super) async fn channel(address: SocketAddr) -> anyhow::Result<Channel> {
@@ -88,6 +103,13 @@ fn place(connection: &Connection) -> anyhow::Result<(SocketAddr, PathBuf)> {
 pub fn request<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(CALL_TIMEOUT);
+    request
+}
+
+/// A call of somebody who waits at a terminal; upstream is asked within it.
+pub fn question<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(QUESTION_TIMEOUT);
     request
 }
 

@@ -2,8 +2,10 @@
 
 mod apply;
 mod args;
+mod audit;
 mod client;
 mod cluster;
+mod cursor;
 pub mod demo;
 mod doctor;
 mod init;
@@ -12,10 +14,12 @@ mod login;
 mod members;
 pub mod normalize;
 mod output;
+mod quarantine;
 mod recovery;
 mod run;
 mod signal;
 pub mod simulator;
+mod sink;
 mod status;
 mod tap;
 mod validate;
@@ -55,8 +59,12 @@ enum Command {
     Cluster(cluster::ClusterArgs),
     Demo(demo::Args),
     Simulator(simulator::Args),
+    Sink(sink::SinkArgs),
     Status(status::StatusArgs),
     Tap(tap::Tap),
+    Cursor(cursor::CursorArgs),
+    Quarantine(quarantine::QuarantineArgs),
+    Audit(audit::AuditArgs),
     Normalize(normalize::Args),
     Apply(apply::Apply),
     Get(apply::Get),
@@ -102,11 +110,21 @@ fn command(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Demo(args) => on_all_cores(demo::run(args))?,
         Command::Simulator(args) => on_all_cores(simulator::run(args))?,
+        Command::Sink(args) => {
+            let well = on_this_thread(sink::sink(args))?;
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
+        }
         Command::Status(args) => {
             let ready = on_this_thread(status::status(args))?;
             return Ok(if ready { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
         }
         Command::Tap(args) => on_this_thread(tap::tap(args))?,
+        Command::Cursor(args) => on_this_thread(cursor::cursor(args))?,
+        Command::Quarantine(args) => {
+            let well = on_this_thread(quarantine::quarantine(args))?;
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
+        }
+        Command::Audit(args) => on_this_thread(audit::audit(args))?,
         Command::Normalize(args) => return normalize::main(&args),
         Command::Apply(args) => on_this_thread(apply::apply(args))?,
         Command::Get(args) => on_this_thread(apply::get(args))?,
@@ -204,6 +222,9 @@ mod tests {
             "cluster doctor -o json",
             "cluster restore b --kek k --incarnation 3",
             "simulator --seed 7",
+            "sink test siem",
+            "sink test --all -o json",
+            "sink test --file r.toml siem",
             "normalize",
             "status --api 127.0.0.1:1 --token-file t",
         ] {
@@ -221,6 +242,8 @@ mod tests {
             ("join", ErrorKind::MissingRequiredArgument),
             ("join siem-1:7444", ErrorKind::MissingRequiredArgument),
             ("join siem-1:7444 --token - --token-file -", ErrorKind::ArgumentConflict),
+            ("sink test", ErrorKind::MissingRequiredArgument),
+            ("sink test --all siem", ErrorKind::ArgumentConflict),
             ("cluster", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
             ("cluster restore b", ErrorKind::MissingRequiredArgument),
             ("cluster invite --expires 10", ErrorKind::ValueValidation),

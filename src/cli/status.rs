@@ -30,15 +30,19 @@ pub struct StatusArgs {
 
 /// Whether the node is ready.
 pub async fn status(args: StatusArgs) -> anyhow::Result<bool> {
-    let mut admin = connect(&args.connection).await?;
-    let wanted = v1::StatusRequest { tenant: args.tenant.unwrap_or_default() };
-    let status = status_from_wire(admin.status(request(wanted)).await.map_err(refusal)?.into_inner())?;
+    let status = ask(&args.connection, args.tenant).await?;
     let text = match args.format.output {
         Output::Table => table(&status),
         Output::Json => output::json(&status)?,
     };
     output::print(&text)?;
     Ok(status.node.health.ready)
+}
+
+pub(super) async fn ask(connection: &Connection, tenant: Option<String>) -> anyhow::Result<Status> {
+    let mut admin = connect(connection).await?;
+    let wanted = v1::StatusRequest { tenant: tenant.unwrap_or_default() };
+    Ok(status_from_wire(admin.status(request(wanted)).await.map_err(refusal)?.into_inner())?)
 }
 
 fn table(status: &Status) -> String {
@@ -125,7 +129,7 @@ fn feeds(feeds: &[FeedStatus]) -> Option<String> {
     (!feeds.is_empty()).then(|| output::table(&headings, &numbers, feeds.iter().map(row).collect()))
 }
 
-fn sinks(sinks: &[SinkStatus]) -> Option<String> {
+pub(super) fn sinks(sinks: &[SinkStatus]) -> Option<String> {
     let row = |sink: &SinkStatus| {
         let assurance = if sink.assurance.is_empty() { "-".to_owned() } else { sink.assurance.clone() };
         vec![

@@ -10,6 +10,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::audit::AuditNote;
+use super::cursor_move::CursorMove;
 use super::invitation::{InviteCommand, NotInvited};
 use super::level::Level;
 use super::member::{NodeSpec, Standing};
@@ -71,6 +73,10 @@ pub enum Command {
     Secret(SecretCommand),
     /// Somebody may join, or did.
     Invite(InviteCommand),
+    /// An operator moves a sink's cursor.
+    MoveCursor(CursorMove),
+    /// An operator did something that the state does not show.
+    Note(AuditNote),
 }
 
 impl Command {
@@ -99,6 +105,7 @@ impl Command {
             | Self::RaiseLevel { .. }
             | Self::BeginIncarnation { .. } => Level::MEMBERS,
             Self::Secret(_) | Self::Invite(_) => Level::TRUST,
+            Self::MoveCursor(_) | Self::Note(_) => Level::DELIVERY,
         }
     }
 }
@@ -235,6 +242,8 @@ pub enum Refusal {
     StaleSecret { what: String, current: u64 },
     #[error("{why}")]
     NotInvited { why: NotInvited },
+    #[error("the cursor of sink `{sink}` in {feed} has moved meanwhile: look where it stands, and ask again")]
+    CursorMoved { feed: FeedId, sink: SinkId },
 }
 
 /// At most this many users are named in a refusal, so that the answer stays readable.

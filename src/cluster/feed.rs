@@ -104,13 +104,17 @@ impl FeedState {
         if self.gaps.contains(&record) {
             return Ok(()); // The same proposal again, because its first outcome was not heard.
         }
+        self.keep_gap(record);
+        Ok(())
+    }
+
+    pub(super) fn keep_gap(&mut self, record: GapRecord) {
         self.gaps_total += 1;
         self.lost_total = self.lost_total.saturating_add(record.gap.lost.unwrap_or(0));
         self.gaps.push_back(record);
         while self.gaps.len() > GAPS_MAX {
             self.gaps.pop_front();
         }
-        Ok(())
     }
 
     /// Takes a node's progress, or nothing of it. `lives` says whether a sink still exists; versions that came or
@@ -145,7 +149,7 @@ impl FeedState {
     }
 
     /// Drops versions that no sink's cursor can meet again, then the oldest beyond the bound.
-    fn forget_seen(&mut self, changed: &mut BTreeSet<Seen>) {
+    pub(super) fn forget_seen(&mut self, changed: &mut BTreeSet<Seen>) {
         if let Some(from) = self.smallest_from() {
             // Digests order after the time, so the split keeps every version updated at `from` itself.
             let kept = self.seen.split_off(&Seen { updated: from, digest: [0; 16] });

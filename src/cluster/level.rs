@@ -25,8 +25,10 @@ impl Level {
     pub const LEADERS: Self = Self(4);
     /// What a node's lapses were before the last one.
     pub const LAPSES: Self = Self(5);
+    /// Delivery: what operators and subscribers say of cursors, replays and subscriptions.
+    pub const DELIVERY: Self = Self(6);
     /// The highest level this version knows.
-    pub const NEWEST: Self = Self::LAPSES;
+    pub const NEWEST: Self = Self::DELIVERY;
 
     pub fn number(self) -> u32 {
         self.0

@@ -23,6 +23,15 @@ pub const GAPS_MAX: usize = 64;
 /// Tombstones kept; beyond it, their epochs are folded into the floor under which no new feed starts.
 pub const TOMBSTONES_MAX: usize = 20_000;
 
+/// Records of the audit that are kept: years of what is done by hand, in a few megabytes.
+pub const AUDIT_MAX: usize = 4_096;
+/// Who did it: a name, and how they came in.
+pub const AUDIT_BY_BYTES_MAX: usize = 128;
+/// A reason, or what was done: a sentence or two with the number of a ticket.
+pub const AUDIT_TEXT_BYTES_MAX: usize = 512;
+/// Offset of a position: Event Hubs' have some twenty letters.
+pub const OFFSET_BYTES_MAX: usize = 128;
+
 /// Members at any time: five voters, their replacements, and learners that catch up beside them.
 pub const MEMBERS_MAX: usize = 16;
 /// A node's weight; a hundred is an ordinary node, so that a tenth and a tenfold of it can be said.

@@ -1,7 +1,9 @@
 //! Who does what: the replicated control plane. [`ControlPlane`] proposes commands and shows the state they leave.
 
 // What is agreed on: pure.
+mod audit;
 pub mod command;
+mod cursor_move;
 mod error;
 mod feed;
 pub mod invitation;
@@ -70,10 +72,12 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub use admission::PeerName;
+pub use audit::{AuditAction, AuditNote, AuditRecord};
 pub use certificate::Credentials;
 pub use command::{
     Command, CursorItem, ItemOutcome, MoveOutcome, NodeCommand, Outcome, Refusal, ResourceKey, ResourceKind,
 };
+pub use cursor_move::CursorMove;
 pub use door::Door;
 pub use error::ClusterError;
 pub use fatal::{EXIT_STORAGE, OnFatal};

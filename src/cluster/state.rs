@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::audit::AuditRecord;
 use super::command::{Command, CursorItem, ItemOutcome, Outcome, Refusal, ResourceKey, ResourceKind};
 use super::feed::FeedState;
 use super::invitation::{Invitation, TokenHash};
@@ -24,6 +25,8 @@ pub struct ControlState {
     pub(super) members: BTreeMap<NodeId, Member>,
     pub(super) secrets: BTreeMap<SecretKey, SecretRecord>,
     pub(super) invitations: BTreeMap<TokenHash, Invitation>,
+    /// By number; each is one more than the one before.
+    pub(super) audit: BTreeMap<u64, AuditRecord>,
     pub(super) counters: Counters,
 }
 
@@ -66,6 +69,7 @@ pub enum Part {
     Member(NodeId),
     Secret(SecretKey),
     Invitation(TokenHash),
+    Audit(u64),
 }
 
 /// The parts that commands changed since they were last stored.
@@ -116,6 +120,8 @@ impl ControlState {
             Command::BeginIncarnation { incarnation } => self.begin_incarnation(incarnation, touched),
             Command::Secret(command) => self.apply_to_secret(command, touched),
             Command::Invite(command) => self.apply_to_invitation(command, touched),
+            Command::MoveCursor(wanted) => self.move_cursor(wanted, touched),
+            Command::Note(note) => self.note(note, touched),
         };
         result.unwrap_or_else(Outcome::Refused)
     }
@@ -251,7 +257,7 @@ impl ControlState {
     }
 }
 
-fn note_seen(feed: &FeedId, changed: BTreeSet<Seen>, touched: &mut Touched) -> Outcome {
+pub(super) fn note_seen(feed: &FeedId, changed: BTreeSet<Seen>, touched: &mut Touched) -> Outcome {
     touched.extend(changed.into_iter().map(|seen| Part::Seen(feed.clone(), seen)));
     Outcome::Done
 }

@@ -108,6 +108,32 @@ pub struct ObjectsPosition {
     pub from: Timestamp,
 }
 
+/// What stands for the offset of a position that is known by its number, or by a time, alone.
+const NO_OFFSET: &str = "";
+const BY_TIME: &str = "by-time";
+
+impl LogPosition {
+    /// After the message with this number, whose offset nobody here knows. Zero where its time isn't known either.
+    pub fn after_number(sequence: i64, enqueued: Timestamp) -> Self {
+        Self { offset: NO_OFFSET.to_owned(), sequence, enqueued }
+    }
+
+    /// Before the first message that came at `from` or later. Its number isn't known; it lies above `floor`.
+    pub fn before_time(from: Timestamp, floor: i64) -> Self {
+        Self { offset: BY_TIME.to_owned(), sequence: floor, enqueued: from }
+    }
+
+    /// The time before which everything is done with, where the position is known by that alone.
+    pub fn from_time(&self) -> Option<Timestamp> {
+        (self.offset == BY_TIME).then_some(self.enqueued)
+    }
+
+    /// Whether the number must do, because there is no offset.
+    pub fn goes_by_number(&self) -> bool {
+        self.offset == NO_OFFSET
+    }
+}
+
 impl Position {
     /// Whether this lies at or after `other`. Positions of different kinds never do.
     pub fn reaches(&self, other: &Self) -> bool {

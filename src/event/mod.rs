@@ -15,6 +15,7 @@ mod letters;
 pub mod list;
 pub mod product;
 pub mod reduce;
+pub mod resume;
 pub mod text;
 pub mod value;
 

@@ -11,6 +11,10 @@ pub mod formats {}
 
 #[doc = include_str!("hec.md")]
 pub mod hec {}
+#[doc = include_str!("operations.md")]
+pub mod operations {}
+#[doc = include_str!("syslog.md")]
+pub mod syslog {}
 
 #[doc = include_str!("seeded_bugs.md")]
 pub mod seeded_bugs {}

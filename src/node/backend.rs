@@ -8,25 +8,31 @@ use tokio::sync::broadcast;
 
 use super::board::Board;
 use super::deployment::Deployment;
+use super::desk::Desk;
 use super::keyring::Keyring;
 use super::membership::Membership;
 use super::sinks::{RunningSink, Sinks};
-use crate::admin::Backend;
+use super::upstream::Upstream;
+use crate::admin::quarantine::{Clear, Cleared, Filter, Listing};
 use crate::admin::sealing::Sealer;
 use crate::admin::view::{
     Fault, FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState, SinkStatus, SourceStatus,
     Status, TapEvent,
 };
+use crate::admin::{Backend, Extents};
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::pki::token::Pin;
 use crate::cluster::{self, ControlPlane, ResourceKey, ResourceKind};
 use crate::event::batch::Position;
+use crate::identity::Tokens;
 use crate::ids::{FeedId, SinkId};
 use crate::pipeline::deadline::time_to_loss;
+use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::status as live;
 use crate::pipeline::tap::{Tap, Tapped, Watcher};
 use crate::sinks::status::State;
 use crate::sources;
+use crate::sources::rest::Graph;
 
 /// Events kept for watchers of the live tail; a watcher that is slower misses some, never the sinks.
 const TAP_EVENTS: usize = 1_024;
@@ -39,8 +45,30 @@ pub struct About {
     pub membership: Option<Membership>,
 }
 
+/// What operators' requests are carried out with.
+pub struct Tools {
+    clock: Clock,
+    upstream: Upstream,
+    desk: Desk,
+}
+
+impl Tools {
+    pub fn new(
+        tokens: &Tokens,
+        graph: &Graph,
+        quarantine: &Quarantine,
+        sinks: &Arc<Mutex<Sinks>>,
+        clock: &Clock,
+    ) -> Self {
+        let upstream = Upstream { tokens: tokens.clone(), graph: graph.clone(), clock: clock.clone() };
+        let desk = Desk { quarantine: quarantine.clone(), sinks: sinks.clone(), clock: clock.clone() };
+        Self { clock: clock.clone(), upstream, desk }
+    }
+}
+
 pub struct NodeBackend {
     about: About,
+    tools: Tools,
     clock: Clock,
     control: ControlPlane,
     board: Arc<Board>,
@@ -53,14 +81,15 @@ pub struct NodeBackend {
 impl NodeBackend {
     pub fn new(
         about: About,
-        clock: Clock,
+        tools: Tools,
         keyring: Arc<Keyring>,
         control: ControlPlane,
         board: Arc<Board>,
         sinks: Arc<Mutex<Sinks>>,
     ) -> Self {
         let tap = broadcast::Sender::new(TAP_EVENTS);
-        Self { about, clock, keyring, control, board, sinks, tap, draining: AtomicBool::new(false) }
+        let clock = tools.clock.clone();
+        Self { about, tools, clock, keyring, control, board, sinks, tap, draining: AtomicBool::new(false) }
     }
 
     pub fn tap_sender(&self) -> Tap {
@@ -172,6 +201,20 @@ impl Backend for NodeBackend {
     fn tap(&self) -> broadcast::Receiver<Arc<TapEvent>> {
         self.tap.subscribe()
     }
+
+    async fn extents(&self, feeds: Vec<FeedId>) -> Extents {
+        let deployment = self.control.read(|state| Deployment::of(state, &self.keyring));
+        self.tools.upstream.extents(&self.control, &deployment, feeds).await
+    }
+
+    async fn quarantined(&self, filter: Filter) -> Result<Listing, String> {
+        self.tools.desk.list(filter).await
+    }
+
+    async fn clear(&self, ids: Vec<String>, how: Clear) -> Result<Vec<Cleared>, String> {
+        let deployment = self.control.read(|state| Deployment::of(state, &self.keyring));
+        self.tools.desk.clear(&deployment, &self.tap_sender(), ids, how).await
+    }
 }
 
 fn feed_status(
@@ -245,7 +288,10 @@ fn state_of(state: live::FeedState) -> FeedState {
 
 fn in_words(position: &Position) -> String {
     match position {
-        Position::Log(log) => format!("sequence {}", log.sequence),
+        Position::Log(log) => match log.from_time() {
+            Some(from) => format!("from {from}"),
+            None => format!("sequence {}", log.sequence),
+        },
         Position::Objects(objects) => format!("from {}", objects.from),
     }
 }
@@ -260,18 +306,24 @@ fn sink_status(name: &SinkId, sink: &RunningSink, now: Timestamp) -> SinkStatus 
             State::Starting => SinkState::Starting,
             State::Healthy => SinkState::Healthy,
             State::Retrying => SinkState::Retrying,
+            State::Suspended => SinkState::Suspended,
+            State::Paused => SinkState::Paused,
         },
         assurance: status.assurance().to_owned(),
         sent: status.sent.load(Relaxed),
         acknowledged: status.acknowledged.load(Relaxed),
         in_flight: status.in_flight.load(Relaxed),
         retries: status.retries.load(Relaxed),
-        problem: status.last_error().map(|(ago, error)| Problem {
-            at: now.minus(ago),
-            error,
-            remedy: "delivery is tried again by itself; nothing is lost meanwhile".to_owned(),
-        }),
+        problem: sink_problem(status, now),
     }
+}
+
+fn sink_problem(status: &crate::sinks::status::SinkStatus, now: Timestamp) -> Option<Problem> {
+    let failing = "delivery is tried again by itself; nothing is lost meanwhile";
+    let weak = "use relp or HEC where it matters, or a receiver that closes in answer; `assurance = \"a1\"` accepts it";
+    let told = |(ago, error), remedy: &str| Problem { at: now.minus(ago), error, remedy: remedy.to_owned() };
+    let failure = status.last_error().map(|it| told(it, failing));
+    failure.or_else(|| status.weakness().map(|it| told(it, weak)))
 }
 
 /// Shows events to whoever watches, and to the history.

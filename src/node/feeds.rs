@@ -1,10 +1,12 @@
 //! Builds what a feed needs. With `sinks`, the only place that names concrete kinds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::cluster::FeedState;
 use crate::event::batch::Batch;
+use crate::event::resume::least;
 use crate::identity::{self, Scope, TokenProvider, Tokens};
 use crate::ids::{CredentialId, Epoch, FeedId, FeedPart};
 use crate::pipeline::prepare::Lane;
@@ -50,6 +52,18 @@ impl Builder<'_> {
             sources::Config::GraphIncidents(_) => Ok(vec![part(Kind::GraphIncidents.part())]),
             sources::Config::GraphAlerts(_) => Ok(vec![part(Kind::GraphAlerts.part())]),
             sources::Config::EventHub(config) => self.hub(key, config)?.discover(self.clock).await,
+        }
+    }
+
+    /// What upstream has of these parts now; nothing where it is a collection, of which it does not say.
+    pub async fn extents(
+        &self,
+        key: &SourceKey,
+        parts: &[FeedPart],
+    ) -> Result<Option<BTreeMap<FeedPart, event_hubs::Extent>>, SourceError> {
+        match self.spec(key)? {
+            sources::Config::GraphIncidents(_) | sources::Config::GraphAlerts(_) => Ok(None),
+            sources::Config::EventHub(config) => self.hub(key, config)?.extents(parts, self.clock).await.map(Some),
         }
     }
 
@@ -166,9 +180,9 @@ pub fn resume(epoch: Epoch, held: &FeedState, lanes: &[Lane], from_earliest: boo
     if from_earliest && positions.contains(&None) {
         return Resume { epoch, generation, cursor: None };
     }
-    let least = positions.into_iter().flatten().reduce(|least, other| if least.reaches(other) { other } else { least });
     let seen = held.seen.iter().copied().collect();
-    let cursor = least.map(|position| Cursor { generation, position: position.clone(), seen });
+    let least = least(positions.into_iter().flatten());
+    let cursor = least.map(|position| Cursor { generation, position, seen });
     Resume { epoch, generation, cursor }
 }
 

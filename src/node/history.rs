@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::NodeError;
 use crate::clock::Clock;
-use crate::cluster::{Chronicle, Command, ControlState, CursorItem, ItemOutcome, MoveOutcome, Outcome};
+use crate::cluster::{Chronicle, Command, ControlState, CursorItem, CursorMove, ItemOutcome, MoveOutcome, Outcome};
 use crate::event::batch::{Coordinates, Position};
 use crate::ids::{Epoch, FeedId, NodeId};
 use crate::pipeline::tap::Tapped;
@@ -95,6 +95,12 @@ impl Chronicle for History {
             // A feed that was recalled passes on with its release.
             (Command::Release { feed, .. }, Outcome::Done) => {
                 if let Some(held) = state.feed(feed).filter(|held| held.owner.is_some()) {
+                    self.assigned(place, feed, held.epoch);
+                }
+            }
+            (Command::MoveCursor(CursorMove { feed, sink, .. }), Outcome::Done) => {
+                self.line(|| json!({"kind": "rewound", "feed": feed, "sink": sink, "applied": place.0}));
+                if let Some(held) = state.feed(feed) {
                     self.assigned(place, feed, held.epoch);
                 }
             }

@@ -5,7 +5,8 @@ mod backend;
 pub mod board;
 pub mod credentials;
 pub mod deadlines;
-mod deployment;
+pub mod deployment;
+mod desk;
 mod discovery;
 pub mod doctor;
 mod enrol;
@@ -31,6 +32,7 @@ pub mod telemetry;
 mod twin;
 mod unable;
 mod upkeep;
+mod upstream;
 mod watched;
 mod wires;
 
@@ -53,7 +55,7 @@ use crate::ids::NodeId;
 use crate::lease::Lease;
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
-use backend::{About, NodeBackend};
+use backend::{About, NodeBackend, Tools};
 use board::Board;
 use credentials::Credentials;
 use history::History;
@@ -158,9 +160,11 @@ impl Node {
         let board = Arc::new(Board::new(clock.clone(), history, credentials));
         let ledger = Arc::new(CommitLedger::new(node, lives.clone(), control.clone(), clock.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
+        let quarantine = Quarantine::new(settings.data_dir.join("quarantine"));
+        let graph = Graph::new(client);
         let backend = Arc::new(NodeBackend::new(
             About { name: settings.name, started, membership },
-            clock.clone(),
+            Tools::new(&tokens, &graph, &quarantine, &sinks, &clock),
             keyring.clone(),
             control.clone(),
             board.clone(),
@@ -174,11 +178,11 @@ impl Node {
             ledger: ledger.clone(),
             board: board.clone(),
             tokens,
-            graph: Graph::new(client),
+            graph,
             tap: backend.tap_sender(),
-            quarantine: Quarantine::new(settings.data_dir.join("quarantine")),
             memory: settings.spooling.memory(),
             spool: settings.spooling.spool(&settings.data_dir, &keyring),
+            quarantine,
             sinks: sinks.clone(),
             keyring: keyring.clone(),
             unable,

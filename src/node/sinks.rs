@@ -79,7 +79,7 @@ impl Sinks {
         let (stop, stopped) = watch::channel(false);
         let status = Arc::new(SinkStatus::default());
         let (living, alive) = watch::channel(());
-        let (config, reporting) = (configured.spec.sink.clone(), status.clone());
+        let (config, reporting, paused) = (configured.spec.sink.clone(), status.clone(), configured.spec.paused);
         let same_file = self.ending.iter().filter(|(file, _)| config.file() == Some(file));
         let before: Vec<Alive> = same_file.map(|(_, alive)| alive.clone()).collect();
         self.tasks.spawn(async move {
@@ -87,6 +87,11 @@ impl Sinks {
             // Two writers of a file would cut each other's unfinished lines. What comes meanwhile waits in the queue.
             for mut alive in before {
                 while alive.changed().await.is_ok() {}
+            }
+            if paused {
+                reporting.paused();
+                let _ = stopped.clone().wait_for(|stopped| *stopped).await;
+                return;
             }
             sinks::run(config, queue, reporting, stopped.clone()).await;
             // Ended by itself, it would leave its feeds to go from node to node for ever.

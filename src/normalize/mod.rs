@@ -137,11 +137,23 @@ impl Normalizer {
         bytes: &[u8],
         each: &mut impl FnMut(Normalized<'_>),
     ) {
+        self.normalize_from(0, origin, shape, bytes, each);
+    }
+
+    /// The same, where the first record is another than number zero of its message: it was taken out of it.
+    pub fn normalize_from(
+        &mut self,
+        first: u32,
+        origin: &Origin<'_>,
+        shape: Shape,
+        bytes: &[u8],
+        each: &mut impl FnMut(Normalized<'_>),
+    ) {
         let text = std::str::from_utf8(bytes);
         let Some(read) = kinds::Kinds::shared().read(shape) else {
             return match text {
-                Ok(text) => self.streaming.message(origin, Input { text, raw: bytes, repaired: false }, 0, each),
-                Err(_) => self.broken_text(origin, bytes, each),
+                Ok(text) => self.streaming.message(origin, Input { text, raw: bytes, repaired: false }, first, each),
+                Err(_) => self.broken_text(first, origin, bytes, each),
             };
         };
         let repaired = text.is_err();
@@ -159,14 +171,14 @@ impl Normalizer {
 
     /// A message that isn't UTF-8: an event must not hide behind one bad byte. The records are delimited in a copy with
     /// stand-ins of equal length, and then each one that is broken is repaired by itself.
-    fn broken_text(&mut self, origin: &Origin<'_>, bytes: &[u8], each: &mut impl FnMut(Normalized<'_>)) {
+    fn broken_text(&mut self, first: u32, origin: &Origin<'_>, bytes: &[u8], each: &mut impl FnMut(Normalized<'_>)) {
         let outline = stand_in(bytes);
         let mut message = message::Message::default();
         if let Err(reason) = message.scan(&outline) {
             each(Normalized::Rejected(Rejected { id: origin.id(0, bytes), index: None, raw: bytes, reason }));
             return;
         }
-        for (index, found) in (0..).zip(&message.found) {
+        for (index, found) in (first..).zip(&message.found) {
             let raw = &bytes[found.span.clone()];
             if let Some(reason) = found.fault {
                 let id = origin.id(index, raw);

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod prepare;
 pub mod progress;
 pub mod quarantine;
+pub mod quarantine_files;
 pub mod room;
 pub mod route;
 pub mod spans;

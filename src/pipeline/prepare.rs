@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::fit::{Fitted, SizePolicy, fit};
 use super::limits::REJECTED_SHARE_WARN_PERCENT;
-use super::quarantine::{Quarantined, Raw};
+use super::quarantine::{Place, Quarantined, Raw};
 use super::route::Route;
 use super::tap::{Tap, Tapped};
 use crate::clock::{Clock, Timestamp};
@@ -95,6 +95,8 @@ pub struct Preparer {
     payload: Vec<u8>,
     /// Bytes of the last batch by lane: the next one is likely as large.
     expected: Vec<usize>,
+    /// The number of the first record of an entry: not zero where one is processed that was taken out of its message.
+    first: u32,
 }
 
 /// Frames of the batch at hand, by lane.
@@ -115,7 +117,14 @@ impl Preparer {
             normalizer: Normalizer::new(),
             payload: Vec::with_capacity(4096),
             expected: Vec::new(),
+            first: 0,
         }
+    }
+
+    /// The records of entries are counted from here.
+    #[must_use]
+    pub fn counting_from(self, first: u32) -> Self {
+        Self { first, ..self }
     }
 
     pub fn prepare(&mut self, batch: &Batch, lanes: &mut [Lane], pass: Pass<'_>, epoch: Epoch) -> Prepared {
@@ -172,6 +181,7 @@ impl Preparer {
             rejected: Vec::new(),
             records: 0,
             now: self.clock.now(),
+            first: self.first,
         };
         for entry in &batch.entries {
             out.entry(entry, batch.generation, &mut self.normalizer);
@@ -211,6 +221,7 @@ struct Output<'a> {
     rejected: Vec<Quarantined>,
     records: u64,
     now: Timestamp,
+    first: u32,
 }
 
 impl Output<'_> {
@@ -219,7 +230,7 @@ impl Output<'_> {
             Content::Records { shape, bytes } => {
                 let feed = self.feed;
                 let origin = origin(feed, Some(&entry.coordinates), entry.published);
-                normalizer.normalize(&origin, *shape, bytes, &mut |normalized| match normalized {
+                normalizer.normalize_from(self.first, &origin, *shape, bytes, &mut |normalized| match normalized {
                     Normalized::Event(event) => self.event(event, entry),
                     Normalized::Rejected(rejected) => {
                         if !self.pass.is_first() {
@@ -227,7 +238,7 @@ impl Output<'_> {
                         }
                         self.records += 1;
                         let reason = format!("{}; {}", rejected.reason, rejected.reason.remedy());
-                        self.reject(rejected.id, &entry.coordinates, rejected.index, reason, rejected.raw);
+                        self.reject((rejected.id, rejected.index), entry, reason, rejected.raw);
                     }
                 });
             }
@@ -240,7 +251,7 @@ impl Output<'_> {
             Content::Unreadable { reason, bytes } => {
                 self.records += 1;
                 let id = EventId::of_record(&self.feed.tenant, &self.feed.source, &entry.coordinates, 0);
-                self.reject(id, &entry.coordinates, None, reason.clone(), bytes);
+                self.reject((id, None), entry, reason.clone(), bytes);
             }
         }
     }
@@ -283,16 +294,18 @@ impl Output<'_> {
                 Fitted::Refused { bytes } => {
                     built.refused += 1;
                     if self.wanted.is_empty() {
-                        refused.push(too_long(&lane.sink, lane.size, bytes));
+                        refused.push((lane.sink.clone(), too_long(&lane.sink, lane.size, bytes)));
                     }
                 }
             }
             let its_frames = frames..built.framed.frames();
             let never = self.wanted.iter().find(|refused| its_frames.contains(&(refused.frame as usize)));
-            refused.extend(never.map(|never| format!("sink `{}` does not take it: {}", lane.sink, never.reason)));
+            let why = |never: &Refused| format!("sink `{}` does not take it: {}", lane.sink, never.reason);
+            refused.extend(never.map(|never| (lane.sink.clone(), why(never))));
         }
-        for reason in refused {
-            self.reject(event.id, &entry.coordinates, Some(event.index), reason, event.raw);
+        for (sink, reason) in refused {
+            self.reject((event.id, Some(event.index)), entry, reason, event.raw);
+            self.rejected.last_mut().expect("it was pushed just now").sink = Some(sink.to_string());
         }
         if self.pass.is_first() && self.tap.watched() {
             self.show(event, &stamp, entry);
@@ -313,15 +326,17 @@ impl Output<'_> {
         });
     }
 
-    fn reject(&mut self, id: EventId, coordinates: &Coordinates, record: Option<u32>, reason: String, raw: &[u8]) {
+    fn reject(&mut self, (id, record): (EventId, Option<u32>), entry: &Entry, reason: String, raw: &[u8]) {
         self.rejected.push(Quarantined {
             at: self.now.to_microsoft(),
             feed: self.feed.to_string(),
             epoch: self.epoch.0,
             id: String::from_utf8_lossy(&id.to_hex()).into_owned(),
-            coordinates: in_words(coordinates),
+            coordinates: in_words(&entry.coordinates),
             record,
             reason,
+            sink: None,
+            place: Some(Place::of(entry)),
             raw: Raw::of(raw),
         });
     }

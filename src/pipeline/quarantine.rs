@@ -1,6 +1,7 @@
 //! Where a record goes that can't be processed: whole, with its coordinates and the reason, one JSON object a line.
 //! A record counts as resolved only after its line is durable.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,12 +10,16 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::limits::{QUARANTINE_FILE_BYTES_MAX, QUARANTINE_TOTAL_BYTES_MAX};
+use super::quarantine_files::{self as files, Found, Kept, Search};
+use crate::clock::Timestamp;
+use crate::event::batch::{Content, Coordinates, Entry, Shape, Version};
+use crate::ids::Generation;
 
 /// One record that can't be processed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Quarantined {
     pub at: String,
     pub feed: String,
@@ -27,12 +32,51 @@ pub struct Quarantined {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<u32>,
     pub reason: String,
+    /// The one sink that refused it; nothing where it can't be read, so that no sink could have had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<String>,
+    /// What it takes to process it again under the same id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     #[serde(flatten)]
     pub raw: Raw,
 }
 
+/// Where a record stands upstream, for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Timestamp>,
+    pub at: At,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum At {
+    Log { generation: Generation, partition: String, sequence: i64 },
+    Object { id: String, version: Version },
+}
+
+impl Place {
+    pub fn of(entry: &Entry) -> Self {
+        let shape = match &entry.content {
+            Content::Records { shape, .. } => Some(*shape),
+            Content::Gap(_) | Content::Unreadable { .. } => None,
+        };
+        let at = match &entry.coordinates {
+            Coordinates::Log { generation, partition, sequence } => {
+                At::Log { generation: *generation, partition: partition.to_string(), sequence: *sequence }
+            }
+            Coordinates::Object { id, version } => At::Object { id: id.to_string(), version: *version },
+        };
+        Self { shape, published: entry.published, at }
+    }
+}
+
 /// The record itself, as text when it is text.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Raw {
     Raw(String),
@@ -46,10 +90,20 @@ impl Raw {
             Err(_) => Self::RawBase64(STANDARD.encode(bytes)),
         }
     }
+
+    /// The bytes as they came; nothing where the line was altered by hand into something else.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Raw(text) => Some(text.as_bytes().to_vec()),
+            Self::RawBase64(text) => STANDARD.decode(text).ok(),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum QuarantineError {
+    #[error("can't read {}: {cause}; check its permissions", path.display())]
+    Read { path: PathBuf, cause: io::Error },
     #[error("can't write {}: {cause}; check free space and permissions", path.display())]
     Write { path: PathBuf, cause: io::Error },
     #[error(
@@ -93,6 +147,29 @@ impl Quarantine {
         let inner = self.inner.clone();
         let written = tokio::task::spawn_blocking(move || inner.lock().append(&records));
         written.await.expect("the write does not panic, and nobody aborts it")
+    }
+
+    /// The records that `wants` lets pass, the oldest first.
+    pub async fn find(
+        &self,
+        search: Search,
+        wants: impl Fn(&Kept) -> bool + Send + 'static,
+    ) -> Result<Found, QuarantineError> {
+        let folder = self.inner.lock().folder.clone();
+        let found = tokio::task::spawn_blocking(move || files::find(&folder, &search, &wants));
+        found.await.expect("the search does not panic, and nobody aborts it")
+    }
+
+    /// Takes records out, durably, and answers how many there were. Not cancelled by dropping.
+    pub async fn remove(&self, ids: BTreeSet<String>) -> Result<usize, QuarantineError> {
+        let inner = self.inner.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            let mut inner = inner.lock();
+            // The file that is open may be the one that is written anew: what comes next goes to another.
+            inner.open = None;
+            files::remove(&inner.folder, &ids)
+        });
+        removed.await.expect("the removal does not panic, and nobody aborts it")
     }
 }
 
@@ -161,6 +238,8 @@ mod tests {
             coordinates: "partition 0, sequence 7".to_owned(),
             record: Some(2),
             reason: "not JSON".to_owned(),
+            sink: None,
+            place: None,
             raw: Raw::of(raw),
         }
     }

@@ -24,6 +24,9 @@ pub struct SinkSpec {
     pub max_message_bytes: Option<ByteSize>,
     /// What becomes of an event that is longer.
     pub oversize: Oversize,
+    /// Whether an operator holds it back. Nothing is sent then; it goes on where it stopped. Default: no.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 impl SinkSpec {
@@ -35,7 +38,13 @@ impl SinkSpec {
                 "max_message_bytes must be at least {MESSAGE_BYTES_MIN}B: less holds no event; most receivers take 8KiB"
             )
         });
-        fault.or_else(|| self.sink.fault())
+        fault.or_else(|| self.too_large()).or_else(|| self.sink.fault())
+    }
+
+    fn too_large(&self) -> Option<String> {
+        let (most, why) = self.sink.message_bytes_possible()?;
+        let asked = self.max_message_bytes.filter(|asked| asked.get() > most.get())?;
+        Some(format!("`max_message_bytes` is {asked}; at most {}B are possible, because {why}", most.get()))
     }
 
     pub fn size_policy(&self) -> SizePolicy {
@@ -55,6 +64,7 @@ impl<'de> Deserialize<'de> for SinkSpec {
             routes: taken(&mut table, "routes").map_err(D::Error::custom)?,
             max_message_bytes: taken(&mut table, "max_message_bytes").map_err(D::Error::custom)?,
             oversize: taken(&mut table, "oversize").map_err(D::Error::custom)?,
+            paused: taken(&mut table, "paused").map_err(D::Error::custom)?,
             sink: serde_json::from_value(Value::Object(table)).map_err(D::Error::custom)?,
         })
     }
@@ -82,6 +92,12 @@ mod tests {
         assert_eq!(plain.size_policy().message_bytes_max, Some(ByteSize::new(8192)));
         let tight = SinkSpec { max_message_bytes: Some(ByteSize::new(100)), ..plain };
         assert!(tight.fault().unwrap().contains("at least 480B"));
+        let udp =
+            r#"{"kind":"syslog","address":"siem:514","transport":"udp","format":"cef","max_message_bytes":"64KiB"}"#;
+        let udp: SinkSpec = serde_json::from_str(udp).unwrap();
+        assert!(udp.fault().unwrap().contains("at most 65507B"));
+        let udp = SinkSpec { max_message_bytes: None, ..udp };
+        assert_eq!((udp.fault(), udp.size_policy().message_bytes_max), (None, Some(ByteSize::new(1472))));
     }
 
     #[test]

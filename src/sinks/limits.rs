@@ -25,16 +25,54 @@ pub const RESEND_AGE: Duration = Duration::from_secs(30);
 /// How long the first probe waits for the receiver to answer a half-close before we settle for the weaker level.
 pub const PROBE_ANSWER: Duration = Duration::from_secs(3);
 
+/// The longest message that receivers of syslog take unless they are told otherwise.
+pub const MESSAGE_BYTES: u64 = 8_192;
+/// What fits one Ethernet frame over UDP: of a datagram in fragments, one lost fragment loses all.
+pub const UDP_MESSAGE_BYTES: u64 = 1_472;
+/// What fits one datagram at all.
+pub const UDP_MESSAGE_BYTES_MAX: u64 = 65_507;
+/// librelp ends a session at a frame above 128 KiB, and the frame's own head needs a few bytes of it.
+pub const RELP_MESSAGE_BYTES_MAX: u64 = (128 << 10) - 64;
+
+/// Messages a RELP session may have unanswered, as librelp has it: they come again when the session breaks.
+pub const RELP_WINDOW: usize = 128;
+/// The longest answer of a RELP receiver we listen to. Theirs are about a hundred bytes.
+pub const RELP_ANSWER_BYTES_MAX: usize = 16 << 10;
+/// How long a RELP receiver may leave everything unanswered before the session counts as dead.
+pub const RELP_ANSWER: Duration = Duration::from_secs(30);
+/// How long the end of a session may take; by then everything is answered, so nothing hangs on it.
+pub const RELP_CLOSE: Duration = Duration::from_secs(2);
+/// A receiver that refuses a message this often will never take it.
+pub const REFUSALS_MAX: u8 = 3;
+
+/// Bytes of a stretch when its receiver is too slow to confirm a longer one in time.
+pub const STRETCH_BYTES_MIN: u64 = 64 << 10;
+/// The longest a slow receiver is given to confirm a stretch that can't be shorter.
+pub const BARRIER_ANSWER_LONGEST: Duration = Duration::from_secs(60);
+
+/// A kernel gives up a connection whose peer acknowledges nothing for this long.
+pub const USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// An idle connection is checked after this long, and then this often.
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
+pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+/// How long a second target is good enough before the first is tried again.
+pub const FAIL_BACK: Duration = Duration::from_secs(60);
+/// Certificates and roots are read from disk again after this long, so that renewed ones are used.
+pub const TLS_SETTINGS_AGE: Duration = Duration::from_secs(3_600);
+
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// One write may take this long before the connection counts as dead.
+/// A connection that takes no byte for this long counts as dead.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Waits between connection attempts after a failure.
+/// Waits between connection attempts after a failure. The first is short, because most failures are restarts; from the
+/// second on there is no more than one attempt a second.
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
+pub const RECONNECT_NEXT: Duration = Duration::from_secs(1);
 pub const RECONNECT_LONGEST: Duration = Duration::from_secs(10);
 
 /// A file sink syncs after this many bytes even while more are waiting.
 pub const FILE_SYNC_BYTES: u64 = 4 << 20;
 
 const _: () = assert!(WINDOW_BYTES as u64 >= BARRIER_BYTES, "a barrier must be reachable within the window");
+const _: () = assert!(STRETCH_BYTES_MIN < BARRIER_BYTES, "there must be room to shorten a stretch");
 const _: () = assert!(WINDOW_BYTES as u64 > RESEND_BYTES, "the weaker level must be able to acknowledge");

@@ -6,7 +6,6 @@ pub mod limits;
 pub mod status;
 pub mod syslog;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use crate::ids::{Epoch, FeedId, Generation};
 use crate::lease::Lease;
 use crate::units::ByteSize;
 use status::SinkStatus;
-use syslog::barrier::Assurance;
+pub use syslog::config::SyslogConfig;
 
 /// Framed events of one batch for one sink.
 #[derive(Debug)]
@@ -48,6 +47,13 @@ impl Parcel {
     pub fn each_frame(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| &self.frames[start as usize..*end as usize])
+    }
+
+    /// One of its frames.
+    fn frame(&self, number: u32) -> Option<&[u8]> {
+        let number = number as usize;
+        let start = number.checked_sub(1).map_or(0, |before| self.ends.get(before).map_or(0, |end| *end as usize));
+        self.frames.get(start..*self.ends.get(number)? as usize)
     }
 
     /// Says that it is acknowledged.
@@ -167,34 +173,14 @@ pub struct Stamp<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Config {
-    /// Syslog over TCP with octet counting.
-    Syslog(SyslogConfig),
+    /// Syslog over UDP, TCP, TLS or RELP.
+    Syslog(Box<SyslogConfig>),
     /// Splunk's HTTP Event Collector.
     Hec(Box<hec::config::HecConfig>),
     /// One event a line, appended to a file and synced before it is acknowledged.
     File(FileConfig),
     /// One event a line on standard output.
     Stdout(StdoutConfig),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SyslogConfig {
-    /// `host:port` of the receiver.
-    pub address: String,
-    /// HOSTNAME of every frame: one name for the whole cluster, so that a fail-over does not look like a new host.
-    #[serde(default = "standard_hostname")]
-    pub hostname: String,
-    /// Whether each frame carries tenant, source, feed, epoch and event id as structured data. Default: false.
-    #[serde(default)]
-    pub structured_data: bool,
-    /// `a2` waits for the receiver's end-of-stream, `a1` for a window. Left out, a probe decides.
-    #[serde(default)]
-    pub assurance: Option<Assurance>,
-}
-
-fn standard_hostname() -> String {
-    "siemgate".to_owned()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,15 +249,21 @@ impl Framing {
     }
 }
 
-/// The longest message that receivers of syslog take unless they are told otherwise.
-const SYSLOG_MESSAGE_BYTES: u64 = 8_192;
-
 impl Config {
     /// How long a message may be where the sink doesn't say; nothing for what takes any.
-    pub const fn message_bytes_max(&self) -> Option<ByteSize> {
+    pub fn message_bytes_max(&self) -> Option<ByteSize> {
         match self {
-            Self::Syslog(_) => Some(ByteSize::new(SYSLOG_MESSAGE_BYTES)),
+            Self::Syslog(config) => Some(ByteSize::new(config.message_bytes())),
             Self::Hec(_) => Some(ByteSize::new(hec::limits::EVENT_BYTES)),
+            Self::File(_) | Self::Stdout(_) => None,
+        }
+    }
+
+    /// How long a message can be at all, whatever is asked for, and why.
+    pub fn message_bytes_possible(&self) -> Option<(ByteSize, &'static str)> {
+        match self {
+            Self::Syslog(config) => config.message_bytes_possible(),
+            Self::Hec(_) => None,
             Self::File(_) | Self::Stdout(_) => None,
         }
     }
@@ -296,9 +288,7 @@ impl Config {
 
     pub fn framing(&self) -> Framing {
         match self {
-            Self::Syslog(config) => {
-                Framing::Syslog(syslog::frame::Header::new(&config.hostname, config.structured_data))
-            }
+            Self::Syslog(config) => Framing::Syslog(syslog::frame::Header::new(config)),
             Self::Hec(config) => Framing::Hec(hec::frame::Envelope::new(config)),
             Self::File(_) | Self::Stdout(_) => Framing::Line,
         }
@@ -307,7 +297,7 @@ impl Config {
     /// What is wrong with the settings, if anything, in words for the person who wrote them.
     pub fn fault(&self) -> Option<String> {
         match self {
-            Self::Syslog(config) => syslog::config_fault(config),
+            Self::Syslog(config) => config.fault(),
             Self::Hec(config) => config.fault(),
             Self::File(config) if !config.path.is_absolute() => Some(format!(
                 "path `{}` must be absolute, such as `/var/log/siemgate/events.log`",
@@ -318,21 +308,9 @@ impl Config {
     }
 }
 
-/// Why a sink could not deliver, by cause.
+/// Why a file or standard output could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
-    #[error("can't find {address}: {cause}; check the name and the port in the sink's `address`")]
-    Resolve { address: String, cause: std::io::Error },
-    #[error(
-        "can't connect to {address}: {cause}; check that the receiver listens there and that no firewall is between"
-    )]
-    Connect { address: SocketAddr, cause: std::io::Error },
-    #[error("the connection to {address} broke: {cause}")]
-    Broken { address: SocketAddr, cause: std::io::Error },
-    #[error("{address} took longer than {seconds} s to {what}; is the receiver overloaded or stopped?")]
-    Slow { address: SocketAddr, what: &'static str, seconds: u64 },
-    #[error("{address} closed the connection while we were writing; is the receiver restarting?")]
-    ClosedByPeer { address: SocketAddr },
     #[error("can't write {}: {cause}; check free space and permissions", path.display())]
     File { path: PathBuf, cause: std::io::Error },
     #[error("can't write to standard output: {cause}")]
@@ -347,7 +325,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) {
     match config {
-        Config::Syslog(config) => syslog::tcp::run(config, parcels, status, stop).await,
+        Config::Syslog(config) => syslog::run(&config, parcels, status, stop).await,
         Config::Hec(config) => hec::run(*config, parcels, status, stop).await,
         Config::File(config) => file::run(file::Target::File(config.path), parcels, status, stop).await,
         Config::Stdout(_) => file::run(file::Target::Stdout, parcels, status, stop).await,

@@ -14,7 +14,14 @@ pub enum State {
     Starting,
     Healthy,
     Retrying,
+    /// It has failed for so long that somebody should look. It is tried on.
+    Suspended,
+    /// An operator holds it back.
+    Paused,
 }
+
+/// After failing for this long a sink is called suspended.
+const SUSPENDED_AFTER: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
 pub struct SinkStatus {
@@ -23,8 +30,11 @@ pub struct SinkStatus {
     pub acknowledged: AtomicU64,
     pub in_flight: AtomicU64,
     pub retries: AtomicU64,
+    failing_since: Mutex<Option<Instant>>,
     assurance: Mutex<&'static str>,
     last_error: Mutex<Option<(Instant, String)>>,
+    /// Why it can promise less than its transport could, and since when.
+    weakness: Mutex<Option<(Instant, String)>>,
 }
 
 /// The level of assurance at which a delivery counts once it has not failed for a while; see `sinks::syslog::barrier`.
@@ -35,19 +45,32 @@ impl SinkStatus {
         match self.state.load(Relaxed) {
             0 => State::Starting,
             1 => State::Healthy,
+            3 => State::Paused,
+            _ if self.failing_since.lock().is_some_and(|since| since.elapsed() > SUSPENDED_AFTER) => State::Suspended,
             _ => State::Retrying,
         }
+    }
+
+    /// Whether it delivers, as far as anybody knows.
+    pub fn works(&self) -> bool {
+        matches!(self.state(), State::Starting | State::Healthy)
+    }
+
+    pub fn paused(&self) {
+        self.state.store(3, Relaxed);
     }
 
     /// Returns whether this is a change, so that it is logged once.
     pub fn healthy(&self) -> bool {
         *self.last_error.lock() = None;
+        *self.failing_since.lock() = None;
         self.state.swap(1, Relaxed) != 1
     }
 
     /// Returns whether this is a change, so that it is logged once.
     pub fn retrying(&self, error: String) -> bool {
         *self.last_error.lock() = Some((Instant::now(), error));
+        self.failing_since.lock().get_or_insert_with(Instant::now);
         self.retries.fetch_add(1, Relaxed);
         self.state.swap(2, Relaxed) != 2
     }
@@ -68,6 +91,20 @@ impl SinkStatus {
 
     pub fn settle_assurance(&self, level: &'static str) {
         *self.assurance.lock() = level;
+    }
+
+    /// A receiver can't confirm what it read, so less is promised until it can.
+    pub fn fell_back(&self, why: String) {
+        *self.weakness.lock() = Some((Instant::now(), why));
+    }
+
+    pub fn recovered_level(&self) {
+        *self.weakness.lock() = None;
+    }
+
+    /// Why it can promise less than its transport could, and for how long that has been so.
+    pub fn weakness(&self) -> Option<(Duration, String)> {
+        self.weakness.lock().as_ref().map(|(at, why)| (at.elapsed(), why.clone()))
     }
 
     pub fn wrote(&self, events: u32) {

@@ -19,6 +19,7 @@ mod history;
 mod joining;
 mod judge;
 mod members;
+mod moved;
 mod own_certificates;
 mod recovery;
 mod renewal;

@@ -6,3 +6,4 @@ mod event_hubs;
 mod graph;
 mod hec;
 mod syslog;
+mod syslog_transports;

@@ -19,37 +19,50 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-const BOUND: Duration = Duration::from_secs(30);
+pub const BOUND: Duration = Duration::from_secs(30);
+const PAYLOAD: &[u8] = b"CEF:0|Microsoft|Defender XDR|1.0|a|b|1|msg=x\\ny";
 
 /// A running sink and the ends a feed would hold.
-struct Sink {
-    parcels: mpsc::Sender<Parcel>,
-    acks: mpsc::Receiver<Ack>,
+pub struct Sink {
+    pub parcels: mpsc::Sender<Parcel>,
+    pub acks: mpsc::Receiver<Ack>,
     ack_sender: mpsc::Sender<Ack>,
-    status: Arc<SinkStatus>,
+    pub status: Arc<SinkStatus>,
     stop: watch::Sender<bool>,
     config: Config,
     tasks: JoinSet<()>,
     sent: u64,
     lease: Lease,
+    /// Feed and payload of what is sent next.
+    pub feed: FeedId,
+    pub payload: Vec<u8>,
 }
 
 impl Sink {
     fn to(address: std::net::SocketAddr) -> Self {
-        let config = serde_json::json!({"kind": "syslog", "address": address.to_string(), "structured_data": true});
-        let config: Config = serde_json::from_value(config).unwrap();
+        Self::with(serde_json::json!({"address": address.to_string()}))
+    }
+
+    /// With settings as an operator writes them.
+    pub fn with(mut settings: serde_json::Value) -> Self {
+        settings["kind"] = "syslog".into();
+        settings["structured_data"] = true.into();
+        let config: Config = serde_json::from_value(settings).unwrap();
+        assert_eq!(config.fault(), None);
         let (parcels, queue) = mpsc::channel(64);
         let (ack_sender, acks) = mpsc::channel(10_000);
         let (stop, stopped) = watch::channel(false);
         let status = Arc::new(SinkStatus::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(sinks::run(config.clone(), queue, status.clone(), stopped));
-        Self { parcels, acks, ack_sender, status, stop, config, tasks, sent: 0, lease: Lease::unlimited() }
+        let (feed, payload) = ("contoso/hub/0".parse().unwrap(), PAYLOAD.to_vec());
+        let lease = Lease::unlimited();
+        Self { parcels, acks, ack_sender, status, stop, config, tasks, sent: 0, lease, feed, payload }
     }
 
     /// Sends one parcel of ten frames.
-    async fn send(&mut self) {
-        let feed: FeedId = "contoso/hub/0".parse().unwrap();
+    pub async fn send(&mut self) {
+        let feed = self.feed.clone();
         let mut frames = Framed::default();
         for record in 0..10 {
             let id = format!("{:032x}", self.sent * 10 + u64::from(record));
@@ -65,7 +78,7 @@ impl Sink {
                 finding: false,
                 severity: 6,
             };
-            self.config.framing().frame(&stamp, b"CEF:0|Microsoft|Defender XDR|1.0|a|b|1|msg=x\\ny", &mut frames);
+            self.config.framing().frame(&stamp, &self.payload, &mut frames);
         }
         let after = Position::Objects(ObjectsPosition { from: Timestamp::ZERO });
         let stretch = Stretch { feed, epoch: Epoch(1), generation: Generation(1), after };
@@ -77,11 +90,11 @@ impl Sink {
         timeout(BOUND, self.parcels.send(parcel)).await.expect("the sink takes parcels").unwrap();
     }
 
-    async fn acknowledged(&mut self) -> Ack {
+    pub async fn acknowledged(&mut self) -> Ack {
         timeout(BOUND, self.acks.recv()).await.expect("an acknowledgement comes in time").unwrap()
     }
 
-    async fn in_trouble(&self) {
+    pub async fn in_trouble(&self) {
         let trouble = async {
             while self.status.state() != State::Retrying {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -90,7 +103,7 @@ impl Sink {
         timeout(BOUND, trouble).await.expect("the sink notices");
     }
 
-    async fn end(mut self) {
+    pub async fn end(mut self) {
         self.stop.send_replace(true);
         timeout(BOUND, async { while self.tasks.join_next().await.is_some() {} }).await.expect("the sink ends");
     }

@@ -51,6 +51,8 @@ pub fn setup(load: Load, feeds: BTreeMap<String, String>, sinks: &[&str]) -> Set
         ("sink-dies", crash),
         ("stop", 0),
         ("drain", 0),
+        // A cursor goes back to the beginning: all that was there comes again.
+        ("rewind", window),
         ("sleep", 0),
     ];
     let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap();

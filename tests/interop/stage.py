@@ -55,6 +55,8 @@ name = "{source}"
 tenant = "{tenant}"
 kind = "event-hub"
 credential = "hub"
+"""
+SINK = """
 [[sink]]
 name = "siem"
 kind = "syslog"
@@ -109,6 +111,22 @@ class Process:
         if self._child.poll() is not None:
             raise Surprise(f"{self.name} ended by itself with {self._child.returncode}:\n{self.log()}")
 
+    def signal(self, number):
+        self._child.send_signal(number)
+
+    def kill(self):
+        """Ends the process without a warning."""
+        self._child.kill()
+        self._child.wait(PATIENCE_SECONDS)
+
+    def end(self):
+        """Asks the process to end; how it does is its own affair."""
+        self._child.send_signal(signal.SIGTERM)
+        try:
+            self._child.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
     def stop(self):
         """Asks the process to end, and wants it to end in order."""
         self.check_alive()
@@ -120,9 +138,10 @@ class Process:
         check(code == 0, f"{self.name} ends in order when it is told to (code {code})")
 
 
-def start_simulator(stack, siemgate, folder):
+def start_simulator(stack, siemgate, folder, *options):
     port_file = folder / "cloud.json"
-    command = [siemgate, "simulator", "--rate", "0", "--changes-rate", "0", "--port-file", port_file]
+    workload = options or ("--rate", "0")
+    command = [siemgate, "simulator", *workload, "--changes-rate", "0", "--port-file", port_file]
     simulator = stack.enter_context(Process("simulator", folder, *command))
     eventually(port_file.exists, "the simulator did not start", processes=[simulator])
     access = json.loads(port_file.read_text())["tenants"][0]
@@ -141,9 +160,14 @@ def start_receiver(stack, rsyslogd, folder):
 
 
 def start_node(stack, siemgate, folder, access, port):
-    names = {"folder": folder, "source": SOURCE, "hostname": HOSTNAME, "port": port}
+    return start_node_with(stack, siemgate, folder, access, SINK.format(port=port, hostname=HOSTNAME))
+
+
+def start_node_with(stack, siemgate, folder, access, sinks):
+    """A node that delivers to these sinks, given as a resource file states them."""
+    names = {"folder": folder, "source": SOURCE}
     (folder / "hub").write_text(access["connection_string"])
     (folder / "siemgate.toml").write_text(NODE.format(**names))
     resources = RESOURCES.format(**names, tenant=access["name"], directory=access["directory"])
-    (folder / "resources.toml").write_text(resources)
+    (folder / "resources.toml").write_text(resources + sinks)
     return stack.enter_context(Process("siemgate", folder, siemgate, "run", "--config", folder / "siemgate.toml"))

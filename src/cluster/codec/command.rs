@@ -2,6 +2,7 @@
 
 use prost::Message;
 
+use super::audit::{move_from_wire, move_to_wire, note_from_wire, note_to_wire};
 use super::node::{node_from_wire, node_to_wire};
 use super::trust::{invite_from_wire, invite_to_wire, secret_from_wire, secret_to_wire};
 use super::{CodecError, array, level, parse};
@@ -76,6 +77,8 @@ pub(super) fn command_to_wire(command: &Command) -> pb::Command {
         }
         Command::Secret(command) => Kind::Secret(secret_to_wire(command)),
         Command::Invite(command) => Kind::Invite(invite_to_wire(command)),
+        Command::MoveCursor(wanted) => Kind::MoveCursor(move_to_wire(wanted)),
+        Command::Note(note) => Kind::Note(note_to_wire(note)),
     };
     pb::Command { kind: Some(kind) }
 }
@@ -140,6 +143,8 @@ pub(super) fn command_from_wire(wire: pb::Command) -> Result<Command, CodecError
         Kind::BeginIncarnation(begin) => Command::BeginIncarnation { incarnation: Incarnation(begin.incarnation) },
         Kind::Secret(secret) => Command::Secret(secret_from_wire(secret)?),
         Kind::Invite(invite) => Command::Invite(invite_from_wire(invite)?),
+        Kind::MoveCursor(wanted) => Command::MoveCursor(move_from_wire(wanted)?),
+        Kind::Note(note) => Command::Note(note_from_wire(note)),
     })
 }
 

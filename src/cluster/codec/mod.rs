@@ -5,6 +5,7 @@
 //! `fixtures/` are there to prove it. The version of an entry is the highest [`Level`] among its commands, that of a
 //! state the level its cluster has committed: an older version reads both for as long as it may be among the members.
 
+mod audit;
 mod command;
 mod node;
 mod outcome;
@@ -13,6 +14,7 @@ mod raft;
 mod state;
 mod trust;
 
+pub(super) use audit::audit_digest;
 pub(super) use command::command_bytes;
 pub(super) use peers::{
     AskWire, ReplyWire, accusation_to_wire, append_to_wire, beat_to_wire, change_to_wire, chunk_to_wire,

@@ -108,6 +108,9 @@ fn refusal_to_wire(refusal: &Refusal) -> pb::Refusal {
             Kind::StaleSecret(pb::StaleSecret { what: what.clone(), current: *current })
         }
         Refusal::NotInvited { why } => Kind::NotInvited(not_invited_to_wire(*why).into()),
+        Refusal::CursorMoved { feed, sink } => {
+            Kind::CursorMoved(pb::CursorMoved { feed: feed.to_string(), sink: sink.to_string() })
+        }
     };
     pb::Refusal { kind: Some(kind) }
 }
@@ -136,6 +139,9 @@ fn refusal_from_wire(wire: pb::Refusal) -> Result<Refusal, CodecError> {
         Kind::Superseded(_) => Refusal::Superseded,
         Kind::StaleSecret(pb::StaleSecret { what, current }) => Refusal::StaleSecret { what, current },
         Kind::NotInvited(why) => Refusal::NotInvited { why: not_invited_from_wire(why)? },
+        Kind::CursorMoved(pb::CursorMoved { feed, sink }) => {
+            Refusal::CursorMoved { feed: parse("feed", &feed)?, sink: parse("sink", &sink)? }
+        }
     })
 }
 

@@ -5,6 +5,7 @@
 use prost::Message;
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
+use super::audit::{record_from_wire as audit_from_wire, record_to_wire as audit_to_wire};
 use super::command::{
     cursor_from_wire, cursor_to_wire, gap_from_wire, gap_to_wire, key_from_wire, key_to_wire, seen_from_wire,
     seen_to_wire,
@@ -73,6 +74,7 @@ pub(in crate::cluster) fn encode_key(part: &Part) -> Vec<u8> {
         Part::Member(node) => Kind::Node(node.0),
         Part::Secret(key) => Kind::Secret(secret_key_to_wire(key)),
         Part::Invitation(hash) => Kind::Invitation(hash.to_vec().into()),
+        Part::Audit(number) => Kind::Audit(*number),
     };
     pb::PartKey { kind: Some(kind) }.encode_to_vec()
 }
@@ -88,6 +90,7 @@ pub(in crate::cluster) fn encode_part(state: &ControlState, part: &Part) -> Opti
         Part::Member(node) => member_to_wire(state.members.get(node)?).encode_to_vec(),
         Part::Secret(key) => record_to_wire(state.secrets.get(key)?).encode_to_vec(),
         Part::Invitation(hash) => invitation_to_wire(state.invitations.get(hash)?).encode_to_vec(),
+        Part::Audit(number) => audit_to_wire(state.audit.get(number)?).encode_to_vec(),
     };
     Some(EncodedPart { key: encode_key(part), value })
 }
@@ -105,7 +108,8 @@ pub(in crate::cluster) fn parts_of(state: &ControlState) -> impl Iterator<Item =
         .chain(state.tombstones.keys().cloned().map(Part::Tombstone))
         .chain(state.members.keys().copied().map(Part::Member))
         .chain(state.secrets.keys().cloned().map(Part::Secret))
-        .chain(state.invitations.keys().copied().map(Part::Invitation));
+        .chain(state.invitations.keys().copied().map(Part::Invitation))
+        .chain(state.audit.keys().copied().map(Part::Audit));
     parts.filter_map(|part| encode_part(state, &part))
 }
 
@@ -146,6 +150,10 @@ pub(in crate::cluster) fn decode_part(part: &EncodedPart, state: &mut ControlSta
         Kind::Invitation(hash) => {
             let wire = pb::Invitation::decode(value).map_err(|bad| CodecError::malformed("invitation", bad))?;
             state.invitations.insert(array("token hash", &hash)?, invitation_from_wire(wire)?);
+        }
+        Kind::Audit(number) => {
+            let wire = pb::AuditRecord::decode(value).map_err(|bad| CodecError::malformed("audit", bad))?;
+            state.audit.insert(number, audit_from_wire(wire)?);
         }
     }
     Ok(())

@@ -13,8 +13,8 @@ use prost::Message as _;
 
 use super::commands::{admit, any_command, any_history, assign_feeds, declare, drain, feed, members};
 use super::samples::{
-    commands, commands_of_leaders, commands_of_members, commands_of_trust, state, state_of_lapses, state_of_leaders,
-    state_of_members, state_of_trust,
+    commands, commands_of_delivery, commands_of_leaders, commands_of_members, commands_of_trust, state,
+    state_of_delivery, state_of_lapses, state_of_leaders, state_of_members, state_of_trust,
 };
 use super::sim_disk::SimDisk;
 use crate::cluster::codec::{
@@ -144,6 +144,15 @@ fn bytes_of_version_five_read_as_they_always_did_and_are_still_written() {
 }
 
 #[test]
+fn bytes_of_version_six_read_as_they_always_did_and_are_still_written() {
+    let entry = Entry { log_id: log_id(2, 3), payload: EntryPayload::Normal(Batch(commands_of_delivery())) };
+    check_frame("frame-commands.v6", FrameBody::Entries(vec![entry]));
+    let state = state_of_delivery();
+    assert_eq!((state.audit().count(), state.audit_broken_at()), (4, None));
+    check_snapshot("v6", snapshot_of(state));
+}
+
+#[test]
 fn an_entry_has_the_level_of_its_commands_and_a_state_the_level_of_its_cluster() {
     let version = |commands: &[Command]| {
         let entry = Entry { log_id: log_id(1, 1), payload: EntryPayload::Normal(Batch(commands.to_vec())) };
@@ -163,12 +172,15 @@ fn an_entry_has_the_level_of_its_commands_and_a_state_the_level_of_its_cluster()
     for command in commands_of_leaders() {
         assert_eq!(version(&[drain(3, true), command.clone()]), 4, "{command:?}");
     }
+    for command in commands_of_delivery() {
+        assert_eq!(version(&[drain(3, true), command.clone()]), 6, "{command:?}");
+    }
     let version = |state| {
         let (head, state) = snapshot_of(state);
         pb::SnapshotHeader::decode_length_delimited(encode_snapshot(&head, &state).as_slice()).unwrap().version
     };
-    let versions = [state(), state_of_members(), state_of_trust(), state_of_leaders()].map(version);
-    assert_eq!(versions, [1, 2, 3, 4]);
+    let states = [state(), state_of_members(), state_of_trust(), state_of_leaders(), state_of_delivery()];
+    assert_eq!(states.map(version), [1, 2, 3, 4, 6]);
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use crate::clock::Timestamp;
+use crate::cluster::audit::AuditNote;
 use crate::cluster::command::{Command, CursorItem, NodeCommand, ResourceKey, ResourceKind};
+use crate::cluster::cursor_move::CursorMove;
 use crate::cluster::invitation::InviteCommand;
 use crate::cluster::level::Level;
 use crate::cluster::member::{NodeSpec, Role};
@@ -211,6 +213,35 @@ pub(super) fn any_command() -> impl Strategy<Value = Command> {
         }),
         12 => any_command_of_members(),
         6 => any_command_of_trust(),
+        4 => any_command_of_delivery(),
+    ]
+}
+
+/// A move from one place to another. What was committed may differ.
+pub(super) fn move_cursor(n: u8, sink: u8, from: Option<Position>, to: Position, time: i64) -> CursorMove {
+    CursorMove {
+        feed: feed(n),
+        sink: sink_id(sink),
+        generation: Generation(0),
+        expected: from,
+        to,
+        by: "administrator".into(),
+        reason: "the receiver lost a day".into(),
+        at: at(time),
+    }
+}
+pub(super) fn note(what: &str, time: i64) -> Command {
+    Command::Note(AuditNote { by: "administrator".into(), reason: "a test".into(), what: what.into(), at: at(time) })
+}
+
+fn any_command_of_delivery() -> impl Strategy<Value = Command> {
+    let position = || prop_oneof![3 => (0..8_i64).prop_map(log_position), 2 => (0..8_i64).prop_map(objects_position)];
+    let from = prop::option::weighted(0.7, position());
+    let moved = (0..2_u8, 0..2_u8, from, position(), 0..3_i64);
+    prop_oneof![
+        4 => moved.prop_map(|(n, sink, from, to, time)| Command::MoveCursor(move_cursor(n, sink, from, to, time))),
+        1 => ("[a-b]?", 0..3_i64).prop_map(|(what, time)| note(&what, time)),
+        1 => Just(Command::RaiseLevel { level: Level::DELIVERY }),
     ]
 }
 

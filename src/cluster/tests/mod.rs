@@ -4,6 +4,7 @@ mod codec;
 mod commands;
 mod contact;
 mod crash;
+mod cursors;
 mod durability;
 mod explorer;
 mod faults;

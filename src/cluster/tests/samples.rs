@@ -2,8 +2,8 @@
 
 use super::commands::{
     admit, assign_feeds, at, commit, credential_key, declare, delete, delete_secret, drain, end, expire, expire_in,
-    feed, gap, invite, lead, leave, log_position, members, objects_position, part, put_secret, recall, redeem,
-    refresh_token, remove, seen, sink_key, source_id, spec, start_knowing, tenant_id, withdraw, world,
+    feed, gap, invite, lead, leave, log_position, members, move_cursor, note, objects_position, part, put_secret,
+    recall, redeem, refresh_token, remove, seen, sink_key, source_id, spec, start_knowing, tenant_id, withdraw, world,
 };
 use crate::cluster::command::{Command, NodeCommand};
 use crate::cluster::level::Level;
@@ -12,6 +12,28 @@ use crate::cluster::secret_record::{SecretKey, SecretKind};
 use crate::cluster::state::ControlState;
 use crate::ids::{Epoch, Generation, Incarnation, NodeId};
 
+/// Every command that level 6 added.
+pub(super) fn commands_of_delivery() -> Vec<Command> {
+    vec![
+        Command::MoveCursor(move_cursor(0, 0, Some(log_position(7)), log_position(3), 20)),
+        Command::MoveCursor(move_cursor(0, 1, None, log_position(-1), 21)),
+        Command::MoveCursor(move_cursor(0, 0, Some(log_position(3)), log_position(9), 22)),
+        note("quarantine: 3 records dropped", 23),
+    ]
+}
+pub(super) fn state_of_delivery() -> ControlState {
+    let knowing = [1, 2, 3].map(|node| start_knowing(node, Level::DELIVERY));
+    let raised = [Command::RaiseLevel { level: Level::DELIVERY }, assign_feeds(&[(0, 1)])];
+    let before = world().into_iter().chain(members()).chain(knowing).chain(raised);
+    let mut state = state_after(before.collect());
+    let epoch = state.feed(&feed(0)).expect("it was declared").epoch.0;
+    let node_epoch = state.member(NodeId(1)).expect("it was admitted").node_epoch.0;
+    state.apply(commit(1, epoch, 0, vec![(0, log_position(7))]).in_life(node_epoch).command());
+    for command in commands_of_delivery() {
+        state.apply(command);
+    }
+    state
+}
 /// Every command of level 1, and every kind of value in one.
 pub(super) fn commands() -> Vec<Command> {
     let mut all = world();

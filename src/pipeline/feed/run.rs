@@ -24,7 +24,6 @@ use crate::pipeline::room::Room;
 use crate::pipeline::spans::Traces;
 use crate::pipeline::spool::FeedSpool;
 use crate::pipeline::status::{FeedState, Problem};
-use crate::sinks::status::State;
 use crate::sinks::{Ack, Parcel};
 use crate::sources::{Remedy, Source, SourceError};
 
@@ -374,7 +373,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
     fn worth_waiting(&self) -> bool {
         let mut lanes = self.feed.lanes.iter().enumerate();
         lanes.any(|(index, lane)| {
-            let confirms = lane.status.confirms_when_asked() && lane.status.state() != State::Retrying;
+            let confirms = lane.status.confirms_when_asked() && lane.status.works();
             confirms && self.progress.in_flight(index) > 0
         })
     }

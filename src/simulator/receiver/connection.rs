@@ -4,19 +4,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::{Behaviour, Line, Shared, frame};
+use super::history::History;
+use super::ledger::Ledger;
+use super::{Behaviour, Line, Protocol, Shared, frame, relp};
+use crate::clock::Timestamp;
 
 /// What one read takes at most: many frames under one lock of the counts.
 const READ_BYTES: usize = 256 << 10;
 /// A slow reader reads this often.
 const SLOW_READS_PER_SECOND: u64 = 20;
 
+/// Agrees on TLS where it is asked for, then serves. A handshake that fails ends the connection.
+pub async fn accept(shared: Arc<Shared>, stream: TcpStream, serial: u64) {
+    match shared.tls.clone() {
+        None => choose(shared, stream, serial).await,
+        Some(acceptor) => {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                choose(shared, stream, serial).await;
+            }
+        }
+    }
+}
+
+async fn choose(shared: Arc<Shared>, stream: impl AsyncRead + AsyncWrite + Unpin, serial: u64) {
+    match shared.protocol {
+        Protocol::Stream => serve(shared, stream, serial).await,
+        Protocol::Relp => relp::serve(shared, stream, serial).await,
+    }
+}
+
 /// Reads until the sender half-closes, then closes in turn; a lost framing or a broken connection ends it at once.
-pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, serial: u64) {
+async fn serve(shared: Arc<Shared>, mut stream: impl AsyncRead + AsyncWrite + Unpin, serial: u64) {
     let mut behaviour = shared.behaviour.subscribe();
     let mut unread = BytesMut::with_capacity(READ_BYTES);
     let _open = Open(&shared);
@@ -43,7 +65,7 @@ pub async fn serve(shared: Arc<Shared>, mut stream: TcpStream, serial: u64) {
 }
 
 /// How much may be read now; waits while nothing may. Nothing when the receiver is gone.
-async fn room_to_read(behaviour: &mut watch::Receiver<Behaviour>) -> Option<usize> {
+pub async fn room_to_read(behaviour: &mut watch::Receiver<Behaviour>) -> Option<usize> {
     loop {
         let now = *behaviour.borrow_and_update();
         match now {
@@ -59,7 +81,7 @@ async fn room_to_read(behaviour: &mut watch::Receiver<Behaviour>) -> Option<usiz
 }
 
 /// Counts a connection as open for as long as it is served.
-struct Open<'a>(&'a Shared);
+pub struct Open<'a>(pub &'a Shared);
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
@@ -93,11 +115,7 @@ impl Shared {
                 Err(broken) => break Some(broken.to_string()),
             };
             *consumed += frame.consumed;
-            match (ledger.receive(frame.message), &mut history) {
-                (Ok(seen), Some(history)) => history.received(connection, &seen, at),
-                (Err(bad), Some(history)) => history.malformed(connection, &bad.to_string(), at),
-                (Ok(_) | Err(_), None) => {}
-            }
+            count(&mut ledger, history.as_deref_mut(), connection, frame.message, at);
             if tailed {
                 // An error only says that the last tail went away meanwhile.
                 let _ = self.tail.send(Line { connection, message: frame.message.into() });
@@ -109,7 +127,20 @@ impl Shared {
         broken
     }
 
-    fn malformed(&self, connection: u64, reason: &str, bytes: &[u8]) {
+    /// Counts one message that came by itself.
+    pub fn take_message(&self, connection: u64, message: &[u8]) {
+        let mut history = self.history.as_ref().map(|history| history.lock());
+        count(&mut self.ledger.lock(), history.as_deref_mut(), connection, message, self.clock.now());
+        if let Some(history) = &mut history {
+            history.flush();
+        }
+        if self.tail.receiver_count() > 0 {
+            // An error only says that the last tail went away meanwhile.
+            let _ = self.tail.send(Line { connection, message: message.into() });
+        }
+    }
+
+    pub fn malformed(&self, connection: u64, reason: &str, bytes: &[u8]) {
         let at = self.clock.now();
         self.ledger.lock().malformed(reason, bytes);
         if let Some(history) = &self.history {
@@ -117,5 +148,13 @@ impl Shared {
             history.malformed(connection, reason, at);
             history.flush();
         }
+    }
+}
+
+fn count(ledger: &mut Ledger, history: Option<&mut History>, connection: u64, message: &[u8], at: Timestamp) {
+    match (ledger.receive(message), history) {
+        (Ok(seen), Some(history)) => history.received(connection, &seen, at),
+        (Err(bad), Some(history)) => history.malformed(connection, &bad.to_string(), at),
+        (Ok(_) | Err(_), None) => {}
     }
 }

@@ -1,4 +1,4 @@
-//! A SIEM in a box: takes syslog over TCP, counts what arrives, and behaves as badly as it is told to.
+//! A SIEM in a box: takes syslog over TCP, TLS or RELP, counts what arrives, and behaves as badly as it is told to.
 //!
 //! It shares nothing with the gateway's own framing, so that a mistake there can't hide here. When a sender half-closes,
 //! everything it sent is counted and in the history before the receiver closes its side: that end of stream is what a
@@ -9,6 +9,7 @@ mod frame;
 mod header;
 mod history;
 mod ledger;
+mod relp;
 #[cfg(test)]
 mod tests;
 
@@ -19,9 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::clock::Clock;
 use history::History;
@@ -63,12 +66,25 @@ pub struct Options {
     /// Where to write one JSON line a frame.
     pub history: Option<PathBuf>,
     pub clock: Clock,
+    pub protocol: Protocol,
+    /// With what a certificate it speaks TLS; without one it does not.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), history: None, clock: Clock::System }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { listen, history: None, clock: Clock::System, protocol: Protocol::default(), tls: None }
     }
+}
+
+/// What a receiver expects on its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Frames one behind the other, counted or one a line.
+    #[default]
+    Stream,
+    Relp,
 }
 
 /// How a receiver treats its senders.
@@ -106,6 +122,8 @@ struct Shared {
     arrived: Notify,
     behaviour: watch::Sender<Behaviour>,
     clock: Clock,
+    protocol: Protocol,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Receiver {
@@ -127,6 +145,8 @@ impl Receiver {
             arrived: Notify::new(),
             behaviour: watch::Sender::new(Behaviour::Read),
             clock: options.clock,
+            protocol: options.protocol,
+            tls: options.tls.map(TlsAcceptor::from),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(listen(Arc::clone(&shared), listener, address));
@@ -210,7 +230,7 @@ async fn listen(shared: Arc<Shared>, listener: TcpListener, address: SocketAddr)
                     match accepted {
                         Ok((stream, _)) => {
                             let serial = shared.ledger.lock().connected();
-                            connections.spawn(connection::serve(Arc::clone(&shared), stream, serial));
+                            connections.spawn(connection::accept(Arc::clone(&shared), stream, serial));
                         }
                         // Most often too many open files, which only time mends.
                         Err(_) => tokio::time::sleep(REBIND_EVERY).await,

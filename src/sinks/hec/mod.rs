@@ -11,6 +11,7 @@ mod client;
 pub mod config;
 mod desk;
 pub mod frame;
+pub mod journey;
 pub mod limits;
 mod targets;
 

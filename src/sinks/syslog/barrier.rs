@@ -5,13 +5,10 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use crate::sinks::limits::{BARRIER_AGE, BARRIER_IDLE, RESEND_AGE, RESEND_BYTES};
 
-use crate::sinks::limits::{BARRIER_AGE, BARRIER_BYTES, BARRIER_IDLE, RESEND_AGE, RESEND_BYTES};
-
-/// What "acknowledged" means for a sink. See the assurance chapter of the manual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What "acknowledged" can mean on a stream. See the chapter on syslog in the manual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Assurance {
     /// The bytes have been on an unbroken connection for a window of bytes or time.
     A1,
@@ -30,6 +27,8 @@ struct Written {
 #[derive(Debug)]
 pub struct Barrier {
     assurance: Assurance,
+    /// It is due after this many bytes.
+    stretch: u64,
     written: VecDeque<Written>,
     bytes: u64,
     last_write: u64,
@@ -37,8 +36,8 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    pub fn new(assurance: Assurance) -> Self {
-        Self { assurance, written: VecDeque::new(), bytes: 0, last_write: 0, asked: false }
+    pub fn new(assurance: Assurance, stretch: u64) -> Self {
+        Self { assurance, stretch, written: VecDeque::new(), bytes: 0, last_write: 0, asked: false }
     }
 
     /// Somebody waits for what was written so far: it is due at once. At the weaker level nothing can be hurried.
@@ -57,7 +56,7 @@ impl Barrier {
         let Some(oldest) = self.written.front() else { return false };
         self.assurance == Assurance::A2
             && (self.asked
-                || self.bytes >= BARRIER_BYTES
+                || self.bytes >= self.stretch
                 || now.saturating_sub(oldest.at) >= millis(BARRIER_AGE)
                 || now.saturating_sub(self.last_write) >= millis(BARRIER_IDLE))
     }
@@ -120,10 +119,11 @@ fn millis(span: std::time::Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sinks::limits::BARRIER_BYTES;
 
     #[test]
     fn a_barrier_is_due_by_bytes_by_age_or_by_idleness() {
-        let mut barrier = Barrier::new(Assurance::A2);
+        let mut barrier = Barrier::new(Assurance::A2, BARRIER_BYTES);
         assert!(!barrier.due(1_000_000));
         barrier.wrote(10, 1_000);
         assert!(!barrier.due(1_999));
@@ -140,14 +140,14 @@ mod tests {
 
     #[test]
     fn the_stronger_level_never_acknowledges_by_waiting() {
-        let mut barrier = Barrier::new(Assurance::A2);
+        let mut barrier = Barrier::new(Assurance::A2, BARRIER_BYTES);
         barrier.wrote(RESEND_BYTES * 4, 0);
         assert_eq!(barrier.take_aged(u64::MAX), 0);
     }
 
     #[test]
     fn the_weaker_level_acknowledges_what_is_out_of_the_window() {
-        let mut barrier = Barrier::new(Assurance::A1);
+        let mut barrier = Barrier::new(Assurance::A1, BARRIER_BYTES);
         barrier.wrote(100, 0);
         barrier.wrote(RESEND_BYTES, 10);
         assert_eq!(barrier.take_aged(20), 1, "the first has a window of bytes behind it");
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_break_acknowledges_nothing() {
-        let mut barrier = Barrier::new(Assurance::A1);
+        let mut barrier = Barrier::new(Assurance::A1, BARRIER_BYTES);
         barrier.wrote(100, 0);
         assert_eq!(barrier.broken(), 1);
         assert_eq!(barrier.take_aged(u64::MAX), 0);

@@ -1,48 +1,44 @@
-//! Syslog: frames by RFC 5424, sent over TCP with octet counting, acknowledged by a drain barrier.
+//! Syslog: frames by RFC 5424 or RFC 3164, over UDP, TCP, TLS or RELP. What an acknowledgement means is in the manual.
 
 pub mod barrier;
+pub mod config;
+mod dial;
+pub mod error;
+mod fault;
 pub mod frame;
+pub mod hop;
+pub mod journey;
 mod kernel;
-pub mod tcp;
+mod link;
+mod preset;
+pub mod relp;
+mod spread;
+mod stretch;
+mod targets;
+mod tcp;
+mod udp;
+mod wire;
 
-use super::SyslogConfig;
+use std::sync::Arc;
 
-/// RFC 5424 allows a HOSTNAME of 1 to 255 printable ASCII characters.
-const HOSTNAME_BYTES_MAX: usize = 255;
+use tokio::sync::{mpsc, watch};
 
-pub(super) fn config_fault(config: &SyslogConfig) -> Option<String> {
-    let printable = config.hostname.bytes().all(|b| (33..=126).contains(&b));
-    if config.hostname.is_empty() || config.hostname.len() > HOSTNAME_BYTES_MAX || !printable {
-        return Some(format!(
-            "hostname `{}` must be 1 to {HOSTNAME_BYTES_MAX} printable ASCII characters without spaces",
-            config.hostname.escape_default()
-        ));
+use super::Parcel;
+use super::status::SinkStatus;
+use config::{SyslogConfig, Transport};
+use link::Link;
+
+/// Runs until the parcels end or `stop` turns true.
+pub(super) async fn run(
+    config: &SyslogConfig,
+    parcels: mpsc::Receiver<Parcel>,
+    status: Arc<SinkStatus>,
+    stop: watch::Receiver<bool>,
+) {
+    let settings = config.settings();
+    if settings.transport == Transport::Udp {
+        return udp::run(&settings, parcels, status, stop).await;
     }
-    match config.address.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => None,
-        _ => Some(format!("address `{}` must be `host:port`, such as `siem.example.com:514`", config.address)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(address: &str, hostname: &str) -> SyslogConfig {
-        SyslogConfig {
-            address: address.to_owned(),
-            hostname: hostname.to_owned(),
-            structured_data: false,
-            assurance: None,
-        }
-    }
-
-    #[test]
-    fn a_bad_address_or_hostname_is_named() {
-        assert_eq!(config_fault(&config("siem:514", "gw")), None);
-        assert_eq!(config_fault(&config("[::1]:514", "gw")), None);
-        assert!(config_fault(&config("siem", "gw")).unwrap().contains("host:port"));
-        assert!(config_fault(&config("siem:99999", "gw")).unwrap().contains("host:port"));
-        assert!(config_fault(&config("siem:514", "g w")).unwrap().contains("hostname"));
-    }
+    let link = Arc::new(Link::new(settings, status));
+    spread::run(&link, parcels, stop).await;
 }

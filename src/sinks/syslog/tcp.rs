@@ -1,25 +1,24 @@
-//! Sends parcels over TCP: connect, write, wait for the receiver to confirm, connect again. The rules are in `barrier`.
+//! Sends parcels over a stream: connect, write, wait for the receiver to confirm, connect again. The rules are in
+//! `barrier`, `stretch` and `targets`.
 
 use std::collections::VecDeque;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::barrier::{Assurance, Barrier};
-use super::kernel;
-use crate::sinks::limits::{
-    BARRIER_ANSWER, CONNECT_TIMEOUT, PROBE_ANSWER, RECONNECT_FIRST, RECONNECT_LONGEST, WRITE_TIMEOUT,
-};
-use crate::sinks::status::{BY_THE_CLOCK, SinkStatus};
-use crate::sinks::{Parcel, SinkError, SyslogConfig};
+use super::error::SyslogError;
+use super::link::Link;
+use super::stretch::Stretching;
+use super::targets::Targets;
+use super::wire::Wire;
+use crate::sinks::Parcel;
 
 /// Parcels on their way: first those on the wire, then those that must be written.
+#[derive(Default)]
 struct Outbox {
     parcels: VecDeque<Parcel>,
     /// How many of the first were written on this connection.
@@ -27,11 +26,14 @@ struct Outbox {
 }
 
 struct Sender {
-    config: SyslogConfig,
-    status: Arc<SinkStatus>,
+    link: Arc<Link>,
+    targets: Targets,
+    /// The target of the connection that is open or being opened.
+    target: usize,
     outbox: Outbox,
-    barrier: Barrier,
-    started: Instant,
+    stretching: Stretching,
+    /// The next connection, opened while the receiver confirms what came over this one.
+    ahead: JoinSet<Result<Wire, SyslogError>>,
 }
 
 /// Why a connection ended.
@@ -42,25 +44,26 @@ enum End {
     Finished,
 }
 
+/// One connection and what is unacknowledged on it.
+struct Open {
+    wire: Wire,
+    barrier: Barrier,
+}
+
 /// Runs until the parcels end or `stop` turns true.
-pub async fn run(
-    config: SyslogConfig,
-    mut parcels: mpsc::Receiver<Parcel>,
-    status: Arc<SinkStatus>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let Some(assurance) = settle(&config, &status, &mut stop).await else { return };
-    let mut sender = Sender {
-        config,
-        status,
-        outbox: Outbox { parcels: VecDeque::new(), written: 0 },
-        barrier: Barrier::new(assurance),
-        started: Instant::now(),
-    };
-    let mut wait = RECONNECT_FIRST;
+pub async fn run(link: Arc<Link>, number: usize, mut parcels: mpsc::Receiver<Parcel>, mut stop: watch::Receiver<bool>) {
+    let targets = link.targets(number);
+    let (outbox, stretching) = (Outbox::default(), Stretching::default());
+    let mut sender = Sender { link, targets, target: 0, outbox, stretching, ahead: JoinSet::new() };
+    if !sender.settle(&mut stop).await {
+        return;
+    }
     loop {
         if sender.outbox.parcels.is_empty() {
             // Connecting only when there is something to say keeps an idle receiver free of empty connections.
+            if parcels.is_empty() {
+                sender.ahead = JoinSet::new();
+            }
             let next = tokio::select! {
                 parcel = parcels.recv() => parcel,
                 _ = stop.wait_for(|stopped| *stopped) => None,
@@ -73,97 +76,40 @@ pub async fn run(
         }
         match sender.one_connection(&mut parcels, &mut stop).await {
             Ok(End::Finished) => return,
-            Ok(End::Confirmed) => wait = RECONNECT_FIRST,
+            Ok(End::Confirmed) => {}
             Err(error) => {
-                sender.broke(&error);
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    _ = stop.wait_for(|stopped| *stopped) => return,
-                }
-                wait = (wait * 2).min(RECONNECT_LONGEST);
-            }
-        }
-    }
-}
-
-/// Decides the level: as configured, or by asking the receiver once whether it answers a half-close.
-async fn settle(
-    config: &SyslogConfig,
-    status: &Arc<SinkStatus>,
-    stop: &mut watch::Receiver<bool>,
-) -> Option<Assurance> {
-    let mut wait = RECONNECT_FIRST;
-    let level = loop {
-        if let Some(level) = config.assurance {
-            break level;
-        }
-        match probe(&config.address).await {
-            Ok(level) => break level,
-            Err(error) => {
-                if status.retrying(error.to_string()) {
-                    tracing::warn!(address = config.address, %error, "sink is unreachable, trying on");
+                let wait = sender.broke(&error);
+                if !waited(wait, &mut stop).await {
+                    return;
                 }
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            _ = stop.wait_for(|stopped| *stopped) => return None,
-        }
-        wait = (wait * 2).min(RECONNECT_LONGEST);
-    };
-    match level {
-        Assurance::A2 => status.settle_assurance("A2"),
-        Assurance::A1 => {
-            status.settle_assurance(BY_THE_CLOCK);
-            tracing::warn!(
-                address = config.address,
-                "the receiver does not close when we half-close: deliveries count as acknowledged after a window (A1)"
-            );
-        }
-    }
-    Some(level)
-}
-
-/// An empty connection, half-closed at once: a receiver that closes too can confirm what it read.
-async fn probe(address: &str) -> Result<Assurance, SinkError> {
-    let (mut stream, peer) = connect(address).await?;
-    stream.shutdown().await.map_err(|cause| SinkError::Broken { address: peer, cause })?;
-    match timeout(PROBE_ANSWER, drain(&mut stream)).await {
-        Ok(Ok(())) => Ok(Assurance::A2),
-        Ok(Err(cause)) => Err(SinkError::Broken { address: peer, cause }),
-        Err(_) => Ok(Assurance::A1),
     }
 }
 
-async fn connect(address: &str) -> Result<(TcpStream, SocketAddr), SinkError> {
-    let unresolved = |cause| SinkError::Resolve { address: address.to_owned(), cause };
-    let mut last = None;
-    for peer in lookup_host(address).await.map_err(unresolved)? {
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(peer)).await {
-            Ok(Ok(stream)) => {
-                // A barrier must not wait for Nagle's timer; failing to set it costs time, not events.
-                let _ = stream.set_nodelay(true);
-                return Ok((stream, peer));
-            }
-            Ok(Err(cause)) => last = Some(SinkError::Connect { address: peer, cause }),
-            Err(_) => {
-                last = Some(SinkError::Slow { address: peer, what: "connect", seconds: CONNECT_TIMEOUT.as_secs() });
-            }
-        }
+/// False when it must stop instead.
+async fn waited(wait: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(wait) => true,
+        _ = stop.wait_for(|stopped| *stopped) => false,
     }
-    Err(last.unwrap_or_else(|| unresolved(io::Error::from(io::ErrorKind::NotFound))))
-}
-
-/// Reads until end-of-stream. Receivers say nothing on syslog; whatever one says is discarded.
-async fn drain(stream: &mut TcpStream) -> io::Result<()> {
-    let mut discarded = [0u8; 1024];
-    while stream.read(&mut discarded).await? != 0 {}
-    Ok(())
 }
 
 impl Sender {
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    /// Learns what the first receiver that answers can confirm, so that it shows before there is anything to send.
+    async fn settle(&mut self, stop: &mut watch::Receiver<bool>) -> bool {
+        loop {
+            self.target = self.targets.next(self.link.now());
+            match self.link.settle(self.target).await {
+                Ok(()) => return true,
+                Err(error) => {
+                    let wait = self.failed(&error, 0);
+                    if !waited(wait, stop).await {
+                        return false;
+                    }
+                }
+            }
+        }
     }
 
     /// Connects, sends again what is unacknowledged, then what comes, until a barrier or a break.
@@ -171,11 +117,8 @@ impl Sender {
         &mut self,
         parcels: &mut mpsc::Receiver<Parcel>,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<End, SinkError> {
-        let (mut stream, peer) = connect(&self.config.address).await?;
-        if self.status.healthy() {
-            tracing::info!(%peer, assurance = self.status.assurance(), "sink is connected");
-        }
+    ) -> Result<End, SyslogError> {
+        let mut open = self.connect().await?;
         let mut ending = false;
         loop {
             while self.outbox.written < self.outbox.parcels.len() {
@@ -183,103 +126,128 @@ impl Sender {
                     self.outbox.parcels.remove(self.outbox.written);
                     continue;
                 }
-                self.write_next(&mut stream, peer).await?;
-                self.acknowledge_aged();
-                if self.barrier.due(self.now()) {
-                    return self.confirm(stream, peer).await;
+                self.write_next(&mut open).await?;
+                self.acknowledge_aged(&mut open);
+                if open.barrier.due(self.link.now()) {
+                    let more = self.outbox.written < self.outbox.parcels.len() || !parcels.is_empty();
+                    return self.confirm(open, more).await;
                 }
             }
-            if ending || self.barrier.due(self.now()) {
-                return self.end_of_stretch(stream, peer, ending).await;
+            let now = self.link.now();
+            if ending || open.barrier.due(now) {
+                return self.end_of_stretch(open, ending, !parcels.is_empty()).await;
             }
-            let look = self.barrier.next_look(self.now()).map(|at| self.started + Duration::from_millis(at));
+            let look = open.barrier.next_look(now).map(|at| Instant::now() + Duration::from_millis(at - now));
             tokio::select! {
                 parcel = parcels.recv() => match parcel {
-                    Some(parcel) if parcel.receipt.is_none() => self.barrier.ask(),
+                    Some(parcel) if parcel.receipt.is_none() => open.barrier.ask(),
                     Some(parcel) => self.outbox.parcels.push_back(parcel),
                     None => ending = true,
                 },
-                readable = drain(&mut stream) => return Err(match readable {
-                    Ok(()) => SinkError::ClosedByPeer { address: peer },
-                    Err(cause) => SinkError::Broken { address: peer, cause },
-                }),
+                ended = open.wire.ended() => return Err(ended),
                 () = tokio::time::sleep_until(look.unwrap_or_else(far_away)), if look.is_some() => {
-                    self.acknowledge_aged();
+                    self.acknowledge_aged(&mut open);
                 }
                 _ = stop.wait_for(|stopped| *stopped), if !ending => ending = true,
             }
         }
     }
 
-    async fn end_of_stretch(&mut self, stream: TcpStream, peer: SocketAddr, ending: bool) -> Result<End, SinkError> {
+    /// The connection that was opened ahead, or a new one.
+    async fn connect(&mut self) -> Result<Open, SyslogError> {
+        let ahead = self.ahead.join_next().await.and_then(Result::ok);
+        let wire = match ahead {
+            Some(opened) => opened?,
+            None => {
+                self.target = self.targets.next(self.link.now());
+                self.link.open(self.target).await?
+            }
+        };
+        if self.link.status.healthy() {
+            tracing::info!(peer = %wire.peer, assurance = self.link.status.assurance(), "sink is connected");
+        }
+        // What a receiver can confirm is known before `open` returns; the weaker level needs nothing of it.
+        let level = self.link.level(wire.target).unwrap_or(Assurance::A1);
+        Ok(Open { wire, barrier: Barrier::new(level, self.stretching.bytes()) })
+    }
+
+    /// Begins to open the next connection. Nothing is written to it before this one is confirmed, so that the receiver
+    /// sees every feed in order.
+    fn connect_ahead(&mut self) {
+        self.target = self.targets.next(self.link.now());
+        let (link, target) = (Arc::clone(&self.link), self.target);
+        self.ahead.spawn(async move { link.open(target).await });
+    }
+
+    async fn end_of_stretch(&mut self, open: Open, ending: bool, more: bool) -> Result<End, SyslogError> {
         if !self.outbox.parcels.is_empty() {
-            self.confirm(stream, peer).await?;
+            self.confirm(open, more && !ending).await?;
         }
         Ok(if ending { End::Finished } else { End::Confirmed })
     }
 
-    async fn write_next(&mut self, stream: &mut TcpStream, peer: SocketAddr) -> Result<(), SinkError> {
+    async fn write_next(&mut self, open: &mut Open) -> Result<(), SyslogError> {
         let parcel = &self.outbox.parcels[self.outbox.written];
-        match timeout(WRITE_TIMEOUT, stream.write_all(&parcel.frames)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(cause)) => return Err(SinkError::Broken { address: peer, cause }),
-            Err(_) => {
-                return Err(SinkError::Slow { address: peer, what: "take a write", seconds: WRITE_TIMEOUT.as_secs() });
-            }
-        }
-        self.status.wrote(parcel.events);
-        self.barrier.wrote(parcel.frames.len() as u64, self.now());
+        open.wire.write(&parcel.frames).await?;
+        self.link.status.wrote(parcel.events);
+        open.barrier.wrote(parcel.frames.len() as u64, self.link.now());
         self.outbox.written += 1;
         Ok(())
     }
 
     /// Half-closes and waits until the receiver has read everything and closed too.
-    async fn confirm(&mut self, mut stream: TcpStream, peer: SocketAddr) -> Result<End, SinkError> {
-        let broken = |cause| SinkError::Broken { address: peer, cause };
-        if matches!(stream.try_read(&mut [0; 1024]), Ok(0)) {
-            return Err(SinkError::ClosedByPeer { address: peer });
+    async fn confirm(&mut self, open: Open, more: bool) -> Result<End, SyslogError> {
+        let Open { mut wire, mut barrier } = open;
+        let local = wire.half_close().await?;
+        if more {
+            self.connect_ahead();
         }
-        let local = stream.local_addr().map_err(broken)?;
-        stream.shutdown().await.map_err(broken)?;
-        match timeout(BARRIER_ANSWER, drain(&mut stream)).await {
-            Ok(answer) => answer.map_err(broken)?,
+        let patience = self.stretching.patience();
+        match timeout(patience, wire.answered(local)).await {
+            Ok(answer) => answer?,
             Err(_) => {
-                let seconds = BARRIER_ANSWER.as_secs();
-                return Err(SinkError::Slow { address: peer, what: "confirm what it read", seconds });
+                self.stretching.too_slow();
+                return Err(wire.slow("confirm what it read", patience));
             }
         }
-        if let Some(cause) = stream.take_error().map_err(broken)? {
-            return Err(broken(cause));
-        }
-        if kernel::closes_crossed(local, peer) {
-            return Err(SinkError::ClosedByPeer { address: peer });
-        }
-        let confirmed = self.barrier.confirmed();
-        self.acknowledge(confirmed);
+        self.stretching.confirmed();
+        self.targets.succeeded();
+        self.acknowledge(barrier.confirmed());
         Ok(End::Confirmed)
     }
 
-    fn acknowledge_aged(&mut self) {
-        let aged = self.barrier.take_aged(self.now());
-        self.acknowledge(aged);
+    fn acknowledge_aged(&mut self, open: &mut Open) {
+        let aged = open.barrier.take_aged(self.link.now());
+        if aged > 0 {
+            self.targets.succeeded();
+            self.acknowledge(aged);
+        }
     }
 
     fn acknowledge(&mut self, parcels: usize) {
         for parcel in self.outbox.parcels.drain(..parcels) {
-            self.status.acknowledged(parcel.events);
+            self.link.status.acknowledged(parcel.events);
             parcel.acknowledged();
         }
         self.outbox.written -= parcels;
     }
 
-    fn broke(&mut self, error: &SinkError) {
-        let repeated: u64 = self.outbox.parcels.iter().take(self.outbox.written).map(|p| u64::from(p.events)).sum();
-        self.status.lost_connection(repeated);
-        self.barrier.broken();
+    /// Nothing of the stretch is acknowledged, all of it must be sent again. Says how long to wait before that.
+    fn broke(&mut self, error: &SyslogError) -> Duration {
+        let written = self.outbox.parcels.iter().take(self.outbox.written);
+        let repeated: u64 = written.map(|parcel| u64::from(parcel.events)).sum();
+        self.link.status.lost_connection(repeated);
         self.outbox.written = 0;
-        if self.status.retrying(error.to_string()) {
-            tracing::warn!(address = self.config.address, %error, repeated, "sink is failing, trying on");
+        self.ahead = JoinSet::new();
+        self.link.forget_weakness(self.target);
+        self.failed(error, repeated)
+    }
+
+    fn failed(&mut self, error: &SyslogError, repeated: u64) -> Duration {
+        if self.link.status.retrying(error.to_string()) {
+            tracing::warn!(address = self.link.address(self.target), %error, repeated, "sink is failing, trying on");
         }
+        self.targets.failed(self.link.now(), rand::random())
     }
 }
 

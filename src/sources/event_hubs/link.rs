@@ -27,7 +27,7 @@ use super::faults::{About, Stage};
 use super::hub::{Access, Place, Sasl};
 use super::message::whole_number;
 use super::node::Node;
-use super::position::Partition;
+use super::position::{After, Partition};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::Epoch;
 use crate::sources::SourceError;
@@ -271,22 +271,6 @@ fn text(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Symbol(symbol) => Some(symbol.as_str().to_owned()),
         _ => None,
-    }
-}
-
-/// Which part of a partition a link is to read, in the words of the service's selector.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum After {
-    Offset(String),
-    Sequence(i64),
-}
-
-impl After {
-    fn selector(&self) -> String {
-        match self {
-            Self::Offset(offset) => format!("amqp.annotation.x-opt-offset > '{}'", offset.replace('\'', "''")),
-            Self::Sequence(sequence) => format!("amqp.annotation.x-opt-sequence-number > '{sequence}'"),
-        }
     }
 }
 

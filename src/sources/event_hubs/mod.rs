@@ -10,6 +10,7 @@ mod cbs;
 mod connection_string;
 mod credit;
 mod diversion;
+mod extent;
 mod faults;
 mod hub;
 mod link;
@@ -36,6 +37,7 @@ use position::Covered;
 use reader::{Assignment, Item, Taken};
 
 pub use connection_string::{BadConnection, ConnectionString, Namespace, SharedAccess};
+pub use extent::Extent;
 pub use hub::{Authentication, Config, Hub, Sasl, Start, TokenFuture, TokenSource};
 
 /// How often a hub's partitions are listed anew. A partition can be added at any time and must be read within a minute.

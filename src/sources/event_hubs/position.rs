@@ -4,6 +4,8 @@
 //! covered, and whatever can no longer be read becomes a gap. Sequence numbers decide; offsets are opaque and only
 //! ever handed back as they came.
 
+use std::ops::Range;
+
 use crate::clock::Timestamp;
 use crate::event::batch::{Gap, GapReason, LogPosition};
 use crate::ids::Generation;
@@ -42,8 +44,8 @@ pub(super) struct Covered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
     pub track: Track,
-    /// Read what comes after this offset.
-    pub after_offset: String,
+    /// Read what comes after this.
+    pub after: After,
     /// What we already know is lost, to be handed over before anything else, and what is covered with it.
     pub gap: Option<(Gap, Covered)>,
     /// Where reading stands, to be told before anything is read. A feed that leaves out what was there before it must
@@ -52,11 +54,43 @@ pub(super) struct Plan {
     pub stands: Option<Covered>,
 }
 
+/// Which part of a partition a link is to read, in the words of the service's selector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum After {
+    Offset(String),
+    Sequence(i64),
+    /// What came at this time or later.
+    Time(Timestamp),
+}
+
+impl After {
+    pub(super) fn selector(&self) -> String {
+        match self {
+            Self::Offset(offset) => format!("amqp.annotation.x-opt-offset > '{}'", offset.replace('\'', "''")),
+            Self::Sequence(sequence) => format!("amqp.annotation.x-opt-sequence-number > '{sequence}'"),
+            Self::Time(from) => {
+                let before = from.millis().saturating_sub(1);
+                format!("amqp.annotation.x-opt-enqueued-time > '{before}'")
+            }
+        }
+    }
+
+    fn all() -> Self {
+        Self::Offset(BEFORE_ALL.to_owned())
+    }
+}
+
+/// The generations that the hub created at this moment may have.
+pub(super) fn generations(created: Timestamp) -> Range<u64> {
+    let created = u64::try_from(created.millis()).unwrap_or(0);
+    created..created.saturating_add(TAILS_MAX)
+}
+
 /// Decides how to attach to a partition of which `covered` was read so far. `open` is the generation that the cluster has
 /// open, with or without a cursor in it. `from_latest` matters only to a partition never read before.
 pub(super) fn plan(partition: &Partition, covered: Option<&Covered>, open: Generation, from_latest: bool) -> Plan {
-    let created = Generation(u64::try_from(partition.created.millis()).unwrap_or(0));
-    let of_this_hub = created.0..created.0.saturating_add(TAILS_MAX);
+    let of_this_hub = generations(partition.created);
+    let created = Generation(of_this_hub.start);
     let Some(covered) = covered else {
         // Going back to the first generation would give ids to what is there now that a lost tail has used.
         let generation = if of_this_hub.contains(&open.0) { open } else { created };
@@ -69,21 +103,26 @@ pub(super) fn plan(partition: &Partition, covered: Option<&Covered>, open: Gener
     if seen > partition.last {
         return anew(partition, Generation(covered.generation.0 + 1), GapReason::TailLost, seen);
     }
-    let oldest = oldest(partition);
-    if oldest > seen.saturating_add(1) {
+    let oldest = partition.oldest();
+    let track = |last| Track { generation: covered.generation, last, fresh: true };
+    let (after, track) = match covered.position.from_time() {
+        // The first message to come has the number from which on numbers follow each other.
+        Some(from) => (After::Time(from), track(None)),
+        None if covered.position.goes_by_number() => (After::Sequence(seen), track(Some(seen))),
+        None => (After::Offset(covered.position.offset.clone()), track(Some(seen))),
+    };
+    let is_exact = covered.position.from_time().is_none();
+    if is_exact && oldest > seen.saturating_add(1) {
         return expired(partition, covered, oldest);
     }
-    Plan {
-        track: Track { generation: covered.generation, last: Some(seen), fresh: true },
-        after_offset: covered.position.offset.clone(),
-        gap: None,
-        stands: Some(covered.clone()),
-    }
+    Plan { track, after, gap: None, stands: Some(covered.clone()) }
 }
 
-/// The number of the first message that can still be read, or of the next that will be written.
-fn oldest(partition: &Partition) -> i64 {
-    if partition.empty { partition.last.saturating_add(1) } else { partition.begin }
+impl Partition {
+    /// The number of the first message that can still be read, or of the next that will be written.
+    pub(super) fn oldest(&self) -> i64 {
+        if self.empty { self.last.saturating_add(1) } else { self.begin }
+    }
 }
 
 /// A partition of which nothing is covered.
@@ -97,18 +136,23 @@ fn first(partition: &Partition, generation: Generation, from_latest: bool) -> Pl
         let position = LogPosition { offset: offset.clone(), sequence, enqueued: partition.last_enqueued };
         Covered { generation, position }
     });
-    let nothing = partition.empty.then(|| before(generation, oldest(partition), partition.last_enqueued));
-    Plan { track: Track { generation, last, fresh: true }, after_offset: offset, gap: None, stands: begins.or(nothing) }
+    let nothing = partition.empty.then(|| before(generation, partition.oldest(), partition.last_enqueued));
+    Plan {
+        track: Track { generation, last, fresh: true },
+        after: After::Offset(offset),
+        gap: None,
+        stands: begins.or(nothing),
+    }
 }
 
 /// All numbers may mean something new: read whatever there is. How much was lost before it, nobody can say.
 fn anew(partition: &Partition, generation: Generation, reason: GapReason, seen: i64) -> Plan {
-    let oldest = oldest(partition);
+    let oldest = partition.oldest();
     let gap = Gap { reason, lost: None, after_sequence: Some(seen), before_sequence: Some(oldest) };
     let covered = before(generation, oldest, Timestamp::ZERO);
     Plan {
         track: Track { generation, last: None, fresh: true },
-        after_offset: BEFORE_ALL.to_owned(),
+        after: After::all(),
         gap: Some((gap, covered)),
         stands: None,
     }
@@ -120,7 +164,7 @@ fn expired(partition: &Partition, covered: &Covered, oldest: i64) -> Plan {
     let enqueued = if partition.empty { partition.last_enqueued } else { covered.position.enqueued };
     Plan {
         track: Track { generation: covered.generation, last: Some(oldest - 1), fresh: true },
-        after_offset: BEFORE_ALL.to_owned(),
+        after: After::all(),
         gap: Some((gap, before(covered.generation, oldest, enqueued))),
         stands: None,
     }

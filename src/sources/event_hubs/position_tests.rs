@@ -18,6 +18,9 @@ fn covered(generation: u64, sequence: i64) -> Covered {
     let position = LogPosition { offset: format!("o{sequence}"), sequence, enqueued: Timestamp::from_millis(sequence) };
     Covered { generation: Generation(generation), position }
 }
+fn offset(text: &str) -> After {
+    After::Offset(text.to_owned())
+}
 fn gap_of(plan: &Plan) -> (GapReason, Option<u64>) {
     let (gap, _) = plan.gap.as_ref().unwrap();
     (gap.reason, gap.lost)
@@ -26,6 +29,23 @@ fn gap_of(plan: &Plan) -> (GapReason, Option<u64>) {
 /// In a cluster that knows no more than what is covered.
 fn plan(partition: &Partition, covered: Option<&Covered>, from_latest: bool) -> Plan {
     super::plan(partition, covered, covered.map(|it| it.generation).unwrap_or_default(), from_latest)
+}
+
+#[test]
+fn a_cursor_set_by_number_or_by_time_is_followed_and_what_expired_meanwhile_is_a_gap_only_by_number() {
+    let of = |position| Covered { generation: Generation(1000), position };
+    let attached = |begin, position| plan(&partition(1000, begin, 9), Some(&of(position)), false);
+    let by_number = || LogPosition::after_number(4, Timestamp::ZERO);
+    let by_time = || LogPosition::before_time(Timestamp::from_millis(7), 4);
+    assert_eq!(attached(5, by_number()).after, After::Sequence(4));
+    assert_eq!(gap_of(&attached(8, by_number())), (GapReason::Expired, Some(3)));
+    let mut timed = attached(8, by_time());
+    assert_eq!((&timed.after, timed.gap.is_none()), (&After::Time(Timestamp::from_millis(7)), true));
+    assert!(timed.after.selector().ends_with("x-opt-enqueued-time > '6'"), "what came at that very time is read");
+    assert_eq!(timed.track.arrive(8), Arrival::Follows, "which number comes first, only the service knows");
+    assert!(matches!(timed.track.arrive(11), Arrival::Jumps(_)));
+    let gone = of(LogPosition::before_time(Timestamp::from_millis(7), 12));
+    assert_eq!(gap_of(&plan(&partition(1000, 5, 9), Some(&gone), false)).0, GapReason::TailLost);
 }
 
 #[test]
@@ -42,13 +62,13 @@ fn a_feed_without_a_cursor_stays_in_the_generation_that_is_open() {
 #[test]
 fn a_feed_never_read_starts_at_the_oldest_message_unless_told_otherwise() {
     let fresh = plan(&partition(1000, 5, 9), None, false);
-    assert_eq!((fresh.after_offset.as_str(), fresh.gap.is_none()), (BEFORE_ALL, true));
+    assert_eq!((fresh.after, fresh.gap.is_none()), (After::all(), true));
     assert_eq!(fresh.stands, None);
     let latest = plan(&partition(1000, 5, 9), None, true);
-    assert_eq!(latest.after_offset, "o9");
+    assert_eq!(latest.after, offset("o9"));
     // Once it is committed, the next owner goes on from there, and not from what is latest by then.
-    assert_eq!(plan(&partition(1000, 5, 30), latest.stands.as_ref(), true).after_offset, "o9");
-    assert_eq!(plan(&partition(1000, 0, -1), None, true).after_offset, BEFORE_ALL);
+    assert_eq!(plan(&partition(1000, 5, 30), latest.stands.as_ref(), true).after, offset("o9"));
+    assert_eq!(plan(&partition(1000, 0, -1), None, true).after, After::all());
 }
 
 #[test]
@@ -68,7 +88,7 @@ fn a_partition_with_nothing_new_says_where_reading_stands() {
 fn a_cursor_inside_the_partition_is_continued_by_its_offset() {
     for (begin, last, seen) in [(0, 9, 4), (5, 9, 4), (0, 9, 9), (10, 9, 9), (0, -1, -1)] {
         let plan = plan(&partition(1000, begin, last), Some(&covered(1000, seen)), true);
-        assert_eq!(plan.after_offset, format!("o{seen}"), "{begin} {last} {seen}");
+        assert_eq!(plan.after, offset(&format!("o{seen}")), "{begin} {last} {seen}");
         assert_eq!(plan.gap, None);
         assert_eq!(plan.track.generation, Generation(1000));
     }
@@ -78,7 +98,7 @@ fn a_cursor_inside_the_partition_is_continued_by_its_offset() {
 fn what_retention_took_is_counted_exactly() {
     let plan_begun = plan(&partition(1000, 10, 20), Some(&covered(1000, 4)), false);
     assert_eq!(gap_of(&plan_begun), (GapReason::Expired, Some(5)));
-    assert_eq!(plan_begun.after_offset, BEFORE_ALL);
+    assert_eq!(plan_begun.after, After::all());
     assert_eq!(plan_begun.gap.unwrap().1.position.sequence, 9);
 
     let all_gone = plan(&partition(1000, 21, 20), Some(&covered(1000, 4)), false);
@@ -91,7 +111,7 @@ fn a_recreated_hub_is_read_from_its_oldest_message() {
     for created in [5000, 999] {
         let plan = plan(&partition(created, 0, 50), Some(&covered(1000 + TAILS_MAX * 2, 30)), true);
         assert_eq!(gap_of(&plan), (GapReason::Recreated, None));
-        assert_eq!(plan.after_offset, BEFORE_ALL);
+        assert_eq!(plan.after, After::all());
         assert_eq!(plan.track.generation, Generation(u64::try_from(created).unwrap()));
     }
     let a_moment_later = plan(&partition(1001, 0, 50), Some(&covered(1000, 30)), false);
@@ -102,7 +122,7 @@ fn a_recreated_hub_is_read_from_its_oldest_message() {
 fn a_cursor_past_the_end_means_a_lost_tail_and_the_next_generation() {
     let lost = plan(&partition(1000, 3, 20), Some(&covered(1000, 25)), true);
     assert_eq!(gap_of(&lost), (GapReason::TailLost, None));
-    assert_eq!((lost.after_offset.as_str(), lost.track.generation), (BEFORE_ALL, Generation(1001)));
+    assert_eq!((lost.after, lost.track.generation), (After::all(), Generation(1001)));
     // The generation it opened is recognised afterwards, by whoever attaches next.
     let next = plan(&partition(1000, 3, 40), Some(&covered(1001, 22)), false);
     assert_eq!((next.gap, next.track.generation), (None, Generation(1001)));
@@ -146,7 +166,8 @@ impl Model {
     fn offset(sequence: i64) -> String {
         format!("{}", 100 + sequence * 7)
     }
-    fn after(&self, offset: &str) -> Vec<(i64, u64)> {
+    fn after(&self, after: &After) -> Vec<(i64, u64)> {
+        let After::Offset(offset) = after else { panic!("nobody moved a cursor: {after:?}") };
         let from: i64 = offset.parse().unwrap();
         self.kept.iter().filter(|(sequence, _)| 100 + sequence * 7 > from).copied().collect()
     }
@@ -239,7 +260,7 @@ impl Outcome {
             commits.push((None, Some(gap.clone()), covered.clone()));
         }
         let mut track = plan.track;
-        for (sequence, content) in model.after(&plan.after_offset).into_iter().take(usize::from(owner.reads)) {
+        for (sequence, content) in model.after(&plan.after).into_iter().take(usize::from(owner.reads)) {
             let gap = match track.arrive(sequence) {
                 Arrival::Follows => None,
                 Arrival::Jumps(gap) | Arrival::TurnsBack(gap) => Some(gap),

@@ -18,9 +18,9 @@ use super::credit::{Credit, MESSAGES_MAX};
 use super::diversion::Carried;
 use super::faults::{self, About, Stage};
 use super::hub::{Hub, Start};
-use super::link::{self, After, Management, Opened, TokenNode};
+use super::link::{self, Management, Opened, TokenNode};
 use super::message::{self, Arrived, NoPlace};
-use super::position::{self, Arrival, Covered, Plan, Track};
+use super::position::{self, After, Arrival, Covered, Plan, Track};
 use crate::clock::Clock;
 use crate::event::batch::{Content, Coordinates, Entry, Gap};
 use crate::ids::{Epoch, Generation};
@@ -111,7 +111,7 @@ impl Reading<'_> {
         if management.hub().await?.created != info.created {
             return Err(about.disconnected("the hub was recreated meanwhile"));
         }
-        tracing::info!(upstream = name, partition = %partition, epoch = epoch.0, after = plan.after_offset, "reading");
+        tracing::info!(upstream = name, partition = %partition, epoch = epoch.0, after = plan.after.selector(), "reading");
         if let Some((gap, covered)) = plan.gap {
             let entry = self.gap(gap, covered.generation, covered.position.sequence);
             self.pass(Item { gap: None, entry: Some(entry), covered, newest, bytes: 0 }).await?;
@@ -136,8 +136,7 @@ impl Reading<'_> {
         let Assignment { hub, partition, epoch, .. } = self.assignment;
         let entering = |cause: Cause| cause.into_error(about, Stage::Entering);
         let mut session = link::begin(&mut opened.connection).await.map_err(entering)?;
-        let after = After::Offset(plan.after_offset.clone());
-        let attached = match link::attach(&mut session, &hub.0, partition, *epoch, &after).await {
+        let attached = match link::attach(&mut session, &hub.0, partition, *epoch, &plan.after).await {
             Err(Cause::Stated(fault)) if faults::is_bad_position(&fault) => {
                 tracing::warn!(upstream = about.upstream, partition = %partition, "offset refused, going by number");
                 let after = After::Sequence(plan.track.after_sequence());

@@ -1,0 +1,128 @@
+//! What all connections of one sink share: how to reach its receivers, and what each of them can confirm.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::barrier::Assurance;
+use super::config::{Level, Settings, Transport};
+use super::dial::Dialer;
+use super::error::SyslogError;
+use super::targets::Targets;
+use super::wire::Wire;
+use crate::sinks::limits::PROBE_ANSWER;
+use crate::sinks::status::SinkStatus;
+
+pub struct Link {
+    pub settings: Settings,
+    pub status: Arc<SinkStatus>,
+    dialer: Dialer,
+    /// What each receiver can confirm, by its address.
+    levels: Mutex<Vec<Option<Assurance>>>,
+    started: Instant,
+}
+
+impl Link {
+    pub fn new(settings: Settings, status: Arc<SinkStatus>) -> Self {
+        let asked = settings.level.and_then(|level| match level {
+            Level::A1 => Some(Assurance::A1),
+            Level::A2 => Some(Assurance::A2),
+            // Their transports confirm by themselves.
+            Level::A0 | Level::A3 => None,
+        });
+        if let Some(level) = settings.level {
+            status.settle_assurance(level.name());
+        }
+        Self {
+            status,
+            dialer: Dialer::new(&settings),
+            levels: Mutex::new(vec![asked; settings.addresses.len()]),
+            settings,
+            started: Instant::now(),
+        }
+    }
+
+    /// Milliseconds of a steady clock.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub fn address(&self, target: usize) -> &str {
+        self.dialer.address(target)
+    }
+
+    /// Which receivers the connection of this number uses.
+    pub fn targets(&self, connection: usize) -> Targets {
+        Targets::new(self.settings.choice, self.settings.addresses.len(), connection)
+    }
+
+    /// What the receiver can confirm, once `open` has found out.
+    pub fn level(&self, target: usize) -> Option<Assurance> {
+        self.levels.lock()[target]
+    }
+
+    /// A connection over which events may be sent: what its receiver can confirm is known by then.
+    pub async fn open(&self, target: usize) -> Result<Wire, SyslogError> {
+        match self.settings.transport {
+            Transport::Tcp | Transport::Tls => self.settle(target).await?,
+            Transport::Udp | Transport::Relp | Transport::RelpTls => {}
+        }
+        self.dialer.dial(target).await
+    }
+
+    /// Finds out what the receiver can confirm, unless that is known or was configured.
+    pub async fn settle(&self, target: usize) -> Result<(), SyslogError> {
+        if self.level(target).is_some() {
+            return Ok(());
+        }
+        let level = self.probe(target).await?;
+        self.levels.lock()[target] = Some(level);
+        self.show(target, level);
+        Ok(())
+    }
+
+    /// After a break, a receiver that could confirm nothing is asked again: it may have been frozen, or replaced.
+    pub fn forget_weakness(&self, target: usize) {
+        let was_asked_for = self.settings.level.is_some();
+        let level = &mut self.levels.lock()[target];
+        if *level == Some(Assurance::A1) && !was_asked_for {
+            *level = None;
+        }
+    }
+
+    /// An empty connection, half-closed at once: a receiver that closes too can confirm what it read.
+    async fn probe(&self, target: usize) -> Result<Assurance, SyslogError> {
+        let mut wire = self.dialer.dial(target).await?;
+        let local = wire.half_close().await?;
+        match timeout(PROBE_ANSWER, wire.answered(local)).await {
+            Ok(Ok(())) => Ok(Assurance::A2),
+            // One that resets whatever is half-closed would reset a confirmation, too.
+            Ok(Err(SyslogError::Broken { cause, .. })) if cause.kind() == io::ErrorKind::ConnectionReset => {
+                Ok(Assurance::A1)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(Assurance::A1),
+        }
+    }
+
+    /// Shows the weakest of the levels that are known, and says aloud if it is less than it could be.
+    fn show(&self, target: usize, level: Assurance) {
+        let weak = self.levels.lock().contains(&Some(Assurance::A1));
+        if level == Assurance::A1 {
+            tracing::warn!(
+                address = self.address(target),
+                "the receiver does not close when we half-close: deliveries count as acknowledged after a window (A1)"
+            );
+            self.status.fell_back(format!(
+                "{} does not close when we half-close, so it can't confirm what it read: deliveries count as \
+                 acknowledged after a window (A1), and what it had not read when it fails is lost",
+                self.address(target)
+            ));
+        } else if !weak {
+            self.status.recovered_level();
+        }
+        self.status.settle_assurance(if weak { Level::A1.name() } else { Level::A2.name() });
+    }
+}
