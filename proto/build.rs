@@ -20,6 +20,9 @@ const SECRET: [&str; 6] = [
     ".siemgate.v1.SecretValue",
 ];
 
+/// Passed on as it was framed, without decoding a single event; see `src/wire.rs`.
+const FRAMED: &str = ".siemgate.v1.EventBatch";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={ROOT}");
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -32,6 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .bytes(".")
         .skip_debug(SECRET)
+        .extern_path(FRAMED, "crate::wire::EventBatch")
         .include_file("wire.rs")
         .emit_rerun_if_changed(false)
         .compile_fds(compiler.file_descriptor_set())?;

@@ -78,6 +78,10 @@ name!(
     CredentialId
 );
 name!(
+    /// Who reads a subscription, by the name its client chose.
+    MemberName
+);
+name!(
     /// One configured upstream of a tenant; unique within its tenant.
     SourceId
 );

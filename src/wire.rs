@@ -1,7 +1,11 @@
 //! Protobuf types and gRPC stubs, generated from `proto/`. Only the edges may name them: `admin`, `cli`, the peer
-//! transport and codec of `cluster`, and the envelope of `vault`.
+//! transport and codec of `cluster`, the words of `sinks::subscription`, and the envelope of `vault`.
 //!
 //! A package is a module path: `siemgate.v1` is [`v1`], `siemgate.cluster.v1` is `cluster::v1`.
+
+use bytes::{Buf, BufMut, Bytes};
+use prost::encoding::{self, DecodeContext, WireType};
+use prost::{DecodeError, Message};
 
 pub use generated::siemgate::*;
 
@@ -36,6 +40,47 @@ impl std::fmt::Debug for v1::RedeemResponse {
 impl std::fmt::Debug for v1::SecretValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SecretValue({:?}, {})", self.key, self.field)
+    }
+}
+
+/// `siemgate.v1.EventBatch`, of which a node sends what it was given framed, and a client reads the events.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventBatch {
+    framed: Bytes,
+    pub events: Vec<v1::Event>,
+}
+
+impl EventBatch {
+    /// A batch that is encoded already.
+    pub fn framed(framed: Bytes) -> Self {
+        Self { framed, events: Vec::new() }
+    }
+}
+
+const EVENTS: u32 = 1;
+
+impl Message for EventBatch {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        buf.put_slice(&self.framed);
+        encoding::message::encode_repeated(EVENTS, &self.events, buf);
+    }
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        match tag {
+            EVENTS => encoding::message::merge_repeated(wire_type, &mut self.events, buf, context),
+            _ => encoding::skip_field(wire_type, tag, buf, context),
+        }
+    }
+    fn encoded_len(&self) -> usize {
+        self.framed.len() + encoding::message::encoded_len_repeated(EVENTS, &self.events)
+    }
+    fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 

@@ -125,6 +125,7 @@ fn show_sink(shown: &mut metrics::Sink, sink: &SinkStatus) {
         SinkState::Suspended => 2,
         SinkState::Starting => 3,
         SinkState::Paused => 4,
+        SinkState::Waiting => 5,
     });
 }
 

@@ -38,10 +38,25 @@ pub const RESOURCES_PER_CALL_MAX: usize = 10_000;
 pub const PROPOSALS_AT_ONCE: usize = 64;
 /// How long a node that is to leave may take to hand its feeds over: what its sinks have to acknowledge, twice.
 pub const EMPTY_TIMEOUT: Duration = Duration::from_secs(45);
+/// Events a second of a replay that names no rate: a tenth of what a modest receiver takes.
+pub const REPLAY_RATE: u32 = 500;
+/// How often a replay is begun anew because others were begun in the same moment.
+pub const REPLAYS_TRIED_MAX: usize = 8;
+/// Letters of a caller's own word on who they are.
+pub const OPERATOR_LETTERS_MAX: usize = 64;
 /// Readers of the tap at once. Each costs a copy of every event it wants.
 pub const TAPS_MAX: usize = 8;
 /// Bytes of a record a tap shows; the rest is for the sinks.
 pub const TAP_RECORD_BYTES_MAX: usize = 64 << 10;
+/// Subscribers at once. Each may hold a few messages of a megabyte on their way.
+pub const SUBSCRIBERS_MAX: usize = 64;
+/// How long a subscriber may take to say what it wants, and the cluster to take it in.
+pub const SUBSCRIPTION_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a subscriber says at once: its names, a number, an acknowledgement.
+pub const SUBSCRIBER_WORD_BYTES_MAX: usize = 4 << 10;
+/// Fewer letters than this could be guessed; ours have 64.
+pub const SUBSCRIBER_TOKEN_LETTERS_MIN: usize = 32;
+
 /// Letters of an explanation sent back; trailers hold it, and they are bounded.
 pub const EXPLANATION_BYTES_MAX: usize = 4 << 10;
 /// Longest filter a caller may give.

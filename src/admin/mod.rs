@@ -8,6 +8,7 @@ pub mod carry_out;
 pub mod convert;
 pub mod cursor_plan;
 mod cursors;
+pub mod events;
 pub mod figures;
 pub mod first_code;
 mod invite;
@@ -16,6 +17,7 @@ mod members;
 mod operations;
 pub mod plan;
 pub mod quarantine;
+mod replays;
 pub mod sealing;
 pub mod server;
 mod service;
@@ -30,6 +32,8 @@ mod apply_tests;
 #[cfg(test)]
 mod operations_tests;
 #[cfg(test)]
+mod permission_tests;
+#[cfg(test)]
 pub(crate) mod service_tests;
 
 use std::collections::BTreeMap;
@@ -43,6 +47,7 @@ use crate::cluster::ControlPlane;
 use crate::cluster::pki::token::Pin;
 use crate::ids::FeedId;
 use cursor_plan::Extent;
+use events::Subscriptions;
 use quarantine::{Clear, Cleared, Filter, Listing};
 use sealing::Sealer;
 use view::{Health, Status, TapEvent};
@@ -69,6 +74,10 @@ pub trait Backend: Send + Sync + 'static {
     fn quarantined(&self, filter: Filter) -> impl Future<Output = Result<Listing, String>> + Send;
     /// Takes these records out of quarantine, by sending them on or for good.
     fn clear(&self, ids: Vec<String>, how: Clear) -> impl Future<Output = Result<Vec<Cleared>, String>> + Send;
+    /// Whoever serves subscriptions; nobody where the node has no such part.
+    fn subscriptions(&self) -> Option<Arc<dyn Subscriptions>> {
+        None
+    }
 }
 
 /// Why a face of the node can't be shown, by cause.

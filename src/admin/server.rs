@@ -19,16 +19,19 @@ use super::access::Tokens;
 use super::limits::{
     ANSWER_BYTES_MAX, CALL_TIMEOUT, CALLS_MAX, CONNECTION_AGE_MAX, CONNECTIONS_MAX, DRAIN_TIMEOUT, FIRST_WORD_TIMEOUT,
     HEADER_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, PENDING_RESETS_MAX, REQUEST_BYTES_MAX, SIGN_IN_BYTES_MAX,
-    STREAMS_MAX,
+    STREAMS_MAX, SUBSCRIBER_WORD_BYTES_MAX,
 };
 use super::operations::Operations;
+use super::replays::Replaying;
 use super::service::Service;
 use super::sign_in::SignIn;
-use super::{AdminError, Backend};
+use super::{AdminError, Backend, events};
 use crate::clock::Clock;
 use crate::wire::PUBLIC_DESCRIPTORS;
 use crate::wire::v1::admin_server::AdminServer;
+use crate::wire::v1::events_server::EventsServer;
 use crate::wire::v1::operations_server::OperationsServer;
+use crate::wire::v1::replays_server::ReplaysServer;
 use crate::wire::v1::sign_in_server::SignInServer;
 
 /// Bound and not yet serving, so that a taken port is known before anything starts.
@@ -72,28 +75,38 @@ impl Server {
         clock: Clock,
         stopping: watch::Receiver<bool>,
     ) -> Result<(), AdminError> {
+        let events = backend.subscriptions().map(|subscriptions| {
+            EventsServer::new(events::Service::new(subscriptions, tokens.clone(), stopping.clone()))
+                .max_decoding_message_size(SUBSCRIBER_WORD_BYTES_MAX)
+                .max_encoding_message_size(ANSWER_BYTES_MAX)
+        });
         let sign_in = self.first_code.map(|code| SignIn { code, tokens: tokens.clone(), clock: clock.clone() });
         let sign_in = sign_in.map(|it| SignInServer::new(it).max_decoding_message_size(SIGN_IN_BYTES_MAX));
         let service = Arc::new(Service::new(backend, tokens, clock, stopping.clone()));
         let operations = OperationsServer::new(Operations(service.clone()))
             .max_decoding_message_size(REQUEST_BYTES_MAX)
             .max_encoding_message_size(ANSWER_BYTES_MAX);
+        let replays = ReplaysServer::new(Replaying(service.clone()))
+            .max_decoding_message_size(REQUEST_BYTES_MAX)
+            .max_encoding_message_size(ANSWER_BYTES_MAX);
         let admin = AdminServer::from_arc(service)
             .max_decoding_message_size(REQUEST_BYTES_MAX)
             .max_encoding_message_size(ANSWER_BYTES_MAX);
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(PUBLIC_DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .expect("the descriptors come from our own build");
+        let described = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(PUBLIC_DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let reflection = described().build_v1().expect("the descriptors come from our own build");
+        // Most clients still ask by the older name.
+        let older_reflection = described().build_v1alpha().expect("the descriptors come from our own build");
         let (health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<AdminServer<Service<B>>>().await;
+        if events.is_some() {
+            health_reporter.set_serving::<EventsServer<events::Service>>().await;
+        }
 
-        let mut until = stopping.clone();
-        let stop = async move {
-            // A sender that is gone stops us like one that says so.
-            let _ = until.wait_for(|stopping| *stopping).await;
-        };
+        let stop = told(stopping.clone());
         let serving = tonic::transport::Server::builder()
             .max_concurrent_streams(STREAMS_MAX)
             .concurrency_limit_per_connection(CALLS_MAX)
@@ -105,14 +118,16 @@ impl Server {
             .timeout(CALL_TIMEOUT)
             .add_service(admin)
             .add_service(operations)
+            .add_service(replays)
+            .add_optional_service(events)
             .add_optional_service(sign_in)
             .add_service(reflection)
+            .add_service(older_reflection)
             .add_service(health)
             .serve_with_incoming_shutdown(incoming(self.listener, self.patience), stop);
 
-        let mut until = stopping;
         let overdue = async move {
-            let _ = until.wait_for(|stopping| *stopping).await;
+            told(stopping).await;
             sleep(DRAIN_TIMEOUT).await;
         };
         tokio::select! {
@@ -120,6 +135,11 @@ impl Server {
             () = overdue => Ok(()),
         }
     }
+}
+
+/// Waits for the word to stop. A sender that is gone stops us like one that says so.
+async fn told(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// Connections as they come, no more than there are places for; the others wait in the kernel's queue.

@@ -67,12 +67,17 @@ pub fn read_token(path: &Path) -> Result<Secret, TokenError> {
 
 fn make(path: &Path) -> Result<Secret, TokenError> {
     let unwritable = |cause| TokenError::Unwritable { path: path.to_owned(), cause };
-    let mut chance = zeroize::Zeroizing::new([0u8; TOKEN_BYTES]);
-    SystemRandom::new().fill(&mut *chance).map_err(|_| unwritable(std::io::Error::other("no randomness")))?;
-    let text: String = chance.iter().map(|byte| format!("{byte:02x}")).collect();
-    let secret = Secret::new(text);
+    let secret = any_token().map_err(unwritable)?;
     keep(path, &secret)?;
     Ok(secret)
+}
+
+/// A token that nobody guesses.
+pub fn any_token() -> std::io::Result<Secret> {
+    let mut chance = zeroize::Zeroizing::new([0u8; TOKEN_BYTES]);
+    SystemRandom::new().fill(&mut *chance).map_err(|_| std::io::Error::other("no randomness"))?;
+    let text: String = chance.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Secret::new(text))
 }
 
 /// Keeps a line that is its owner's alone. Written beside its place and moved there, so that who dies here leaves no half a token.

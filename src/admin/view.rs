@@ -129,7 +129,10 @@ words! {
 }
 words! {
     /// How a sink fares.
-    SinkState { Starting = "starting", Healthy = "healthy", Retrying = "retrying", Suspended = "suspended", Paused = "paused" }
+    SinkState {
+        Starting = "starting", Healthy = "healthy", Retrying = "retrying", Suspended = "suspended", Paused = "paused",
+        Waiting = "waiting"
+    }
 }
 
 /// What went wrong last, and what to do about it.

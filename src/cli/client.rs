@@ -17,7 +17,9 @@ use crate::admin::limits::{ANSWER_BYTES_MAX, CALL_TIMEOUT};
 use crate::admin::token_file::read_token;
 use crate::config::{Config, STANDARD_PATH};
 use crate::wire::v1::admin_client::AdminClient;
+use crate::wire::v1::events_client::EventsClient;
 use crate::wire::v1::operations_client::OperationsClient;
+use crate::wire::v1::replays_client::ReplaysClient;
 
 /// A node on this host answers at once, or isn't there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,6 +29,8 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub type Admin = AdminClient<InterceptedService<Channel, Bearer>>;
 pub type Operations = OperationsClient<InterceptedService<Channel, Bearer>>;
+pub type Replays = ReplaysClient<InterceptedService<Channel, Bearer>>;
+pub type Events = EventsClient<InterceptedService<Channel, Bearer>>;
 
 /// Puts the token on every call.
 #[derive(Clone)]
@@ -49,6 +53,18 @@ pub async fn connect(connection: &Connection) -> anyhow::Result<Admin> {
 pub async fn operate(connection: &Connection) -> anyhow::Result<Operations> {
     let (channel, bearer) = reach(connection).await?;
     Ok(OperationsClient::with_interceptor(channel, bearer).max_decoding_message_size(ANSWER_BYTES_MAX))
+}
+
+/// The same, for replays.
+pub async fn replays(connection: &Connection) -> anyhow::Result<Replays> {
+    let (channel, bearer) = reach(connection).await?;
+    Ok(ReplaysClient::with_interceptor(channel, bearer).max_decoding_message_size(ANSWER_BYTES_MAX))
+}
+
+/// Connects as a subscriber.
+pub async fn connect_events(connection: &Connection) -> anyhow::Result<Events> {
+    let (channel, bearer) = reach(connection).await?;
+    Ok(EventsClient::with_interceptor(channel, bearer).max_decoding_message_size(ANSWER_BYTES_MAX))
 }
 
 async fn reach(connection: &Connection) -> anyhow::Result<(Channel, Bearer)> {

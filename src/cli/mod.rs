@@ -16,11 +16,15 @@ pub mod normalize;
 mod output;
 mod quarantine;
 mod recovery;
+mod replay;
+mod replay_view;
 mod run;
 mod signal;
 pub mod simulator;
 mod sink;
 mod status;
+mod subscribe;
+mod subscription;
 mod tap;
 mod validate;
 
@@ -65,6 +69,9 @@ enum Command {
     Cursor(cursor::CursorArgs),
     Quarantine(quarantine::QuarantineArgs),
     Audit(audit::AuditArgs),
+    Replay(Box<replay::ReplayArgs>),
+    Subscribe(subscribe::Subscribe),
+    Subscription(subscription::SubscriptionArgs),
     Normalize(normalize::Args),
     Apply(apply::Apply),
     Get(apply::Get),
@@ -125,6 +132,12 @@ fn command(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
         }
         Command::Audit(args) => on_this_thread(audit::audit(args))?,
+        Command::Replay(args) => {
+            let well = on_this_thread(replay::replay(*args))?;
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
+        }
+        Command::Subscribe(args) => on_this_thread(subscribe::subscribe(args))?,
+        Command::Subscription(args) => on_this_thread(subscription::subscription(args))?,
         Command::Normalize(args) => return normalize::main(&args),
         Command::Apply(args) => on_this_thread(apply::apply(args))?,
         Command::Get(args) => on_this_thread(apply::get(args))?,
@@ -195,63 +208,78 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    const GOOD: &[&str] = &[
+        "run",
+        "run --config x.toml",
+        "status -o json",
+        "status --tenant contoso",
+        "tap -n 5 --class alert",
+        "replay --tenant a --source b --from 2026-11-01T00:00:00Z --sink s --rate 9 --dry-run",
+        "replay start --tenant a --source b --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z --sink s --wait",
+        "replay list -o json",
+        "replay show 3 --wait",
+        "replay cancel 3 --reason x",
+        "subscribe soc --member a -n 3 --keep -o json",
+        "subscription token -o json",
+        "subscription list",
+        "apply a.toml b.d --dry-run",
+        "apply -",
+        "get",
+        "get sources",
+        "get source contoso/hub -o toml",
+        "delete sink a b",
+        "config validate",
+        "config validate --config x.toml r.d -o json",
+        "version -o json",
+        "init -o json",
+        "join siem-1:7444 --token -",
+        "join siem-1:7444 --token-file -",
+        "join siem-1:7444 --token-file /run/token",
+        "cluster invite --role witness --expires 90s",
+        "cluster recover --dry-run -o json",
+        "cluster backup b",
+        "cluster doctor -o json",
+        "cluster restore b --kek k --incarnation 3",
+        "simulator --seed 7",
+        "sink test siem",
+        "sink test --all -o json",
+        "sink test --file r.toml siem",
+        "normalize",
+        "status --api 127.0.0.1:1 --token-file t",
+    ];
+    const BAD: &[(&str, ErrorKind)] = &[
+        ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+        ("apply", ErrorKind::MissingRequiredArgument),
+        ("delete tenant", ErrorKind::MissingRequiredArgument),
+        ("get widget", ErrorKind::ValueValidation),
+        ("tap -n 0", ErrorKind::ValueValidation),
+        ("replay", ErrorKind::MissingRequiredArgument),
+        ("replay --tenant a", ErrorKind::MissingRequiredArgument),
+        ("replay --from noon", ErrorKind::ValueValidation),
+        ("replay show", ErrorKind::MissingRequiredArgument),
+        ("status -o yaml", ErrorKind::InvalidValue),
+        ("status --api localhost", ErrorKind::ValueValidation),
+        ("join", ErrorKind::MissingRequiredArgument),
+        ("join siem-1:7444", ErrorKind::MissingRequiredArgument),
+        ("join siem-1:7444 --token - --token-file -", ErrorKind::ArgumentConflict),
+        ("sink test", ErrorKind::MissingRequiredArgument),
+        ("sink test --all siem", ErrorKind::ArgumentConflict),
+        ("cluster", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+        ("cluster restore b", ErrorKind::MissingRequiredArgument),
+        ("cluster invite --expires 10", ErrorKind::ValueValidation),
+        ("statsu", ErrorKind::InvalidSubcommand),
+    ];
+
     #[test]
     fn what_is_typed_is_understood_or_refused() {
-        for good in [
-            "run",
-            "run --config x.toml",
-            "status -o json",
-            "status --tenant contoso",
-            "tap -n 5 --class alert",
-            "apply a.toml b.d --dry-run",
-            "apply -",
-            "get",
-            "get sources",
-            "get source contoso/hub -o toml",
-            "delete sink a b",
-            "config validate",
-            "config validate --config x.toml r.d -o json",
-            "version -o json",
-            "init -o json",
-            "join siem-1:7444 --token -",
-            "join siem-1:7444 --token-file -",
-            "join siem-1:7444 --token-file /run/token",
-            "cluster invite --role witness --expires 90s",
-            "cluster recover --dry-run -o json",
-            "cluster backup b",
-            "cluster doctor -o json",
-            "cluster restore b --kek k --incarnation 3",
-            "simulator --seed 7",
-            "sink test siem",
-            "sink test --all -o json",
-            "sink test --file r.toml siem",
-            "normalize",
-            "status --api 127.0.0.1:1 --token-file t",
-        ] {
+        for good in GOOD {
             let typed = std::iter::once("siemgate").chain(good.split(' '));
             assert!(Cli::try_parse_from(typed).is_ok(), "{good}");
         }
-        for (bad, kind) in [
-            ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
-            ("apply", ErrorKind::MissingRequiredArgument),
-            ("delete tenant", ErrorKind::MissingRequiredArgument),
-            ("get widget", ErrorKind::ValueValidation),
-            ("tap -n 0", ErrorKind::ValueValidation),
-            ("status -o yaml", ErrorKind::InvalidValue),
-            ("status --api localhost", ErrorKind::ValueValidation),
-            ("join", ErrorKind::MissingRequiredArgument),
-            ("join siem-1:7444", ErrorKind::MissingRequiredArgument),
-            ("join siem-1:7444 --token - --token-file -", ErrorKind::ArgumentConflict),
-            ("sink test", ErrorKind::MissingRequiredArgument),
-            ("sink test --all siem", ErrorKind::ArgumentConflict),
-            ("cluster", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
-            ("cluster restore b", ErrorKind::MissingRequiredArgument),
-            ("cluster invite --expires 10", ErrorKind::ValueValidation),
-            ("statsu", ErrorKind::InvalidSubcommand),
-        ] {
+        for (bad, kind) in BAD {
             let typed = std::iter::once("siemgate").chain(bad.split_whitespace());
             let error = Cli::try_parse_from(typed).unwrap_err();
-            assert_eq!(error.kind(), kind, "{bad}: {error}");
+            assert_eq!(error.kind(), *kind, "{bad}: {error}");
             assert_eq!(error.exit_code(), i32::from(USAGE), "{bad}");
         }
     }

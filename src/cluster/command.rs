@@ -15,7 +15,9 @@ use super::cursor_move::CursorMove;
 use super::invitation::{InviteCommand, NotInvited};
 use super::level::Level;
 use super::member::{NodeSpec, Standing};
+use super::replay_job::ReplayCommand;
 use super::secret_record::SecretCommand;
+use super::subscription::SubscriptionCommand;
 use crate::clock::Timestamp;
 use crate::event::batch::{Gap, Position, Seen};
 use crate::ids::{
@@ -77,6 +79,10 @@ pub enum Command {
     MoveCursor(CursorMove),
     /// An operator did something that the state does not show.
     Note(AuditNote),
+    /// A stretch of a source is delivered once more.
+    Replay(ReplayCommand),
+    /// A member of a subscription comes or goes.
+    Subscription(SubscriptionCommand),
 }
 
 impl Command {
@@ -105,7 +111,7 @@ impl Command {
             | Self::RaiseLevel { .. }
             | Self::BeginIncarnation { .. } => Level::MEMBERS,
             Self::Secret(_) | Self::Invite(_) => Level::TRUST,
-            Self::MoveCursor(_) | Self::Note(_) => Level::DELIVERY,
+            Self::MoveCursor(_) | Self::Note(_) | Self::Replay(_) | Self::Subscription(_) => Level::DELIVERY,
         }
     }
 }
@@ -165,7 +171,7 @@ pub struct ResourceKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     Done,
-    /// The epoch an assignment granted.
+    /// The epoch that an assignment or a joining granted.
     Epoch(Epoch),
     /// One answer for each item of a cursor commit, in its order.
     Items(Vec<ItemOutcome>),

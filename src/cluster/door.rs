@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use openraft::Snapshot;
 use openraft::error::{CheckIsLeaderError, RaftError};
@@ -25,7 +25,9 @@ use super::limits::{ELECTION_MAX, HEARTBEAT, PROPOSE_TIMEOUT};
 use super::machine::Shared;
 use super::member::Standing;
 use super::members::Members;
-use super::peers::{Accusation, Answer, Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Request, Verdict};
+use super::peers::{
+    Accusation, Answer, Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Request, Verdict, Visited, Words,
+};
 use super::proposer::{self, Proposal};
 use super::state::ControlState;
 use super::types::{Raft, SnapshotMeta, TypeConfig, Vote};
@@ -77,6 +79,9 @@ pub(super) struct Inside {
     pub on_fatal: OnFatal,
     pub incoming: Mutex<Incoming>,
     pub disk: Arc<dyn Disk>,
+    /// Who answers conversations; nobody until the node has somebody for it. It holds the control plane, not the other way
+    /// round.
+    pub visited: OnceLock<Weak<dyn Visited>>,
 }
 
 impl Door {
@@ -124,6 +129,18 @@ impl Door {
         self.0.on_fatal.call(&ClusterError::Newer { what });
     }
 
+    /// Lets somebody answer conversations from now on.
+    pub(super) fn is_visited_by(&self, host: Weak<dyn Visited>) {
+        let _ = self.0.visited.set(host); // There is one host for as long as the process lives.
+    }
+
+    /// Begins a conversation with a member whose identity is proven.
+    pub fn converse(&self, from: NodeId, words: Words) -> Result<Words, ClusterError> {
+        self.0.check_member(from)?;
+        let host = self.0.visited.get().and_then(Weak::upgrade).ok_or(ClusterError::Stopped)?;
+        Ok(host.visited(from, words))
+    }
+
     /// Answers a member whose identity is proven. Dropping the call takes back nothing.
     pub async fn answer(&self, from: NodeId, request: Request) -> Result<Answer, ClusterError> {
         self.0.answer(from, request.0).await.map(Answer)
@@ -131,12 +148,17 @@ impl Door {
 }
 
 impl Inside {
-    async fn answer(&self, from: NodeId, ask: Ask) -> Result<Reply, ClusterError> {
+    fn check_member(&self, from: NodeId) -> Result<(), ClusterError> {
         let removed = self.shared.state.read().standing(from) == Some(Standing::Removed);
         if removed || self.removed.contains(from) {
             let why = format!("node {from} was removed from the cluster: it must join anew, under a new id");
             return Err(ClusterError::Refused { why });
         }
+        Ok(())
+    }
+
+    async fn answer(&self, from: NodeId, ask: Ask) -> Result<Reply, ClusterError> {
+        self.check_member(from)?;
         Ok(match ask {
             Ask::Append(request) => {
                 speaks_for_itself(from, request.vote.leader_id().voted_for())?;

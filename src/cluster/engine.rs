@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openraft::storage::StorageHelper;
@@ -119,6 +119,7 @@ async fn run(
         on_fatal: settings.on_fatal.clone(),
         incoming: Mutex::default(),
         disk: store.disk.clone(),
+        visited: OnceLock::new(),
     });
     let reads = Reads { node, raft: raft.clone(), peers: peers.clone(), shared: shared.clone() };
     let runtime = Handle::current();

@@ -34,6 +34,8 @@ pub const OFFSET_BYTES_MAX: usize = 128;
 
 /// Members at any time: five voters, their replacements, and learners that catch up beside them.
 pub const MEMBERS_MAX: usize = 16;
+/// Members of one subscription: each is a connection, and a share of the feeds.
+pub const SUBSCRIPTION_MEMBERS_MAX: usize = 64;
 /// A node's weight; a hundred is an ordinary node, so that a tenth and a tenfold of it can be said.
 pub const NODE_WEIGHT_MAX: u32 = 1_000;
 /// A host name of DNS and a port.
@@ -73,6 +75,16 @@ pub const SECRETS_BYTES_MAX: usize = 32 << 20;
 pub const INVITATIONS_MAX: usize = 16;
 /// An invitation is meant to be used at once; one that is forgotten must not stay a way in.
 pub const INVITATION_LIFE_MAX: Duration = Duration::from_secs(30 * 60);
+/// Replays at once: each costs a second reader of every feed it is of, and its sink's room.
+pub const REPLAYS_AT_ONCE_MAX: usize = 16;
+/// Replays remembered, so that what was done last month can still be looked at; the oldest that are over go first.
+pub const REPLAYS_KEPT_MAX: usize = 64;
+/// Parts in one advance: more than a node runs at once, and still a small entry.
+pub const REPLAY_ITEMS_MAX: usize = 256;
+/// Events a second beyond which no rate is a limit: a node's whole throughput many times over.
+pub const REPLAY_RATE_MAX: u32 = 1_000_000;
+/// A reason, a name, or what keeps a part from getting on: a sentence or two.
+pub const REPLAY_TEXT_BYTES_MAX: usize = 512;
 
 /// Largest encoded command: `CommitCursors` aims at 64 KiB, and the largest resource must fit with its references.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
@@ -236,6 +248,8 @@ const _: () = assert!(APPEND_BYTES + COMMAND_BYTES_MAX + 2 * BATCH_BYTES_MAX < P
 const _: () = assert!(CHUNK_BYTES * 2 < PEER_MESSAGE_BYTES_MAX);
 const _: () = assert!(CAUGHT_UP_ENTRIES < LOG_KEPT_ENTRIES);
 const _: () = assert!(BODY_BYTES_MAX * 2 < COMMAND_BYTES_MAX);
+const _: () = assert!(REPLAY_ITEMS_MAX * (3 * NAME_BYTES_MAX + REPLAY_TEXT_BYTES_MAX + 256) < COMMAND_BYTES_MAX);
+const _: () = assert!(REPLAYS_AT_ONCE_MAX < REPLAYS_KEPT_MAX, "the newest is always kept");
 const _: () = assert!(SEALED_BYTES_MAX * 2 < COMMAND_BYTES_MAX);
 /// A move names its feed by three names and two slashes; the rest of it takes less than 16 bytes.
 const _: () = assert!(ASSIGN_MOVES_MAX * (3 * NAME_BYTES_MAX + 2 + 16) < COMMAND_BYTES_MAX);

@@ -240,6 +240,7 @@ impl ControlState {
 
     fn end_life(&mut self, node: NodeId, at: Timestamp, touched: &mut Touched) -> Result<&mut Member, Refusal> {
         let held = self.release_where(|owner| owner == node, touched);
+        self.end_reading(|through| through == node, touched);
         self.forget_recalls_to(node, touched);
         let keeps_lapses = self.counters.level >= Level::LAPSES;
         let member = self.member_mut(node, touched)?;
@@ -279,6 +280,7 @@ impl ControlState {
             return Err(Refusal::HoldsFeeds { node, feeds });
         }
         self.forget_recalls_to(node, touched);
+        self.end_reading(|through| through == node, touched);
         self.members.remove(&node);
         touched.insert(Part::Member(node));
         Ok(Outcome::Done)
@@ -287,6 +289,7 @@ impl ControlState {
     /// Ends every life at once.
     pub(super) fn end_all_lives(&mut self, touched: &mut Touched) {
         self.release_where(|_| true, touched);
+        self.end_reading(|_| true, touched);
         for (node, member) in self.members.iter_mut().filter(|(_, member)| member.alive) {
             member.alive = false;
             touched.insert(Part::Member(*node));

@@ -16,10 +16,12 @@ mod newcomers;
 mod ownership;
 pub mod placement;
 pub mod recovery;
+pub mod replay_job;
 mod resource;
 pub mod secret_record;
 mod settings;
 pub mod state;
+pub mod subscription;
 mod unable;
 
 // How it is kept: bytes, then files.
@@ -65,7 +67,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -87,10 +89,12 @@ pub use level::Level;
 pub use member::{Member, NodeSpec, Role, Standing};
 pub use memory::Forgot;
 pub use overview::{MemberView, Overview};
+pub use replay_job::{Replay, ReplayCommand, ReplayId, ReplayItem, ReplayOrder, ReplayPart, ReplayStanding};
 pub use secret_record::{Sealed, SecretCommand, SecretKey, SecretKind, SecretRecord};
 pub use service::Listen;
 pub use settings::{Begin, Chronicle, Settings, Sizes};
 pub use state::{ControlState, Resource};
+pub use subscription::{Subscription, SubscriptionCommand, SubscriptionMember};
 pub use transport::Remote;
 
 use crate::ids::{ClusterId, NodeId};
@@ -288,6 +292,12 @@ impl ControlPlane {
     /// and must be removed and join anew.
     pub fn forgetful(&self) -> BTreeMap<NodeId, Forgot> {
         self.engine.door.members().contact.forgetful()
+    }
+
+    /// Lets somebody answer the conversations of other members, and this node's own.
+    /// It answers for as long as it lives.
+    pub fn is_visited_by(&self, host: Weak<dyn peers::Visited>) {
+        self.engine.door.is_visited_by(host);
     }
 
     /// The way in for members that are reached otherwise than by TLS, such as in tests.

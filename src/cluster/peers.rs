@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::BoxStream;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 
 use super::ClusterError;
@@ -19,6 +20,23 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
     /// Asks one member, and waits for its answer no longer than `within`. A dropped call may still be carried out.
     fn ask<'a>(&'a self, to: &'a Peer, request: Request, within: Duration)
     -> BoxFuture<'a, Result<Answer, CallFailed>>;
+
+    /// Begins a conversation with one member. It ends when either side drops its words.
+    fn converse<'a>(&'a self, to: &'a Peer, words: Words) -> BoxFuture<'a, Result<Words, CallFailed>> {
+        drop(words);
+        let why = "there is no way for conversations".to_owned();
+        let failed = CallFailed::Unreachable { peer: to.clone(), why };
+        async { Err(failed) }.boxed()
+    }
+}
+
+/// What one side of a conversation says. The control plane carries it and does not look inside.
+pub type Words = BoxStream<'static, Bytes>;
+
+/// Whoever answers conversations on a node.
+pub trait Visited: Send + Sync + 'static {
+    /// Answers a member whose identity is proven. It may not wait; the answer may.
+    fn visited(&self, from: NodeId, words: Words) -> Words;
 }
 
 /// Another member, by the id that is meant and the address it was given.

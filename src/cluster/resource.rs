@@ -58,8 +58,14 @@ impl ControlState {
         self.counters.revision += 1;
         touched.extend([Part::Counters, Part::Resource(key.clone())]);
         match key.kind {
-            ResourceKind::Source => self.end_feeds_of(key, touched),
-            ResourceKind::Sink => self.forget_cursors_of(key, touched),
+            ResourceKind::Source => {
+                self.end_replays_of(key, touched);
+                self.end_feeds_of(key, touched);
+            }
+            ResourceKind::Sink => {
+                self.end_replays_of(key, touched);
+                self.forget_cursors_of(key, touched);
+            }
             ResourceKind::Tenant | ResourceKind::Credential => self.forget_secrets_of(key, touched),
         }
         Ok(Outcome::Done)
@@ -87,6 +93,7 @@ impl ControlState {
 
     fn forget_cursors_of(&mut self, sink: &ResourceKey, touched: &mut Touched) {
         let Ok(sink) = sink.name.parse::<SinkId>() else { return };
+        self.forget_subscription(&sink, touched);
         for (feed, state) in &mut self.feeds {
             if state.cursors.remove(&sink).is_some() {
                 touched.insert(Part::Feed(feed.clone()));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::stream::{BoxStream, StreamExt as _};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -37,7 +38,7 @@ use super::limits::{
 use super::peers::{self, Answer};
 use super::pki::Keyring;
 use super::pki::enrolment::Enrolment;
-use super::transport::{CLUSTER_HEADER, FROM_HEADER, PROTOCOL_HEADER, TO_HEADER};
+use super::transport::{CLUSTER_HEADER, FROM_HEADER, PROTOCOL_HEADER, TO_HEADER, said};
 use crate::ids::NodeId;
 use crate::wire::cluster::v1 as pb;
 use pb::enrol_server::EnrolServer;
@@ -175,6 +176,22 @@ impl Service {
 
 #[tonic::async_trait]
 impl pb::peers_server::Peers for Service {
+    type ConverseStream = BoxStream<'static, Result<pb::Word, Status>>;
+
+    async fn converse(
+        &self,
+        request: Request<tonic::Streaming<pb::Word>>,
+    ) -> Result<Response<Self::ConverseStream>, Status> {
+        let Some(Caller(from)) = request.extensions().get().copied() else {
+            return Err(Status::permission_denied("the caller is not known"));
+        };
+        let answer = self.door.converse(from, said(request.into_inner())).map_err(|error| match error {
+            ClusterError::Refused { why } => Status::permission_denied(why),
+            other => Status::unavailable(other.to_string()),
+        })?;
+        Ok(Response::new(answer.map(|body| Ok(pb::Word { body })).boxed()))
+    }
+
     async fn append_entries(&self, request: Request<pb::AppendRequest>) -> Result<Response<pb::AppendAnswer>, Status> {
         self.call(request).await
     }

@@ -10,7 +10,9 @@ use super::invitation::{Invitation, TokenHash};
 use super::level::Level;
 use super::limits::{FEEDS_MAX, PARTS_MAX, TOMBSTONES_MAX};
 use super::member::Member;
+use super::replay_job::{ReplayId, Replays};
 use super::secret_record::{SecretKey, SecretRecord};
+use super::subscription::Subscription;
 use crate::clock::Timestamp;
 use crate::event::batch::Seen;
 use crate::ids::{Epoch, FeedId, FeedPart, Incarnation, Leadership, NodeEpoch, NodeId, SinkId, SourceId, TenantId};
@@ -27,6 +29,8 @@ pub struct ControlState {
     pub(super) invitations: BTreeMap<TokenHash, Invitation>,
     /// By number; each is one more than the one before.
     pub(super) audit: BTreeMap<u64, AuditRecord>,
+    pub(super) replays: Replays,
+    pub(super) subscriptions: BTreeMap<SinkId, Subscription>,
     pub(super) counters: Counters,
 }
 
@@ -70,6 +74,9 @@ pub enum Part {
     Secret(SecretKey),
     Invitation(TokenHash),
     Audit(u64),
+    /// A replay, or one part of it.
+    Replay(ReplayId, Option<FeedId>),
+    Subscription(SinkId),
 }
 
 /// The parts that commands changed since they were last stored.
@@ -122,6 +129,8 @@ impl ControlState {
             Command::Invite(command) => self.apply_to_invitation(command, touched),
             Command::MoveCursor(wanted) => self.move_cursor(wanted, touched),
             Command::Note(note) => self.note(note, touched),
+            Command::Replay(command) => self.apply_to_replay(command, touched),
+            Command::Subscription(command) => self.apply_to_subscription(command, touched),
         };
         result.unwrap_or_else(Outcome::Refused)
     }
@@ -185,6 +194,7 @@ impl ControlState {
     /// Ends a feed, and leaves its epoch behind. A feed that ended already stays as it is.
     pub(super) fn retire(&mut self, feed: &FeedId, touched: &mut Touched) {
         let Some(state) = self.feeds.remove(feed) else { return };
+        self.end_replay_parts_of(feed, touched);
         note_seen(feed, state.seen, touched);
         touched.extend([Part::Feed(feed.clone()), Part::Tombstone(feed.clone())]);
         self.tombstones.insert(feed.clone(), state.epoch);

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{Stream, StreamExt as _};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
@@ -19,7 +23,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Response, Status};
+use tonic::{Code, Response, Status, Streaming};
 
 use super::admission::{Envelope, PROTOCOL, PeerName};
 use super::certificate::{self, Credentials};
@@ -32,7 +36,7 @@ use super::limits::{
     PEER_KEEPALIVE_INTERVAL, PEER_KEEPALIVE_TIMEOUT, PEER_MESSAGE_BYTES_MAX, PEER_STREAM_WINDOW_BYTES, RECONNECT_MAX,
     RECONNECT_MIN,
 };
-use super::peers::{Answer, Ask, CallFailed, Peer, Peers, Request};
+use super::peers::{Answer, Ask, CallFailed, Peer, Peers, Request, Words};
 use crate::wire::cluster::v1 as pb;
 use pb::peers_client::PeersClient;
 
@@ -91,6 +95,34 @@ impl Peers for Remote {
         }
         .boxed()
     }
+
+    fn converse<'a>(&'a self, to: &'a Peer, words: Words) -> BoxFuture<'a, Result<Words, CallFailed>> {
+        let (mut client, peer) = (self.link(to).client, to.clone());
+        async move {
+            // How long this takes is bounded by connecting, and afterwards by the connection's keepalive.
+            match client.converse(Saying(words)).await {
+                Ok(answer) => Ok(said(answer.into_inner())),
+                Err(status) => Err(failed(&peer, &status)),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// What this side says.
+struct Saying(Words);
+
+impl Stream for Saying {
+    type Item = pb::Word;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<pb::Word>> {
+        self.0.poll_next_unpin(cx).map(|body| body.map(|body| pb::Word { body }))
+    }
+}
+
+/// What the other side says. A conversation that breaks ends: whoever has it begins another.
+pub(super) fn said(words: Streaming<pb::Word>) -> Words {
+    let whole = words.take_while(|word| ready(word.is_ok()));
+    whole.filter_map(|word| ready(word.ok().map(|word| word.body))).boxed()
 }
 
 type Client = PeersClient<InterceptedService<Channel, Headers>>;

@@ -5,6 +5,7 @@ mod advertise;
 pub mod document;
 pub mod fault;
 mod peers;
+pub mod replaying;
 pub mod resources;
 mod spool;
 pub mod substitute;
@@ -17,11 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::identity::http::BaseUrl;
-pub use peers::Peers;
-pub use spool::Spool;
-
 use document::Document;
 use fault::{Complaint, Fault, Faults};
+pub use peers::Peers;
+pub use spool::Spool;
 use substitute::Reference;
 
 /// Where the node's file is, unless the command line says otherwise.
@@ -395,6 +395,6 @@ mod tests {
         let text = include_str!("../../deploy/resources.toml");
         let declared = resources::parse(Path::new("deploy/resources.toml"), text, &mut faults);
         assert!(faults.0.is_empty(), "{faults}");
-        assert_eq!(declared.len(), 7);
+        assert_eq!(declared.len(), 8);
     }
 }

@@ -250,7 +250,7 @@ fn source_fault(config: &sources::Config) -> Option<String> {
         sources::Config::GraphIncidents(config) => graph(config, rest::Kind::GraphIncidents),
         sources::Config::GraphAlerts(config) => graph(config, rest::Kind::GraphAlerts),
         // What spans a hub and its credential is known on the node alone, which holds the secret.
-        sources::Config::EventHub(_) => None,
+        sources::Config::EventHub(config) => config.fault(),
     }
 }
 

@@ -13,6 +13,8 @@ pub mod formats {}
 pub mod hec {}
 #[doc = include_str!("operations.md")]
 pub mod operations {}
+#[doc = include_str!("replay.md")]
+pub mod replay {}
 #[doc = include_str!("syslog.md")]
 pub mod syslog {}
 
@@ -65,4 +67,6 @@ pub mod decisions {
     pub mod untouched_records_are_passed_on {}
     #[doc = include_str!("decisions/0022-pure-modules-under-the-fuzzer.md")]
     pub mod pure_modules_under_the_fuzzer {}
+    #[doc = include_str!("decisions/0023-a-subscription-is-a-sink-that-is-fetched.md")]
+    pub mod a_subscription_is_a_sink_that_is_fetched {}
 }

@@ -9,10 +9,12 @@ use tokio::sync::broadcast;
 use super::board::Board;
 use super::deployment::Deployment;
 use super::desk::Desk;
+use super::front::Front;
 use super::keyring::Keyring;
 use super::membership::Membership;
 use super::sinks::{RunningSink, Sinks};
 use super::upstream::Upstream;
+use crate::admin::events::Subscriptions;
 use crate::admin::quarantine::{Clear, Cleared, Filter, Listing};
 use crate::admin::sealing::Sealer;
 use crate::admin::view::{
@@ -43,6 +45,7 @@ pub struct About {
     pub started: Timestamp,
     /// None where the members know each other by no certificates.
     pub membership: Option<Membership>,
+    pub front: Front,
 }
 
 /// What operators' requests are carried out with.
@@ -198,6 +201,10 @@ impl Backend for NodeBackend {
             .unless(self.keyring.locked().map(|locked| locked.to_string()))
     }
 
+    fn subscriptions(&self) -> Option<Arc<dyn Subscriptions>> {
+        Some(Arc::new(self.about.front.clone()))
+    }
+
     fn tap(&self) -> broadcast::Receiver<Arc<TapEvent>> {
         self.tap.subscribe()
     }
@@ -308,6 +315,7 @@ fn sink_status(name: &SinkId, sink: &RunningSink, now: Timestamp) -> SinkStatus 
             State::Retrying => SinkState::Retrying,
             State::Suspended => SinkState::Suspended,
             State::Paused => SinkState::Paused,
+            State::Waiting => SinkState::Waiting,
         },
         assurance: status.assurance().to_owned(),
         sent: status.sent.load(Relaxed),

@@ -13,6 +13,7 @@ use crate::cluster::{ControlState, Resource, ResourceKey, ResourceKind, SecretKe
 use crate::identity;
 use crate::ids::{CredentialId, FeedId, SinkId, SourceId, TenantId};
 use crate::pipeline::spec::SinkSpec;
+use crate::sinks::subscription::Start;
 use crate::sources;
 
 /// A source's name in its tenant.
@@ -95,6 +96,17 @@ impl Deployment {
             }
         }
         Ok(())
+    }
+
+    /// Whether a sink of which nothing is committed is to have all that upstream still has. Objects of REST interfaces are
+    /// read from where the source starts, whatever a subscription says: from another place, other sinks would miss some.
+    pub fn starts_at_earliest(&self, sink: &SinkId, source: &sources::Config) -> bool {
+        let own = self.sinks.get(sink).and_then(|sink| sink.spec.sink.start());
+        match own {
+            None => source.starts_at_earliest(),
+            Some(Start::Earliest) => source.starts_at_earliest() || matches!(source, sources::Config::EventHub(_)),
+            Some(Start::Latest) => false,
+        }
     }
 
     /// Sinks that may want events of this source.
@@ -181,7 +193,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str) -> Result<T,
 }
 
 /// Compared within one process only, so that any stable hasher of the standard library serves.
-fn digest(parts: &impl Hash) -> u64 {
+pub(super) fn digest(parts: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     parts.hash(&mut hasher);
     hasher.finish()

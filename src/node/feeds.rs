@@ -8,11 +8,11 @@ use crate::cluster::FeedState;
 use crate::event::batch::Batch;
 use crate::event::resume::least;
 use crate::identity::{self, Scope, TokenProvider, Tokens};
-use crate::ids::{CredentialId, Epoch, FeedId, FeedPart};
+use crate::ids::{CredentialId, Epoch, FeedId, FeedPart, SinkId};
 use crate::pipeline::prepare::Lane;
 use crate::sources::event_hubs::{self, Authentication, ConnectionString, EventHubSource, Hub};
 use crate::sources::rest::{self, Graph, GraphSource, Kind};
-use crate::sources::{self, Cursor, Resume, Source, SourceError};
+use crate::sources::{self, Cursor, Resume, Second, Source, SourceError};
 
 use super::deployment::{Deployment, SourceKey};
 use super::watched::{Shown, Watched};
@@ -36,6 +36,10 @@ impl Source for AnySource {
 fn held(what: &'static str, cause: impl std::fmt::Display, remedy: &str) -> SourceError {
     SourceError::Unusable { what, cause: cause.to_string(), remedy: remedy.to_owned() }
 }
+
+/// What lets a hub have a second reader.
+const SECOND_GROUP: &str = "make a second consumer group for this cluster in the event hub, set \
+                            `catch_up_consumer_group` of the source to its name, and apply it";
 
 /// Builds sources for one deployment.
 pub struct Builder<'a> {
@@ -78,6 +82,29 @@ impl Builder<'_> {
                 let start = if begun { event_hubs::Start::Earliest } else { config.start };
                 let hub = self.hub(&key, &event_hubs::Config { start, ..config.clone() })?;
                 let source = EventHubSource::new(hub, &feed.part, resume, self.clock.clone());
+                Ok(AnySource::EventHub(Box::new(source)))
+            }
+        }
+    }
+
+    /// A source of the same feed that reads beside its owner's own and takes nothing from it: for replays, and for sinks
+    /// that have fallen behind what is kept of the feed.
+    pub fn second(&self, feed: &FeedId, second: Second) -> Result<AnySource, SourceError> {
+        let key = (feed.tenant.clone(), feed.source.clone());
+        let collection = |config: &rest::Config, kind| {
+            let tokens = self.provider(&key, &config.credential)?;
+            Ok(AnySource::Graph(Box::new(self.graph.beside(kind, config, tokens, &second)?)))
+        };
+        match self.spec(&key)? {
+            sources::Config::GraphIncidents(config) => collection(config, Kind::GraphIncidents),
+            sources::Config::GraphAlerts(config) => collection(config, Kind::GraphAlerts),
+            sources::Config::EventHub(config) => {
+                let beside = config.second().ok_or_else(|| {
+                    let cause = "its partitions have one reader, which a second would displace";
+                    held("the source for a second reader", cause, SECOND_GROUP)
+                })?;
+                let hub = self.hub(&key, &beside)?;
+                let source = EventHubSource::beside(hub, &feed.part, second, self.clock.clone());
                 Ok(AnySource::EventHub(Box::new(source)))
             }
         }
@@ -172,16 +199,17 @@ fn part(name: &str) -> FeedPart {
 }
 
 /// Where a new owner starts: at the least advanced of the sinks that take part. A sink without a cursor is as far back as
-/// the source's own start. Where that is the earliest record, it gets everything upstream still has; otherwise sources
-/// commit where they began at once, so that only a sink added later can be without a cursor, and it joins the others.
-pub fn resume(epoch: Epoch, held: &FeedState, lanes: &[Lane], from_earliest: bool) -> Resume {
+/// the source's own start, or as its own settings say. Where that is the earliest record, it gets everything upstream still
+/// has; otherwise sources commit where they began at once, so that only a sink added later can be without a cursor, and it
+/// joins the others.
+pub fn resume(epoch: Epoch, held: &FeedState, lanes: &[Lane], from_earliest: impl Fn(&SinkId) -> bool) -> Resume {
     let generation = held.generation;
-    let positions: Vec<_> = lanes.iter().map(|lane| held.cursors.get(&lane.sink)).collect();
-    if from_earliest && positions.contains(&None) {
+    let mut new = lanes.iter().filter(|lane| !held.cursors.contains_key(&lane.sink));
+    if new.any(|lane| from_earliest(&lane.sink)) {
         return Resume { epoch, generation, cursor: None };
     }
     let seen = held.seen.iter().copied().collect();
-    let least = least(positions.into_iter().flatten());
+    let least = least(lanes.iter().filter_map(|lane| held.cursors.get(&lane.sink)));
     let cursor = least.map(|position| Cursor { generation, position, seen });
     Resume { epoch, generation, cursor }
 }
@@ -195,7 +223,7 @@ mod tests {
     fn a_feed_without_a_cursor_resumes_in_its_generation() {
         let held = FeedState { generation: Generation(7), ..FeedState::default() };
         for from_earliest in [true, false] {
-            let resume = resume(Epoch(2), &held, &[], from_earliest);
+            let resume = resume(Epoch(2), &held, &[], |_| from_earliest);
             assert_eq!((resume.generation, resume.cursor.is_none()), (Generation(7), true));
         }
     }

@@ -177,6 +177,11 @@ impl Membership {
         Ok(settings)
     }
 
+    /// Another way to the other members, with connections of its own.
+    pub fn remote(&self) -> cluster::Remote {
+        cluster::Remote::new(self.credentials.clone())
+    }
+
     /// Hands the authority over to the control state, if this node made it and has not yet.
     pub async fn settle(&self, control: &ControlPlane) -> Result<(), MembershipError> {
         let Some(sealed) = self.folder.sealed()? else { return Ok(()) };

@@ -10,7 +10,9 @@ mod desk;
 mod discovery;
 pub mod doctor;
 mod enrol;
+mod error;
 pub mod feeds;
+mod front;
 mod history;
 pub mod keyring;
 mod lead;
@@ -18,11 +20,14 @@ pub mod ledger;
 pub mod life;
 mod listing;
 pub mod membership;
+mod part_ledger;
 mod pending;
 mod proposing;
 pub mod reconcile;
 pub mod recovery;
 mod renewal;
+mod replaying;
+mod replays;
 pub mod sinks;
 pub mod spool_keys;
 mod spooling;
@@ -36,7 +41,6 @@ mod upstream;
 mod watched;
 mod wires;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,22 +52,24 @@ use tokio::task::JoinSet;
 use crate::admin::Backend;
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::membership::Change;
-use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Outcome, PeerName, Role};
+use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Role};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
-use crate::ids::NodeId;
 use crate::lease::Lease;
 use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
 use backend::{About, NodeBackend, Tools};
 use board::Board;
 use credentials::Credentials;
+pub use error::NodeError;
+use front::{Front, Keeper};
 use history::History;
 use keyring::Keyring;
 use lead::Leading;
 use ledger::CommitLedger;
 use life::{Life, Living};
-use membership::{Membership, MembershipError};
+use membership::Membership;
+use replays::Replays;
 use sinks::Sinks;
 pub use spooling::Spooling;
 use supervise::Supervisor;
@@ -94,30 +100,6 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// How long a node that stops looks for the others before it stops without them.
 const SHUTDOWN_REACH: Duration = Duration::from_secs(2);
 
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    #[error(transparent)]
-    Membership(#[from] MembershipError),
-    #[error(
-        "can't listen on {address} for the other members: {cause}; stop what listens there, or set `[listen] peers`"
-    )]
-    Listen { address: SocketAddr, cause: std::io::Error },
-    #[error("the cluster does not let this node begin, it answered {answer:?}: look at its members")]
-    NotEnrolled { answer: Outcome },
-    #[error("node {node} was removed from the cluster: empty its data directory and let it join anew")]
-    Removed { node: NodeId },
-    #[error(
-        "another process runs as {name} at {address}: stop that one first, and if this data directory is a copy, remove it"
-    )]
-    Twin { name: PeerName, address: String },
-    #[error("can't prepare outgoing TLS: {cause}; check the files under `[tls]`")]
-    Tls { cause: String },
-    #[error("can't write the history file {}: {cause}", path.display())]
-    History { path: PathBuf, cause: std::io::Error },
-}
-
 /// A running node.
 pub struct Node {
     control: ControlPlane,
@@ -138,9 +120,8 @@ impl Node {
     pub async fn start(settings: NodeSettings) -> Result<Self, NodeError> {
         let clock = settings.clock.clone();
         let started = clock.now();
-        let client = Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
-            .map_err(|error| NodeError::Tls { cause: error.to_string() })?;
-        let Laid { mut plane, membership, keyring, peer, entered } =
+        let client = client(&settings)?;
+        let Laid { mut plane, membership, keyring, peer, entered, front: way } =
             settings.wires.lay(&settings.data_dir, &clock).await?;
         let node = plane.node_id;
         let history = Arc::new(History::open(settings.history.as_deref(), node)?);
@@ -162,8 +143,10 @@ impl Node {
         let sinks = Arc::new(Mutex::new(Sinks::default()));
         let quarantine = Quarantine::new(settings.data_dir.join("quarantine"));
         let graph = Graph::new(client);
+        let front = Front::begin(&control, lives.clone(), sinks.clone(), way, clock.clone());
+        let keeper = front.keeper();
         let backend = Arc::new(NodeBackend::new(
-            About { name: settings.name, started, membership },
+            About { name: settings.name, started, membership, front },
             Tools::new(&tokens, &graph, &quarantine, &sinks, &clock),
             keyring.clone(),
             control.clone(),
@@ -187,23 +170,11 @@ impl Node {
             keyring: keyring.clone(),
             unable,
         };
-        let mut supervisor_task = JoinSet::new();
-        supervisor_task.spawn(supervisor.run(lives.clone(), stopped));
-        let kept = Kept { control: control.clone(), clock: clock.clone(), keyring, ledger, living };
+        let supervisor = supervised(supervisor, &lives, &stopped);
+        let kept = Kept { control: control.clone(), clock: clock.clone(), keyring, ledger, living, keeper };
         kept.up(&mut keeping, &keeping_stopped);
         tracing::info!(data_dir = %settings.data_dir.display(), %node, "node started");
-        Ok(Self {
-            control,
-            board,
-            sinks,
-            backend,
-            stop,
-            stop_keeping,
-            supervisor: supervisor_task,
-            keeping,
-            lives,
-            clock,
-        })
+        Ok(Self { control, board, sinks, backend, stop, stop_keeping, supervisor, keeping, lives, clock })
     }
 
     pub fn control(&self) -> &ControlPlane {
@@ -374,16 +345,22 @@ struct Kept {
     keyring: Arc<Keyring>,
     ledger: Arc<CommitLedger<Board>>,
     living: Living,
+    keeper: Keeper,
 }
 
 impl Kept {
     /// Starts all of it. Heartbeats and leases are kept on Raft's thread, so that no load of records makes this node look
     /// dead or blind.
     fn up(self, keeping: &mut JoinSet<Option<NodeError>>, stopped: &watch::Receiver<bool>) {
-        let Self { control, clock, keyring, ledger, living } = self;
+        let Self { control, clock, keyring, ledger, living, keeper } = self;
         let stop = stopped.clone();
         keeping.spawn(async move {
             ledger.run(stop).await;
+            None
+        });
+        let stop = stopped.clone();
+        keeping.spawn(async move {
+            keeper.run(stop).await;
             None
         });
         let (plane, stop) = (control.clone(), stopped.clone());
@@ -393,4 +370,17 @@ impl Kept {
         let stop = stopped.clone();
         keeping.spawn(async move { control.undisturbed(leading.run(stop)).await.err().map(Into::into) });
     }
+}
+
+fn client(settings: &NodeSettings) -> Result<Client, NodeError> {
+    Client::new(&http::Settings { ca_files: settings.extra_ca.clone(), ..http::Settings::default() })
+        .map_err(|error| NodeError::Tls { cause: error.to_string() })
+}
+
+/// Feeds and replays, each with what looks after them.
+fn supervised(supervisor: Supervisor, lives: &watch::Receiver<Life>, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Replays::beside(&supervisor).run(lives.clone(), stopped.clone()));
+    tasks.spawn(supervisor.run(lives.clone(), stopped.clone()));
+    tasks
 }

@@ -19,12 +19,15 @@ use crate::pipeline::prepare::Lane;
 use crate::pipeline::spec::SinkSpec;
 use crate::sinks::limits::{PARCELS_QUEUED, WINDOW_BYTES};
 use crate::sinks::status::SinkStatus;
-use crate::sinks::{self, Parcel};
+use crate::sinks::subscription::desk::Desk;
+use crate::sinks::{self, Parcel, subscription};
 
 /// One running sink.
 pub struct RunningSink {
     pub spec: SinkSpec,
     pub status: Arc<SinkStatus>,
+    /// Where a subscription's events are fetched.
+    pub desk: Option<Arc<Desk>>,
     fingerprint: u64,
     parcels: mpsc::Sender<Parcel>,
     window: Arc<Semaphore>,
@@ -80,6 +83,13 @@ impl Sinks {
         let status = Arc::new(SinkStatus::default());
         let (living, alive) = watch::channel(());
         let (config, reporting, paused) = (configured.spec.sink.clone(), status.clone(), configured.spec.paused);
+        let desk = match &config {
+            sinks::Config::Subscription(config) => Some(Arc::new(Desk::new(config.caps(), status.clone()))),
+            sinks::Config::Syslog(_) | sinks::Config::Hec(_) | sinks::Config::File(_) | sinks::Config::Stdout(_) => {
+                None
+            }
+        };
+        let fetched_at = desk.clone();
         let same_file = self.ending.iter().filter(|(file, _)| config.file() == Some(file));
         let before: Vec<Alive> = same_file.map(|(_, alive)| alive.clone()).collect();
         self.tasks.spawn(async move {
@@ -93,7 +103,10 @@ impl Sinks {
                 let _ = stopped.clone().wait_for(|stopped| *stopped).await;
                 return;
             }
-            sinks::run(config, queue, reporting, stopped.clone()).await;
+            match fetched_at {
+                Some(desk) => subscription::run(desk, queue, stopped.clone()).await,
+                None => sinks::run(config, queue, reporting, stopped.clone()).await,
+            }
             // Ended by itself, it would leave its feeds to go from node to node for ever.
             assert!(*stopped.borrow() || stopped.has_changed().is_err(), "a sink runs until it is told to end");
         });
@@ -101,6 +114,7 @@ impl Sinks {
         RunningSink {
             spec: configured.spec.clone(),
             status,
+            desk,
             fingerprint: configured.fingerprint,
             parcels,
             window: Arc::new(Semaphore::new(WINDOW_BYTES)),
@@ -123,6 +137,11 @@ impl Sinks {
             status: sink.status.clone(),
             committed,
         })
+    }
+
+    /// Where a subscription's events are fetched.
+    pub fn desk(&self, name: &SinkId) -> Option<Arc<Desk>> {
+        self.running.get(name)?.desk.clone()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&SinkId, &RunningSink)> {

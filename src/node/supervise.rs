@@ -28,7 +28,7 @@ use super::watched::{Reading, Shown, Watched};
 use crate::clock::{Clock, pace};
 use crate::cluster::{Command, ControlPlane, NodeCommand};
 use crate::identity::Tokens;
-use crate::ids::{Epoch, FeedId, Generation, NodeId};
+use crate::ids::{Epoch, FeedId, Generation, NodeId, SinkId};
 use crate::pipeline::backlog::Memory;
 use crate::pipeline::feed::{Feed, FeedEnd, Halt};
 use crate::pipeline::limits::{DRAIN_GRACE, RETRY_LONGEST};
@@ -244,7 +244,8 @@ impl Loop {
             let wanted = self.deployment.sinks_of(&key);
             wanted.filter_map(|(name, _)| sinks.lane(name, held.cursors.get(name).cloned())).collect()
         };
-        let resume = resume(epoch, &held, &lanes, source.spec.starts_at_earliest());
+        let from_earliest = |sink: &SinkId| self.deployment.starts_at_earliest(sink, &source.spec);
+        let resume = resume(epoch, &held, &lanes, from_earliest);
         let Supervisor { tokens, graph, clock, .. } = &self.with;
         let builder = Builder { deployment: &self.deployment, tokens, graph, clock };
         let begun = held.generation != Generation::default();

@@ -10,6 +10,7 @@ use super::keyring::Keyring;
 use super::membership::{Membership, MembershipError};
 use super::twin;
 use crate::clock::Clock;
+use crate::cluster::peers::Peers;
 use crate::cluster::pki::own::OwnFiles;
 use crate::cluster::{Door, Settings};
 use crate::ids::ClusterId;
@@ -40,6 +41,8 @@ pub(super) struct Laid {
     /// The address that others are told.
     pub peer: String,
     pub entered: Option<Entered>,
+    /// The way of subscribers' events, apart from the control plane's.
+    pub front: Arc<dyn Peers>,
 }
 
 impl Wires {
@@ -53,14 +56,16 @@ impl Wires {
                 let (listener, peer) = listen(address, advertise)?;
                 let plane = membership.settings(listener, &peer)?;
                 let keyring = membership.keyring.clone();
-                Ok(Laid { plane, membership: Some(membership), keyring, peer, entered: None })
+                let front = Arc::new(membership.remote());
+                Ok(Laid { plane, membership: Some(membership), keyring, peer, entered: None, front })
             }
             Self::Given { plane, entered } => {
                 let peer = plane.address().to_owned();
                 let cluster = plane.begin.cluster().unwrap_or(ClusterId([0; 16]));
                 let keyring = Keyring::of_its_own(cluster, clock.clone()).map_err(MembershipError::from)?;
                 let keyring = Arc::new(keyring);
-                Ok(Laid { plane: *plane, membership: None, keyring, peer, entered: Some(entered) })
+                let front = plane.peers.clone();
+                Ok(Laid { plane: *plane, membership: None, keyring, peer, entered: Some(entered), front })
             }
         }
     }

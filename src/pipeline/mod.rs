@@ -3,6 +3,7 @@
 
 pub mod backlog;
 pub mod backoff;
+pub mod bucket;
 pub mod completeness;
 pub mod deadline;
 pub mod feed;
@@ -10,6 +11,7 @@ pub mod fit;
 pub mod lag;
 pub mod ledger;
 pub mod limits;
+pub mod paced;
 pub mod prepare;
 pub mod progress;
 pub mod quarantine;

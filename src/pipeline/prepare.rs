@@ -172,8 +172,6 @@ impl Preparer {
             lanes,
             pass,
             wanted,
-            // Where every lane but one is ahead, the sink has these events already.
-            after: &batch.after,
             epoch,
             feed: &self.feed,
             payload: &mut self.payload,
@@ -213,7 +211,6 @@ struct Output<'a> {
     pass: Pass<'a>,
     /// Frames whose records are looked for.
     wanted: &'a [Refused],
-    after: &'a Position,
     epoch: Epoch,
     feed: &'a FeedId,
     payload: &'a mut Vec<u8>,
@@ -275,7 +272,8 @@ impl Output<'_> {
         };
         let mut refused = Vec::new();
         for (index, (lane, built)) in self.lanes.iter_mut().zip(&mut self.building).enumerate() {
-            if !self.pass.takes(index) || has_it(lane.committed.as_ref(), entry, self.after) {
+            let has_it = lane.committed.as_ref().is_some_and(|at| has(at, &entry.coordinates));
+            if !self.pass.takes(index) || has_it {
                 continue;
             }
             if !lane.route.wants(event) {
@@ -354,17 +352,12 @@ fn origin<'o>(feed: &'o FeedId, coordinates: Option<&'o Coordinates>, published:
     Origin { tenant: &feed.tenant, source: &feed.source, coordinates, published }
 }
 
-/// Whether a sink whose cursor stands there has the entry. Only log positions can tell: what was read of objects may hold
-/// versions that it has not. A gap stands where the batch ends.
-fn has_it(committed: Option<&Position>, entry: &Entry, after: &Position) -> bool {
-    match (committed, &entry.content, &entry.coordinates) {
-        (
-            Some(Position::Log(at)),
-            Content::Records { .. } | Content::Unreadable { .. },
-            Coordinates::Log { sequence, .. },
-        ) => *sequence <= at.sequence,
-        (Some(at @ Position::Log(_)), _, _) => at.reaches(after),
-        (Some(Position::Objects(_)) | None, _, _) => false,
+/// Whether a sink that stands there has this entry. Message by message, because another owner cut its batches elsewhere.
+/// Of objects a position tells nothing: there may be versions before it that the sink has not.
+fn has(position: &Position, coordinates: &Coordinates) -> bool {
+    match (position, coordinates) {
+        (Position::Log(at), Coordinates::Log { sequence, .. }) => at.sequence >= *sequence,
+        (Position::Log(_), Coordinates::Object { .. }) | (Position::Objects(_), _) => false,
     }
 }
 

@@ -59,6 +59,9 @@ use crate::ids::TenantId;
 /// How long open requests may take to end once the cloud is told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
+/// The second consumer group that each hub has, beside `$Default`.
+pub const CATCH_UP_GROUP: &str = "catch-up";
+
 /// Why a cloud could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
@@ -203,6 +206,7 @@ fn build(settings: Settings) -> Result<Cloud, SimulatorError> {
     let namespace = namespace(&settings, &token_key, history.clone());
     for tenant in &settings.tenants {
         namespace.create_hub(&tenant.hub.name, u32::from(tenant.hub.partitions))?;
+        namespace.add_consumer_group(&tenant.hub.name, CATCH_UP_GROUP)?;
     }
     Ok(Cloud {
         clock: settings.clock,

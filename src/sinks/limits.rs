@@ -76,3 +76,15 @@ pub const FILE_SYNC_BYTES: u64 = 4 << 20;
 const _: () = assert!(WINDOW_BYTES as u64 >= BARRIER_BYTES, "a barrier must be reachable within the window");
 const _: () = assert!(STRETCH_BYTES_MIN < BARRIER_BYTES, "there must be room to shorten a stretch");
 const _: () = assert!(WINDOW_BYTES as u64 > RESEND_BYTES, "the weaker level must be able to acknowledge");
+
+/// What one member of a subscription may be sent without acknowledging it, unless the subscription says otherwise. The
+/// sink's window bounds it as well.
+pub const UNACKED_EVENTS: u32 = 10_000;
+pub const UNACKED_BYTES: u64 = 8 << 20;
+/// Events leave for a subscriber in messages of no more bytes than this, unless one event has more: gRPC clients take no
+/// messages above 4 MiB unless they are told to.
+pub const CHUNK_BYTES: u64 = 1 << 20;
+/// How often an owner looks anew whether it may send what it was not sure to own, and what it owns no more.
+pub const VISIT_LOOK: Duration = Duration::from_millis(500);
+
+const _: () = assert!(UNACKED_BYTES < WINDOW_BYTES as u64, "a member that is slow leaves others room in the window");

@@ -4,6 +4,7 @@ pub mod file;
 pub mod hec;
 pub mod limits;
 pub mod status;
+pub mod subscription;
 pub mod syslog;
 
 use std::path::{Path, PathBuf};
@@ -181,6 +182,8 @@ pub enum Config {
     File(FileConfig),
     /// One event a line on standard output.
     Stdout(StdoutConfig),
+    /// Kept for whoever subscribes, over gRPC.
+    Subscription(subscription::SubscriptionConfig),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,6 +222,7 @@ pub enum Framing {
     Syslog(syslog::frame::Header),
     Hec(hec::frame::Envelope),
     Line,
+    Subscription,
 }
 
 impl Framing {
@@ -227,7 +231,7 @@ impl Framing {
     pub fn of_format(self, format: &'static str) -> Self {
         match self {
             Self::Hec(envelope) => Self::Hec(envelope.of_format(format)),
-            Self::Syslog(_) | Self::Line => self,
+            Self::Syslog(_) | Self::Line | Self::Subscription => self,
         }
     }
 
@@ -242,6 +246,7 @@ impl Framing {
                 out.bytes.push(b'\n');
                 payload.len()
             }
+            Self::Subscription => subscription::frame::frame(stamp, payload, &mut out.bytes),
         };
         // A parcel's bytes are bounded by its sink's window, far below what 32 bits count.
         out.ends.push(u32::try_from(out.bytes.len()).unwrap_or(u32::MAX));
@@ -255,7 +260,7 @@ impl Config {
         match self {
             Self::Syslog(config) => Some(ByteSize::new(config.message_bytes())),
             Self::Hec(_) => Some(ByteSize::new(hec::limits::EVENT_BYTES)),
-            Self::File(_) | Self::Stdout(_) => None,
+            Self::File(_) | Self::Stdout(_) | Self::Subscription(_) => None,
         }
     }
 
@@ -263,8 +268,7 @@ impl Config {
     pub fn message_bytes_possible(&self) -> Option<(ByteSize, &'static str)> {
         match self {
             Self::Syslog(config) => config.message_bytes_possible(),
-            Self::Hec(_) => None,
-            Self::File(_) | Self::Stdout(_) => None,
+            Self::Hec(_) | Self::File(_) | Self::Stdout(_) | Self::Subscription(_) => None,
         }
     }
 
@@ -275,6 +279,7 @@ impl Config {
             Self::Hec(_) => "hec",
             Self::File(_) => "file",
             Self::Stdout(_) => "stdout",
+            Self::Subscription(_) => "subscription",
         }
     }
 
@@ -282,7 +287,15 @@ impl Config {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(config) => Some(&config.path),
-            Self::Syslog(_) | Self::Hec(_) | Self::Stdout(_) => None,
+            Self::Syslog(_) | Self::Hec(_) | Self::Stdout(_) | Self::Subscription(_) => None,
+        }
+    }
+
+    /// Where it begins, if it says so itself.
+    pub fn start(&self) -> Option<subscription::Start> {
+        match self {
+            Self::Subscription(config) => Some(config.start),
+            Self::Syslog(_) | Self::Hec(_) | Self::File(_) | Self::Stdout(_) => None,
         }
     }
 
@@ -291,6 +304,7 @@ impl Config {
             Self::Syslog(config) => Framing::Syslog(syslog::frame::Header::new(config)),
             Self::Hec(config) => Framing::Hec(hec::frame::Envelope::new(config)),
             Self::File(_) | Self::Stdout(_) => Framing::Line,
+            Self::Subscription(_) => Framing::Subscription,
         }
     }
 
@@ -303,6 +317,7 @@ impl Config {
                 "path `{}` must be absolute, such as `/var/log/siemgate/events.log`",
                 config.path.display()
             )),
+            Self::Subscription(config) => config.fault(),
             Self::File(_) | Self::Stdout(_) => None,
         }
     }
@@ -329,5 +344,9 @@ pub async fn run(
         Config::Hec(config) => hec::run(*config, parcels, status, stop).await,
         Config::File(config) => file::run(file::Target::File(config.path), parcels, status, stop).await,
         Config::Stdout(_) => file::run(file::Target::Stdout, parcels, status, stop).await,
+        // Without the desk at hand nobody can come; see `subscription::run`.
+        Config::Subscription(config) => {
+            subscription::run(Arc::new(subscription::desk::Desk::new(config.caps(), status)), parcels, stop).await;
+        }
     }
 }

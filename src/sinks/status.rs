@@ -18,6 +18,8 @@ pub enum State {
     Suspended,
     /// An operator holds it back.
     Paused,
+    /// Nobody is there to take what it has; that is nobody's fault.
+    Waiting,
 }
 
 /// After failing for this long a sink is called suspended.
@@ -46,6 +48,7 @@ impl SinkStatus {
             0 => State::Starting,
             1 => State::Healthy,
             3 => State::Paused,
+            4 => State::Waiting,
             _ if self.failing_since.lock().is_some_and(|since| since.elapsed() > SUSPENDED_AFTER) => State::Suspended,
             _ => State::Retrying,
         }
@@ -67,6 +70,11 @@ impl SinkStatus {
         self.state.swap(1, Relaxed) != 1
     }
 
+    /// Somebody is to come and fetch.
+    pub fn waiting(&self) {
+        self.state.store(4, Relaxed);
+    }
+
     /// Returns whether this is a change, so that it is logged once.
     pub fn retrying(&self, error: String) -> bool {
         *self.last_error.lock() = Some((Instant::now(), error));
@@ -84,9 +92,10 @@ impl SinkStatus {
         *self.assurance.lock()
     }
 
-    /// Whether it can be asked to confirm soon. At the weakest level that acknowledges later, only time confirms.
+    /// Whether it can be asked to confirm soon. At the weakest level that acknowledges later, only time confirms; and where
+    /// nobody is there, nobody does.
     pub fn confirms_when_asked(&self) -> bool {
-        self.assurance() != BY_THE_CLOCK
+        self.assurance() != BY_THE_CLOCK && self.state() != State::Waiting
     }
 
     pub fn settle_assurance(&self, level: &'static str) {

@@ -1,6 +1,8 @@
 //! The upstreams. A source reads; it never decides that a record is done with.
 
 pub mod event_hubs;
+pub mod range;
+pub mod ranged;
 pub mod rest;
 
 use std::future::Future;
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::event::batch::{Batch, Position, Seen};
 use crate::identity::IdentityError;
 use crate::ids::{CredentialId, Epoch, Generation};
@@ -76,6 +79,17 @@ pub struct Resume {
     pub generation: Generation,
     /// What the cluster has committed for this feed; nothing for a feed never read before.
     pub cursor: Option<Cursor>,
+}
+
+/// Where a second reader of a feed begins. It reads beside the feed's own, and takes nothing from it.
+#[derive(Debug, Clone)]
+pub struct Second {
+    /// Its cursor, where it has one, is its own: nothing of it is the feed's.
+    pub resume: Resume,
+    /// What was published at or after this is read where there is no cursor.
+    pub from: Timestamp,
+    /// Objects are asked for up to here only. A log is read on; see [`range`].
+    pub until: Option<Timestamp>,
 }
 
 /// A feed's committed state.

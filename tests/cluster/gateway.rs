@@ -230,7 +230,14 @@ impl Gateway {
         assert_eq!(self.node(1).control().propose(Command::Secret(put)).await.unwrap(), Outcome::Done);
     }
 
-    async fn put(&self, kind: ResourceKind, of: Option<&TenantId>, name: &str, body: Value, uses: Vec<ResourceKey>) {
+    pub async fn put(
+        &self,
+        kind: ResourceKind,
+        of: Option<&TenantId>,
+        name: &str,
+        body: Value,
+        uses: Vec<ResourceKey>,
+    ) {
         let (tenant, body, at) = (of.cloned(), body.to_string(), Clock::System.now());
         let command = Command::PutResource { kind, tenant, name: name.into(), body, uses, at };
         let outcome = self.node(1).control().propose(command).await.unwrap();

@@ -14,7 +14,12 @@ impl Gateway {
 
     /// The cloud stops producing, and the nodes that are left bring everything home and commit it. Then nothing may be
     /// lost, nothing out of order, and no more twice than what was done explains. Answers how many came twice.
-    pub async fn keeps_its_promises(mut self) -> u64 {
+    pub async fn keeps_its_promises(self) -> u64 {
+        self.keeps_its_promises_to(&[SINK], 0).await
+    }
+
+    /// The same for several sinks; a connection that takes another's place is sent so many events again.
+    pub async fn keeps_its_promises_to(mut self, sinks: &[&str], replaced: usize) -> u64 {
         self.cloud.pause();
         let produced = || self.cloud.totals().records;
         until("everything came home", async || (self.receiver.tally().total.distinct >= produced()).then_some(()))
@@ -26,7 +31,12 @@ impl Gateway {
         let Self { receiver, folder, cloud, .. } = self;
         let tally = receiver.stop().await;
         let frame = usize::try_from(tally.bytes / tally.total.received.max(1)).unwrap().max(1);
-        let setup = setup(Load { records_per_second: RATE, frame }, feeds(&cloud), &[SINK]);
+        let mut setup = setup(Load { records_per_second: RATE, frame }, feeds(&cloud), sinks);
+        setup.duplicates.insert("replace".into(), replaced);
+        if sinks.len() > 1 {
+            // A subscriber confirms when it likes, so that having received something says nothing of when.
+            setup.settled = None;
+        }
         ending::all_is_kept(&ending::history(folder.path(), SINK, None), &setup, nodes);
         tally.total.duplicates
     }

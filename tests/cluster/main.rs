@@ -23,4 +23,6 @@ mod moved;
 mod own_certificates;
 mod recovery;
 mod renewal;
+mod subscriber;
+mod subscribers;
 mod tls;

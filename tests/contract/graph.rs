@@ -8,11 +8,11 @@ use serde_json::json;
 use siemgate::clock::{Clock, Timestamp};
 use siemgate::event::batch::{Batch, Content, Coordinates};
 use siemgate::identity::http::{Client, Settings as HttpSettings};
-use siemgate::identity::{self, TenantConfig, Tokens};
+use siemgate::identity::{self, TenantConfig, TokenProvider, Tokens};
 use siemgate::simulator::workload::Collection;
 use siemgate::simulator::{self, Fault, NaturalOrder, Poison, Running, Settings, Target};
 use siemgate::sources::rest::{Config, Graph, GraphSource, Kind};
-use siemgate::sources::{Resume, Source};
+use siemgate::sources::{Resume, Second, Source};
 
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -35,8 +35,11 @@ impl World {
 
     /// Incidents `range` with one alert each, a second apart and the first ten at one moment.
     fn fill(&self, range: std::ops::Range<i64>) {
+        self.fill_from(Clock::System.now().minus(Duration::from_secs(3_600)), range);
+    }
+
+    fn fill_from(&self, start: Timestamp, range: std::ops::Range<i64>) {
         let tenant = self.cloud.access.tenants[0].name.parse().unwrap();
-        let start = Clock::System.now().minus(Duration::from_secs(3_600));
         for n in range {
             let time = start.plus(Duration::from_secs(u64::try_from(n.max(10)).unwrap())).to_microsoft();
             let alert = json!({"id": format!("da{n}"), "incidentId": n.to_string(), "createdDateTime": time,
@@ -49,6 +52,19 @@ impl World {
     }
 
     fn source(&self, kind: Kind) -> GraphSource {
+        let (graph, config, provider) = self.parts();
+        graph.source(kind, &config, provider, Resume::default()).unwrap()
+    }
+
+    /// A second reader of what was updated within these seconds of the hour.
+    fn beside(&self, kind: Kind, seconds: std::ops::Range<u64>, start: Timestamp) -> GraphSource {
+        let (graph, config, provider) = self.parts();
+        let at = |second| start.plus(Duration::from_secs(second));
+        let second = Second { resume: Resume::default(), from: at(seconds.start), until: Some(at(seconds.end)) };
+        graph.beside(kind, &config, provider, &second).unwrap()
+    }
+
+    fn parts(&self) -> (Graph, Config, TokenProvider) {
         let access = &self.cloud.access;
         let tenant = &access.tenants[0];
         let client = Client::new(&HttpSettings::default()).unwrap();
@@ -66,7 +82,7 @@ impl World {
         }))
         .unwrap();
         let provider = tokens.provider(&credential, &directory).unwrap();
-        Graph::new(client).source(kind, &config, provider, Resume::default()).unwrap()
+        (Graph::new(client), config, provider)
     }
 }
 
@@ -147,6 +163,35 @@ async fn a_poisoned_incident_is_set_aside_and_all_others_are_read() {
             wanted.insert(unreadable.to_owned());
         }
         assert_eq!(read_until(&mut source, |ids| ids.len() >= 40).await, wanted, "{poison:?}");
+        world.cloud.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn s1_a_second_reader_reads_a_stretch_whole_and_nothing_else_and_ends() {
+    for order in [NaturalOrder::UpdatedAscending, NaturalOrder::UpdatedDescending] {
+        let world = World::start(order).await;
+        let start = Clock::System.now().minus(Duration::from_secs(3_600));
+        world.fill_from(start, 0..60);
+        // The first ten share a moment, with the eleventh.
+        for (seconds, expected) in [(20..50, 20..50), (0..11, 0..11), (59..3_600, 59..60)] {
+            let mut source = world.beside(Kind::GraphIncidents, seconds, start);
+            let mut ids = BTreeSet::new();
+            let reading = async {
+                loop {
+                    let batch = source.next_batch().await.unwrap();
+                    for entry in batch.entries {
+                        let Coordinates::Object { id, .. } = entry.coordinates else { panic!("coordinates of a log") };
+                        assert!(ids.insert(id.to_string()), "{id} came twice");
+                    }
+                    if batch.unread == Some(0) {
+                        return batch.after;
+                    }
+                }
+            };
+            tokio::time::timeout(BOUND, reading).await.expect("the stretch has an end");
+            assert_eq!(ids, all(expected));
+        }
         world.cloud.stop().await;
     }
 }

@@ -8,7 +8,9 @@ mod crash;
 mod flow;
 #[path = "../history/mod.rs"]
 mod history;
+mod isolation;
 mod locked;
+mod replay;
 mod seen;
 mod spans;
 mod stage;

@@ -12,6 +12,8 @@ pub struct Stage {
     pub cloud: Running,
     pub receiver: Receiver,
     runs: u32,
+    /// What the sink is set to beside its address and format, a line each.
+    pub sink_settings: String,
 }
 
 /// A node's process; whoever fails must not leave one behind.
@@ -33,7 +35,7 @@ impl Stage {
         let options = Options { history: file("received.jsonl"), ..Options::default() };
         let cloud = simulator::start(settings).await.unwrap();
         let receiver = Receiver::start(options).await.unwrap();
-        Self { folder, cloud, receiver, runs: 0 }
+        Self { folder, cloud, receiver, runs: 0, sink_settings: String::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -52,10 +54,11 @@ impl Stage {
              [[credential]]\nname = \"hub\"\ntenant = \"{name}\"\ngrant = \"connection-string\"\n\
              connection_string = \"{}\"\n\
              [[source]]\nname = \"streaming\"\ntenant = \"{name}\"\nkind = \"event-hub\"\ncredential = \"hub\"\n\
-             [[sink]]\nname = \"siem\"\nkind = \"syslog\"\naddress = \"{}\"\nformat = \"cef\"\nstructured_data = true\n",
+             [[sink]]\nname = \"siem\"\nkind = \"syslog\"\naddress = \"{}\"\nformat = \"cef\"\nstructured_data = true\n{}",
             tenant.directory,
             reference(&self.path("hub")),
             self.receiver.address(),
+            self.sink_settings,
         );
         if graph {
             resources += &self.graph_sources();

@@ -4,6 +4,8 @@ use prost::Message;
 
 use super::audit::{move_from_wire, move_to_wire, note_from_wire, note_to_wire};
 use super::node::{node_from_wire, node_to_wire};
+use super::replay_job::{replay_from_wire, replay_to_wire};
+use super::subscription::{subscription_command_from_wire, subscription_command_to_wire};
 use super::trust::{invite_from_wire, invite_to_wire, secret_from_wire, secret_to_wire};
 use super::{CodecError, array, level, parse};
 use crate::clock::Timestamp;
@@ -79,6 +81,8 @@ pub(super) fn command_to_wire(command: &Command) -> pb::Command {
         Command::Invite(command) => Kind::Invite(invite_to_wire(command)),
         Command::MoveCursor(wanted) => Kind::MoveCursor(move_to_wire(wanted)),
         Command::Note(note) => Kind::Note(note_to_wire(note)),
+        Command::Replay(command) => Kind::Replay(replay_to_wire(command)),
+        Command::Subscription(command) => Kind::Subscription(subscription_command_to_wire(command)),
     };
     pb::Command { kind: Some(kind) }
 }
@@ -145,6 +149,8 @@ pub(super) fn command_from_wire(wire: pb::Command) -> Result<Command, CodecError
         Kind::Invite(invite) => Command::Invite(invite_from_wire(invite)?),
         Kind::MoveCursor(wanted) => Command::MoveCursor(move_from_wire(wanted)?),
         Kind::Note(note) => Command::Note(note_from_wire(note)),
+        Kind::Replay(replay) => Command::Replay(replay_from_wire(replay)?),
+        Kind::Subscription(command) => Command::Subscription(subscription_command_from_wire(command)?),
     })
 }
 
@@ -194,6 +200,10 @@ fn item_from_wire(wire: pb::CursorItem) -> Result<CursorItem, CodecError> {
 }
 
 pub(super) fn cursor_to_wire(sink: &SinkId, position: &Position) -> pb::Cursor {
+    pb::Cursor { sink: sink.to_string(), position: Some(position_to_wire(position)) }
+}
+
+pub(super) fn position_to_wire(position: &Position) -> pb::Position {
     let kind = match position {
         Position::Log(log) => pb::position::Kind::Log(pb::LogPosition {
             offset: log.offset.clone(),
@@ -204,12 +214,16 @@ pub(super) fn cursor_to_wire(sink: &SinkId, position: &Position) -> pb::Cursor {
             pb::position::Kind::Objects(pb::ObjectsPosition { from_nanos: objects.from.nanos() })
         }
     };
-    pb::Cursor { sink: sink.to_string(), position: Some(pb::Position { kind: Some(kind) }) }
+    pb::Position { kind: Some(kind) }
 }
 
 pub(super) fn cursor_from_wire(wire: pb::Cursor) -> Result<(SinkId, Position), CodecError> {
-    let position = wire.position.ok_or_else(|| CodecError::absent("position"))?;
-    let position = match position.kind.ok_or_else(|| CodecError::newer("a kind of position"))? {
+    let position = position_from_wire(wire.position.ok_or_else(|| CodecError::absent("position"))?)?;
+    Ok((parse("sink", &wire.sink)?, position))
+}
+
+pub(super) fn position_from_wire(wire: pb::Position) -> Result<Position, CodecError> {
+    Ok(match wire.kind.ok_or_else(|| CodecError::newer("a kind of position"))? {
         pb::position::Kind::Log(log) => Position::Log(LogPosition {
             offset: log.offset,
             sequence: log.sequence,
@@ -218,8 +232,7 @@ pub(super) fn cursor_from_wire(wire: pb::Cursor) -> Result<(SinkId, Position), C
         pb::position::Kind::Objects(objects) => {
             Position::Objects(ObjectsPosition { from: Timestamp::from_nanos(objects.from_nanos) })
         }
-    };
-    Ok((parse("sink", &wire.sink)?, position))
+    })
 }
 
 pub(super) fn seen_to_wire(seen: &Seen) -> pb::Seen {

@@ -11,7 +11,9 @@ mod node;
 mod outcome;
 mod peers;
 mod raft;
+mod replay_job;
 mod state;
+mod subscription;
 mod trust;
 
 pub(super) use audit::audit_digest;

@@ -12,6 +12,10 @@ use super::command::{
 };
 use super::node::{member_from_wire, member_to_wire};
 use super::raft::{log_id_from_wire, log_id_to_wire, membership_from_wire, membership_to_wire};
+use super::replay_job::{
+    job_from_wire, job_to_wire, part_from_wire, part_to_wire, replay_key_from_wire, replay_key_to_wire, replay_parts,
+};
+use super::subscription::{subscription_from_wire, subscription_to_wire};
 use super::trust::{
     invitation_from_wire, invitation_to_wire, record_from_wire, record_to_wire, secret_key_from_wire,
     secret_key_to_wire,
@@ -75,6 +79,8 @@ pub(in crate::cluster) fn encode_key(part: &Part) -> Vec<u8> {
         Part::Secret(key) => Kind::Secret(secret_key_to_wire(key)),
         Part::Invitation(hash) => Kind::Invitation(hash.to_vec().into()),
         Part::Audit(number) => Kind::Audit(*number),
+        Part::Replay(replay, feed) => Kind::Replay(replay_key_to_wire(*replay, feed.as_ref())),
+        Part::Subscription(name) => Kind::Subscription(name.to_string()),
     };
     pb::PartKey { kind: Some(kind) }.encode_to_vec()
 }
@@ -91,6 +97,11 @@ pub(in crate::cluster) fn encode_part(state: &ControlState, part: &Part) -> Opti
         Part::Secret(key) => record_to_wire(state.secrets.get(key)?).encode_to_vec(),
         Part::Invitation(hash) => invitation_to_wire(state.invitations.get(hash)?).encode_to_vec(),
         Part::Audit(number) => audit_to_wire(state.audit.get(number)?).encode_to_vec(),
+        Part::Replay(replay, None) => job_to_wire(state.replays.jobs.get(replay)?).encode_to_vec(),
+        Part::Replay(replay, Some(feed)) => {
+            part_to_wire(state.replays.parts.get(&(*replay, feed.clone()))?).encode_to_vec()
+        }
+        Part::Subscription(name) => subscription_to_wire(state.subscriptions.get(name)?).encode_to_vec(),
     };
     Some(EncodedPart { key: encode_key(part), value })
 }
@@ -109,7 +120,9 @@ pub(in crate::cluster) fn parts_of(state: &ControlState) -> impl Iterator<Item =
         .chain(state.members.keys().copied().map(Part::Member))
         .chain(state.secrets.keys().cloned().map(Part::Secret))
         .chain(state.invitations.keys().copied().map(Part::Invitation))
-        .chain(state.audit.keys().copied().map(Part::Audit));
+        .chain(state.audit.keys().copied().map(Part::Audit))
+        .chain(replay_parts(state))
+        .chain(state.subscriptions.keys().cloned().map(Part::Subscription));
     parts.filter_map(|part| encode_part(state, &part))
 }
 
@@ -154,6 +167,20 @@ pub(in crate::cluster) fn decode_part(part: &EncodedPart, state: &mut ControlSta
         Kind::Audit(number) => {
             let wire = pb::AuditRecord::decode(value).map_err(|bad| CodecError::malformed("audit", bad))?;
             state.audit.insert(number, audit_from_wire(wire)?);
+        }
+        Kind::Replay(key) => match replay_key_from_wire(&key)? {
+            (replay, None) => {
+                let wire = pb::Replay::decode(value).map_err(|bad| CodecError::malformed("replay", bad))?;
+                state.replays.jobs.insert(replay, job_from_wire(wire)?);
+            }
+            (replay, Some(feed)) => {
+                let wire = pb::ReplayPart::decode(value).map_err(|bad| CodecError::malformed("replay part", bad))?;
+                state.replays.parts.insert((replay, feed), part_from_wire(wire)?);
+            }
+        },
+        Kind::Subscription(name) => {
+            let wire = pb::Subscription::decode(value).map_err(|bad| CodecError::malformed("subscription", bad))?;
+            state.subscriptions.insert(parse("subscription", &name)?, subscription_from_wire(wire)?);
         }
     }
     Ok(())

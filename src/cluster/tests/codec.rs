@@ -37,7 +37,7 @@ use crate::wire::cluster::v1 as pb;
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 
-fn log_id(term: u64, index: u64) -> LogId {
+pub(super) fn log_id(term: u64, index: u64) -> LogId {
     LogId::new(CommittedLeaderId::new(term, 3), index)
 }
 fn membership() -> Membership {
@@ -61,7 +61,7 @@ fn frames() -> Vec<(&'static str, FrameBody)> {
         ("frame-purge", FrameBody::Purge { upto: log_id(1, 4) }),
     ]
 }
-fn snapshot_of(state: ControlState) -> (SnapshotHead, ControlState) {
+pub(super) fn snapshot_of(state: ControlState) -> (SnapshotHead, ControlState) {
     let digest = parts_of(&state).fold(0, |sum: u128, part| sum.wrapping_add(part.digest()));
     let membership = StoredMembership::new(Some(log_id(1, 0)), membership());
     let level = state.counters().level;
@@ -85,13 +85,13 @@ fn fixture(name: &str, now: &[u8]) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn check_frame(name: &str, body: FrameBody) {
+pub(super) fn check_frame(name: &str, body: FrameBody) {
     let bytes = encode_frame(Some(&log_id(2, 6)), &body);
     let kept = fixture(name, &bytes);
     assert_eq!(decode_frame(&kept).unwrap(), (Some(log_id(2, 6)), body), "{name}");
     assert_eq!(bytes, kept, "{name}");
 }
-fn check_snapshot(version: &str, (head, state): (SnapshotHead, ControlState)) {
+pub(super) fn check_snapshot(version: &str, (head, state): (SnapshotHead, ControlState)) {
     let bytes = encode_snapshot(&head, &state);
     let kept = fixture(&format!("snapshot.{version}"), &bytes);
     assert_eq!(decode_snapshot(&kept).unwrap(), (head.clone(), state));
@@ -149,6 +149,8 @@ fn bytes_of_version_six_read_as_they_always_did_and_are_still_written() {
     check_frame("frame-commands.v6", FrameBody::Entries(vec![entry]));
     let state = state_of_delivery();
     assert_eq!((state.audit().count(), state.audit_broken_at()), (4, None));
+    let (_, subscription) = state.subscriptions().next().unwrap();
+    assert_eq!((subscription.members.len(), subscription.epoch.0 & 0xFF), (2, 3));
     check_snapshot("v6", snapshot_of(state));
 }
 

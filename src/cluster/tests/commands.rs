@@ -10,6 +10,7 @@ use crate::cluster::invitation::InviteCommand;
 use crate::cluster::level::Level;
 use crate::cluster::member::{NodeSpec, Role};
 use crate::cluster::secret_record::{Sealed, SecretCommand, SecretKey, SecretKind};
+use crate::cluster::subscription::SubscriptionCommand;
 use crate::event::batch::{Gap, GapReason, LogPosition, ObjectsPosition, Position, Seen};
 use crate::ids::{
     Epoch, FeedId, FeedPart, Generation, Incarnation, Leadership, NodeEpoch, NodeId, SinkId, SourceId, TenantId,
@@ -44,6 +45,22 @@ pub(super) fn seen(updated: i64, n: u8) -> Seen {
 }
 pub(super) fn gap(lost: u64) -> Gap {
     Gap { reason: GapReason::Skipped, lost: Some(lost), after_sequence: Some(-3), before_sequence: None }
+}
+
+/// A member of the subscription `sink-n`, by the connection of this number.
+pub(super) fn subscribe(n: u8, member: &str, (node, life): (u64, u64), connection: u64) -> Command {
+    Command::Subscription(SubscriptionCommand::Join {
+        subscription: sink_id(n),
+        member: member.parse().unwrap(),
+        node: NodeId(node),
+        node_epoch: NodeEpoch(life),
+        connection,
+        at: at(20),
+    })
+}
+pub(super) fn unsubscribe(n: u8, member: &str, epoch: u64) -> Command {
+    let (subscription, member) = (sink_id(n), member.parse().unwrap());
+    Command::Subscription(SubscriptionCommand::Leave { subscription, member, epoch: Epoch(epoch) })
 }
 
 pub(super) fn put(key: ResourceKey, body: &str, uses: Vec<ResourceKey>) -> Command {
@@ -214,6 +231,10 @@ pub(super) fn any_command() -> impl Strategy<Value = Command> {
         12 => any_command_of_members(),
         6 => any_command_of_trust(),
         4 => any_command_of_delivery(),
+        4 => super::replays::any_command_of_replays(),
+        4 => (0..3_u8, "[a-b]", (1..4_u64, 1..3_u64), 0..3_u64)
+            .prop_map(|(n, member, by, connection)| subscribe(n, &member, by, connection)),
+        1 => (0..3_u8, "[a-b]", 0..99_u64).prop_map(|(n, member, epoch)| unsubscribe(n, &member, epoch)),
     ]
 }
 
@@ -274,7 +295,7 @@ fn any_command_of_members() -> impl Strategy<Value = Command> {
         1 => node().prop_map(remove),
         8 => prop::collection::vec((0..3_u8, node()), 0..4).prop_map(|moves| assign_feeds(&moves)),
         8 => (0..2_u8, 1..3_u64, 1..4_u64).prop_map(|(n, epoch, to)| recall(n, epoch, to)),
-        1 => prop_oneof![Just(Level::MEMBERS), Just(Level::LEADERS), Just(Level::TRUST), Just(Level::LAPSES)].prop_map(|level| Command::RaiseLevel { level }),
+        1 => prop_oneof![Just(Level::MEMBERS), Just(Level::LEADERS), Just(Level::TRUST), Just(Level::LAPSES), Just(Level::DELIVERY)].prop_map(|level| Command::RaiseLevel { level }),
         1 => (0..3_u64).prop_map(|n| Command::BeginIncarnation { incarnation: Incarnation(n) }),
     ]
 }

@@ -3,7 +3,8 @@
 use super::commands::{
     admit, assign_feeds, at, commit, credential_key, declare, delete, delete_secret, drain, end, expire, expire_in,
     feed, gap, invite, lead, leave, log_position, members, move_cursor, note, objects_position, part, put_secret,
-    recall, redeem, refresh_token, remove, seen, sink_key, source_id, spec, start_knowing, tenant_id, withdraw, world,
+    recall, redeem, refresh_token, remove, seen, sink_key, source_id, spec, start_knowing, subscribe, tenant_id,
+    unsubscribe, withdraw, world,
 };
 use crate::cluster::command::{Command, NodeCommand};
 use crate::cluster::level::Level;
@@ -19,6 +20,9 @@ pub(super) fn commands_of_delivery() -> Vec<Command> {
         Command::MoveCursor(move_cursor(0, 1, None, log_position(-1), 21)),
         Command::MoveCursor(move_cursor(0, 0, Some(log_position(3)), log_position(9), 22)),
         note("quarantine: 3 records dropped", 23),
+        subscribe(0, "a", (1, 4), 7),
+        subscribe(0, "b", (2, 3), 8),
+        unsubscribe(0, "b", 1),
     ]
 }
 pub(super) fn state_of_delivery() -> ControlState {
@@ -31,6 +35,12 @@ pub(super) fn state_of_delivery() -> ControlState {
     state.apply(commit(1, epoch, 0, vec![(0, log_position(7))]).in_life(node_epoch).command());
     for command in commands_of_delivery() {
         state.apply(command);
+    }
+    // A subscription with two members, of whom one has come again.
+    let life = |state: &ControlState, node| state.member(NodeId(node)).expect("it was admitted").node_epoch.0;
+    let (one, two) = (life(&state, 1), life(&state, 2));
+    for (member, node, connection) in [("a", (1, one), 7), ("b", (2, two), 8), ("a", (1, one), 9)] {
+        state.apply(subscribe(0, member, node, connection));
     }
     state
 }

@@ -67,6 +67,10 @@ pub enum BadConnection {
     NamespaceMissing,
     #[error("`{field}` is not a name Event Hubs knows: it is empty, too long, or holds a control character")]
     Name { field: &'static str },
+    #[error(
+        "`catch_up_consumer_group` is the `consumer_group`: make one of its own, or readers would displace each other"
+    )]
+    OneGroup,
     #[error("SASL PLAIN sends a shared access key: use a connection string with one, or `sasl = \"cbs\"`")]
     PlainNeedsKey,
     #[error("`plaintext` is for a namespace on this machine: remove it for `{host}`")]

@@ -33,6 +33,10 @@ pub struct Config {
     /// Use one consumer group for this cluster alone. Default: `$Default`.
     #[serde(default = "default_consumer_group")]
     pub consumer_group: String,
+    /// A second consumer group for this cluster alone. Replays, and sinks that have fallen far behind, read under it:
+    /// under the first they would displace the reader that serves the others. Default: none, and then neither is possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catch_up_consumer_group: Option<String>,
     /// Where a partition starts that was never read before. Default: `earliest`.
     #[serde(default)]
     pub start: Start,
@@ -48,6 +52,21 @@ pub struct Config {
     /// Speak AMQP without TLS; only to a namespace on this machine. Default: no.
     #[serde(default)]
     pub plaintext: bool,
+}
+
+impl Config {
+    /// What is wrong with the settings by themselves, if anything, in words for the person who wrote them.
+    pub fn fault(&self) -> Option<String> {
+        let second = self.catch_up_consumer_group.as_ref()?;
+        // The service tells no upper from lower case here.
+        second.eq_ignore_ascii_case(&self.consumer_group).then(|| BadConnection::OneGroup.to_string())
+    }
+
+    /// The same hub as its second reader sees it; nothing without a consumer group for it.
+    pub fn second(&self) -> Option<Self> {
+        let group = self.catch_up_consumer_group.clone()?;
+        Some(Self { consumer_group: group, catch_up_consumer_group: None, ..self.clone() })
+    }
 }
 
 fn default_consumer_group() -> String {
@@ -176,6 +195,12 @@ impl Hub {
         .ok_or(BadConnection::HubMissing)?;
         check_name("hub", &hub, HUB_BYTES_MAX)?;
         check_name("consumer_group", &config.consumer_group, GROUP_BYTES_MAX)?;
+        if let Some(second) = &config.catch_up_consumer_group {
+            check_name("catch_up_consumer_group", second, GROUP_BYTES_MAX)?;
+        }
+        if config.fault().is_some() {
+            return Err(BadConnection::OneGroup);
+        }
         if config.sasl == Sasl::Plain && !matches!(access, Access::Shared(SharedAccess::Key { .. })) {
             return Err(BadConnection::PlainNeedsKey);
         }
@@ -294,6 +319,17 @@ mod tests {
         assert!(hub("plaintext = true", local).unwrap().0.tls.is_none());
         let emulator = format!("{STRING};UseDevelopmentEmulator=true");
         assert!(hub("", &emulator).unwrap().0.tls.is_none());
+    }
+
+    #[test]
+    fn a_second_reader_needs_a_group_of_its_own() {
+        assert!(config("").second().is_none());
+        let both = config("consumer_group = \"siem\"\ncatch_up_consumer_group = \"siem-2\"");
+        assert_eq!(both.second().unwrap().consumer_group, "siem-2");
+        for same in ["catch_up_consumer_group = \"$default\"", "catch_up_consumer_group = \"a/b\""] {
+            assert!(hub(same, STRING).is_err(), "{same}");
+        }
+        assert!(config("catch_up_consumer_group = \"$default\"").fault().unwrap().contains("of its own"));
     }
 
     #[test]

@@ -274,20 +274,26 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Attaches to a partition under an owner level. The service detaches whoever had a lower one.
+/// Attaches to a partition under an owner level. The service detaches whoever had a lower one. Without a level, up to five
+/// read side by side, as long as nobody comes with one.
 pub(super) async fn attach(
     session: &mut SessionHandle<()>,
     place: &Place,
     partition: &str,
-    epoch: Epoch,
+    level: Option<Epoch>,
     after: &After,
 ) -> Result<Receiver, Cause> {
     let address = format!("{}/ConsumerGroups/{}/Partitions/{partition}", place.hub, place.consumer_group);
     let source = Source::builder().address(address).filter(filter(after)).build();
-    let level = i64::try_from(epoch.0).unwrap_or(i64::MAX);
-    let receiver_name = format!("siemgate-{partition}-{epoch}");
     let mut properties = Fields::new();
-    properties.insert(Symbol::from("com.microsoft:epoch"), Value::Long(level));
+    let receiver_name = match level {
+        Some(epoch) => {
+            let level = i64::try_from(epoch.0).unwrap_or(i64::MAX);
+            properties.insert(Symbol::from("com.microsoft:epoch"), Value::Long(level));
+            format!("siemgate-{partition}-{epoch}")
+        }
+        None => format!("siemgate-{partition}-second"),
+    };
     properties.insert(Symbol::from("com.microsoft:receiver-name"), Value::String(receiver_name.clone()));
     let mut builder = Receiver::builder()
         .name(format!("{receiver_name}-{}", uuid::Uuid::new_v4()))

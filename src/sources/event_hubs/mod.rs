@@ -27,10 +27,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::event::batch::{Batch, Entry, Position};
 use crate::ids::{Epoch, FeedPart, Generation};
-use crate::sources::{Resume, Source, SourceError};
+use crate::sources::{Resume, Second, Source, SourceError};
 
 use faults::About;
 use position::Covered;
@@ -56,9 +56,11 @@ pub const BATCH_BYTES_MAX: usize = 2 << 20;
 pub struct EventHubSource {
     hub: Hub,
     partition: Arc<str>,
-    epoch: Epoch,
+    /// Nothing where others may read beside it.
+    level: Option<Epoch>,
     generation: Generation,
     clock: Clock,
+    since: Option<Timestamp>,
     covered: Option<Covered>,
     /// The number of the partition's newest message, as the service said it last.
     newest: Option<i64>,
@@ -87,9 +89,10 @@ impl EventHubSource {
         Self {
             hub,
             partition,
-            epoch: resume.epoch,
+            level: Some(resume.epoch),
             generation: resume.generation,
             clock,
+            since: None,
             covered,
             newest: None,
             reader: None,
@@ -98,14 +101,21 @@ impl EventHubSource {
         }
     }
 
+    /// A reader beside the owner's, of a hub under its second consumer group. It has no owner level there, so that several
+    /// may read the partition for different ends; what it does is fenced by its lease, and where its progress is noted.
+    pub fn beside(hub: Hub, part: &FeedPart, second: Second, clock: Clock) -> Self {
+        Self { level: None, since: Some(second.from), ..Self::new(hub, part, second.resume, clock) }
+    }
+
     fn reader(&mut self) -> &mut Reader {
         self.reader.get_or_insert_with(|| {
             let assignment = Assignment {
                 hub: self.hub.clone(),
                 partition: Arc::clone(&self.partition),
-                epoch: self.epoch,
+                level: self.level,
                 generation: self.generation,
                 covered: self.covered.clone(),
+                since: self.since,
                 clock: self.clock.clone(),
             };
             let (sender, items) = mpsc::channel(reader::ITEMS_MAX);
@@ -193,7 +203,10 @@ impl Source for EventHubSource {
 
 impl fmt::Debug for EventHubSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}/{} under {}", self.hub, self.partition, self.epoch)
+        match self.level {
+            Some(epoch) => write!(f, "{:?}/{} under {epoch}", self.hub, self.partition),
+            None => write!(f, "{:?}/{} beside its owner", self.hub, self.partition),
+        }
     }
 }
 

@@ -92,9 +92,7 @@ pub(super) fn plan(partition: &Partition, covered: Option<&Covered>, open: Gener
     let of_this_hub = generations(partition.created);
     let created = Generation(of_this_hub.start);
     let Some(covered) = covered else {
-        // Going back to the first generation would give ids to what is there now that a lost tail has used.
-        let generation = if of_this_hub.contains(&open.0) { open } else { created };
-        return first(partition, generation, from_latest);
+        return first(partition, unread_generation(partition, open), from_latest);
     };
     let seen = covered.position.sequence;
     if !of_this_hub.contains(&covered.generation.0) {
@@ -116,6 +114,22 @@ pub(super) fn plan(partition: &Partition, covered: Option<&Covered>, open: Gener
         return expired(partition, covered, oldest);
     }
     Plan { track, after, gap: None, stands: Some(covered.clone()) }
+}
+
+/// The generation of a partition of which nothing is covered. Going back to the first would give ids to what is there now
+/// that a lost tail has used.
+fn unread_generation(partition: &Partition, open: Generation) -> Generation {
+    let of_this_hub = generations(partition.created);
+    if of_this_hub.contains(&open.0) { open } else { Generation(of_this_hub.start) }
+}
+
+/// Begins with what was taken in at or after a moment, whatever was before it.
+pub(super) fn since(partition: &Partition, open: Generation, from: Timestamp) -> Plan {
+    let generation = unread_generation(partition, open);
+    if partition.empty || partition.last_enqueued < from {
+        return first(partition, generation, true);
+    }
+    Plan { after: After::Time(from), ..first(partition, generation, false) }
 }
 
 impl Partition {

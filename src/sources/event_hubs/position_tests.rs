@@ -72,6 +72,23 @@ fn a_feed_never_read_starts_at_the_oldest_message_unless_told_otherwise() {
 }
 
 #[test]
+fn a_reader_that_begins_at_a_moment_says_at_once_where_nothing_was_taken_in_since() {
+    let begins = |partition: Partition, millis| {
+        let plan = since(&partition, Generation(1001), Timestamp::from_millis(millis));
+        let from = match plan.after {
+            After::Time(from) => Some(from.millis()),
+            After::Offset(_) | After::Sequence(_) => None,
+        };
+        (from, plan.stands.map(|stands| (stands.generation.0, stands.position.sequence)))
+    };
+    assert_eq!(begins(partition(1000, 5, 9), 7), (Some(7), None));
+    assert_eq!(begins(partition(1000, 5, 9), 9), (Some(9), None));
+    assert_eq!(begins(partition(1000, 5, 9), 10), (None, Some((1001, 9))));
+    assert_eq!(begins(partition(1000, 10, 9), 3), (None, Some((1001, 9))), "all of it expired");
+    assert_eq!(begins(partition(1000, 0, -1), 0), (None, Some((1001, -1))), "nothing was ever written");
+}
+
+#[test]
 fn a_partition_with_nothing_new_says_where_reading_stands() {
     let stands = |partition, seen: Option<i64>| {
         let covered = seen.map(|seen| covered(1000, seen));

@@ -21,7 +21,7 @@ use super::hub::{Hub, Start};
 use super::link::{self, Management, Opened, TokenNode};
 use super::message::{self, Arrived, NoPlace};
 use super::position::{self, After, Arrival, Covered, Plan, Track};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::event::batch::{Content, Coordinates, Entry, Gap};
 use crate::ids::{Epoch, Generation};
 use crate::sources::SourceError;
@@ -70,10 +70,13 @@ impl Taken {
 pub(super) struct Assignment {
     pub hub: Hub,
     pub partition: Arc<str>,
-    pub epoch: Epoch,
+    /// Nothing where others may read beside it.
+    pub level: Option<Epoch>,
     /// The generation that the cluster has open.
     pub generation: Generation,
     pub covered: Option<Covered>,
+    /// Where to begin while nothing is covered, other than the hub says.
+    pub since: Option<Timestamp>,
     pub clock: Clock,
 }
 
@@ -95,7 +98,7 @@ enum Never {}
 
 impl Reading<'_> {
     async fn run(&self) -> Result<Never, SourceError> {
-        let Assignment { hub, partition, epoch, generation, covered, clock } = self.assignment;
+        let Assignment { hub, partition, level, generation, covered, since, clock } = self.assignment;
         let place = &*hub.0;
         let name = place.name();
         let what = format!("partition {partition}");
@@ -104,14 +107,18 @@ impl Reading<'_> {
         let mut management = Management::attach(&mut opened, place).await?;
         let info = management.hub().await?;
         let state = management.partition(partition, info.created).await?;
-        let plan = position::plan(&state, covered.as_ref(), *generation, place.start == Start::Latest);
+        let plan = match (covered, since) {
+            (None, Some(from)) => position::since(&state, *generation, *from),
+            _ => position::plan(&state, covered.as_ref(), *generation, place.start == Start::Latest),
+        };
         let newest = Some(state.last);
         let (receiver, _session) = self.attach(&mut opened, &plan, &about).await?;
         // The link reads what is there now. Had the hub been recreated since we asked, our plan would be for another.
         if management.hub().await?.created != info.created {
             return Err(about.disconnected("the hub was recreated meanwhile"));
         }
-        tracing::info!(upstream = name, partition = %partition, epoch = epoch.0, after = plan.after.selector(), "reading");
+        let epoch = level.map(|level| level.0);
+        tracing::info!(upstream = name, partition = %partition, epoch, after = plan.after.selector(), "reading");
         if let Some((gap, covered)) = plan.gap {
             let entry = self.gap(gap, covered.generation, covered.position.sequence);
             self.pass(Item { gap: None, entry: Some(entry), covered, newest, bytes: 0 }).await?;
@@ -122,7 +129,7 @@ impl Reading<'_> {
         let token = opened.token.take();
         tokio::select! {
             error = keep_token(token, self.assignment) => Err(error),
-            error = self.receive(receiver, plan.track, &opened.carried, &about) => error,
+            error = self.receive(receiver, (plan.track, state.last), &opened.carried, &about) => error,
         }
     }
 
@@ -133,14 +140,14 @@ impl Reading<'_> {
         plan: &Plan,
         about: &About<'_>,
     ) -> Result<(Receiver, fe2o3_amqp::session::SessionHandle<()>), SourceError> {
-        let Assignment { hub, partition, epoch, .. } = self.assignment;
+        let Assignment { hub, partition, level, .. } = self.assignment;
         let entering = |cause: Cause| cause.into_error(about, Stage::Entering);
         let mut session = link::begin(&mut opened.connection).await.map_err(entering)?;
-        let attached = match link::attach(&mut session, &hub.0, partition, *epoch, &plan.after).await {
+        let attached = match link::attach(&mut session, &hub.0, partition, *level, &plan.after).await {
             Err(Cause::Stated(fault)) if faults::is_bad_position(&fault) => {
                 tracing::warn!(upstream = about.upstream, partition = %partition, "offset refused, going by number");
                 let after = After::Sequence(plan.track.after_sequence());
-                link::attach(&mut session, &hub.0, partition, *epoch, &after).await
+                link::attach(&mut session, &hub.0, partition, *level, &after).await
             }
             attached => attached,
         };
@@ -150,7 +157,7 @@ impl Reading<'_> {
     async fn receive(
         &self,
         mut receiver: Receiver,
-        mut track: Track,
+        (mut track, newest): (Track, i64),
         carried: &Carried,
         about: &About<'_>,
     ) -> Result<Never, SourceError> {
@@ -177,8 +184,9 @@ impl Reading<'_> {
                         Err(error) => return Err(reading(error.into())),
                     };
                     match read {
-                        Ok(arrived) => {
+                        Ok(mut arrived) => {
                             credit.arrive(arrived.bytes);
+                            arrived.newest = arrived.newest.or(Some(newest));
                             self.arrive(arrived, &mut track).await?;
                         }
                         // It can't be told apart from others, so it can't be handed on. The gap in the numbers will

@@ -62,7 +62,7 @@ impl Poll {
 
     pub(super) fn finish(&mut self, window: Window) {
         let as_of = self.run.as_ref().and_then(|run| run.as_of);
-        let horizon = as_of.map(|newest| whole(newest.minus(self.rules.overlap)));
+        let horizon = self.until.or(as_of.map(|newest| whole(newest.minus(self.rules.overlap))));
         let held = self.run.as_ref().is_none_or(|run| run.held);
         if let Some(horizon) = horizon
             && !held

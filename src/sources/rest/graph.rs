@@ -15,7 +15,7 @@ use super::poll::{Answer, Pass, Poll, Rules};
 use crate::event::batch::Batch;
 use crate::identity::TokenProvider;
 use crate::identity::http::Client;
-use crate::sources::{Resume, Source, SourceError};
+use crate::sources::{Resume, Second, Source, SourceError};
 
 /// Upstream's limit for `$skip`.
 const SKIP_MAX: u16 = 500;
@@ -51,6 +51,27 @@ impl Graph {
         tokens: TokenProvider,
         resume: Resume,
     ) -> Result<GraphSource, SourceError> {
+        self.reading(kind, config, tokens, |rules| Poll::new(rules, config.start, &resume))
+    }
+
+    /// A second reader of the same collection. It shares the quota with the first.
+    pub fn beside(
+        &self,
+        kind: Kind,
+        config: &Config,
+        tokens: TokenProvider,
+        second: &Second,
+    ) -> Result<GraphSource, SourceError> {
+        self.reading(kind, config, tokens, |rules| Poll::beside(rules, second))
+    }
+
+    fn reading(
+        &self,
+        kind: Kind,
+        config: &Config,
+        tokens: TokenProvider,
+        poll: impl FnOnce(Rules) -> Poll,
+    ) -> Result<GraphSource, SourceError> {
         config.check(kind)?;
         self.http.admit(&config.base_url).map_err(|error| BadConfig::Transport(error.to_string()))?;
         let scope = config.token_scope()?;
@@ -64,7 +85,7 @@ impl Graph {
         let now = Instant::now();
         Ok(GraphSource {
             api: Arc::new(Api::new(self.http.clone(), kind, config, tokens, scope)),
-            poll: Poll::new(rules, config.start, &resume),
+            poll: poll(rules),
             domain,
             interval: config.interval.get(),
             asking: JoinSet::new(),

@@ -21,8 +21,8 @@ use super::outbox::Outbox;
 use super::window::{Window, whole};
 use super::work::{Round, Ties, Work};
 use crate::clock::Timestamp;
-use crate::event::batch::{Batch, Position};
-use crate::sources::Resume;
+use crate::event::batch::{Batch, ObjectsPosition, Position};
+use crate::sources::{Cursor, Resume, Second};
 
 /// How far back a sweep looks for objects that reading missed.
 const SWEEP_BACK: Duration = Duration::from_secs(48 * 3600);
@@ -89,6 +89,8 @@ pub struct Poll {
     pub(super) rules: Rules,
     pub(super) memory: Memory,
     pub(super) outbox: Outbox,
+    /// Where a stretch ends that is read alone. It is over: nothing that is late is waited for.
+    pub(super) until: Option<Timestamp>,
     /// Nothing once the start is known.
     start: Option<Start>,
     /// Invariant: every version updated before this was put into the outbox, by us or a predecessor.
@@ -135,6 +137,7 @@ impl Poll {
             rules,
             memory: Memory::new(done, cursor.map_or(&[], |cursor| &cursor.seen)),
             outbox: Outbox::new(committed),
+            until: None,
             start: if committed.is_some() || start == Start::Earliest { None } else { Some(start) },
             done,
             newest: None,
@@ -149,6 +152,17 @@ impl Poll {
         }
     }
 
+    /// Beside another poll of the same collection: from a moment on, or from a cursor of its own, and up to where it is
+    /// told.
+    pub fn beside(rules: Rules, second: &Second) -> Self {
+        let from = || Position::Objects(ObjectsPosition { from: whole(second.from) });
+        let generation = second.resume.generation;
+        let begin = || Cursor { generation, position: from(), seen: Vec::new() };
+        let cursor = Some(second.resume.cursor.clone().unwrap_or_else(begin));
+        let resume = Resume { cursor, ..second.resume.clone() };
+        Self { until: second.until.map(whole), ..Self::new(rules, Start::Earliest, &resume) }
+    }
+
     /// Starts a pass. A sweep with nothing to look back on is over at once.
     pub fn begin(&mut self, pass: Pass) {
         let from = match (pass, self.newest) {
@@ -159,6 +173,10 @@ impl Poll {
         (self.failures, self.finished) = (0, false);
         self.bad.retain(|moment| *moment >= self.done);
         if pass == Pass::Sweep && from >= self.done {
+            return;
+        }
+        if self.until.is_some_and(|until| from >= until) {
+            self.finished = true;
             return;
         }
         let mut run =
@@ -213,8 +231,9 @@ impl Poll {
     /// Windows from `from` on, the first one last. Moments known to fail are listed apart, so that the rest is read
     /// at once.
     fn plan(&self, from: Timestamp) -> Vec<Window> {
-        let (mut windows, mut rest) = (Vec::new(), Window::since(from));
-        for moment in self.bad.range(rest.from..) {
+        let (mut windows, mut rest) = (Vec::new(), Window { until: self.until, ..Window::since(from) });
+        let inside = |moment: &&Timestamp| self.until.is_none_or(|until| **moment < until);
+        for moment in self.bad.range(rest.from..).take_while(inside) {
             let apart = Window { plain: true, suspect: true, ..Window::moment(*moment) };
             if rest.from < apart.from {
                 windows.push(rest.split_at(apart.from).0);
@@ -222,7 +241,9 @@ impl Poll {
             rest.from = apart.until.unwrap_or(apart.from);
             windows.push(apart);
         }
-        windows.push(rest);
+        if rest.until.is_none_or(|until| rest.from < until) {
+            windows.push(rest);
+        }
         windows.reverse();
         windows
     }

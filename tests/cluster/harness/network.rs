@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::StreamExt as _;
 use parking_lot::Mutex;
 use siemgate::cluster::Door;
-use siemgate::cluster::peers::{Answer, CallFailed, Kind, Peer, Peers, Request};
+use siemgate::cluster::peers::{Answer, CallFailed, Kind, Peer, Peers, Request, Words};
 use siemgate::ids::NodeId;
 use tokio::time::sleep;
 
@@ -101,6 +103,13 @@ impl Network {
         Way::Open(door)
     }
 
+    /// The door at the other end, as long as the link is whole.
+    fn door(&self, from: NodeId, to: NodeId) -> Option<Door> {
+        let links = self.0.lock();
+        let cut = links.cut.contains(&(from, to)) || links.cut.contains(&(to, from));
+        links.doors.get(&to).filter(|_| !cut).cloned()
+    }
+
     fn loses_answer(&self, from: NodeId, to: NodeId) -> bool {
         self.0.lock().cut.contains(&(to, from))
     }
@@ -159,6 +168,24 @@ impl Peers for Socket {
                 Ok(Err(error)) => Err(CallFailed::Unanswered { peer, why: error.to_string() }),
                 Err(_) => Err(unanswered(peer)),
             }
+        }
+        .boxed()
+    }
+
+    fn converse<'a>(&'a self, to: &'a Peer, words: Words) -> BoxFuture<'a, Result<Words, CallFailed>> {
+        let (from, peer, network) = (self.from, to.clone(), self.network.clone());
+        async move {
+            let closed = |peer| CallFailed::Unreachable { peer, why: "nobody listens".into() };
+            // What a conversation says is no request of any kind; a cut ends it, also while it goes on.
+            let door = match network.door(from, peer.node) {
+                Some(door) => door,
+                None => return Err(closed(peer)),
+            };
+            let node = peer.node;
+            let there = network.clone();
+            let words = words.take_while(move |_| ready(there.door(from, node).is_some())).boxed();
+            let answer = door.converse(from, words).map_err(|_| closed(peer))?;
+            Ok(answer.take_while(move |_| ready(network.door(from, node).is_some())).boxed())
         }
         .boxed()
     }

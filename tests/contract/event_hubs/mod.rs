@@ -4,5 +4,6 @@ mod faults;
 mod moved;
 mod ownership;
 mod reading;
+mod second;
 mod tokens;
 mod world;

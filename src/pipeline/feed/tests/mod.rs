@@ -277,3 +277,19 @@ fn acknowledged(parcel: Parcel) -> i64 {
     receipt.acknowledged();
     after.sequence
 }
+
+#[test]
+fn s15_a_sink_in_the_middle_of_a_batch_gets_only_what_lies_after_its_cursor() {
+    let ((ahead, _ahead), (new, _new)) = (lane("ahead", "A4", Some(1)), lane("new", "A2", None));
+    let generation = Generation(1);
+    let entry = |sequence| Entry {
+        content: Content::Records { shape: Shape::Streaming, bytes: Bytes::from_static(RECORD) },
+        coordinates: Coordinates::Log { generation, partition: "0".into(), sequence },
+        published: None,
+    };
+    let after = Position::Log(position(3));
+    let batch = Batch { generation, entries: (0..4).map(entry).collect(), after, seen: vec![], unread: None };
+    let mut preparer = Preparer::new("contoso/hub/0".parse().unwrap(), Clock::System, Arc::new(Nobody));
+    let prepared = preparer.prepare(&batch, &mut [ahead, new], Pass::First(&[true, true]), Epoch(1));
+    assert_eq!(prepared.frames.iter().map(|frames| frames.events).collect::<Vec<_>>(), [2, 4]);
+}

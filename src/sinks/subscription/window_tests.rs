@@ -1,0 +1,261 @@
+//! The window against a model that knows every event.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::event::batch::LogPosition;
+
+const CAPS: Caps = Caps { events: 5, bytes: 60 };
+const MOST: Caps = Caps { events: 3, bytes: 1_000 };
+
+fn feed(n: u8) -> FeedId {
+    format!("contoso/hub/{n}").parse().unwrap()
+}
+fn member(n: u8) -> MemberName {
+    format!("m{n}").parse().unwrap()
+}
+fn members(of: &[(u8, u64)]) -> BTreeMap<MemberName, Epoch> {
+    of.iter().map(|(n, epoch)| (member(*n), Epoch(*epoch))).collect()
+}
+/// A parcel of so many events of ten bytes each; every byte of an event is its number.
+fn held(first: u64, events: u64, receipt: u64) -> Held<u64> {
+    let frames: Vec<u8> = (first + 1..=first + events).flat_map(|n| [u8::try_from(n % 256).unwrap(); 10]).collect();
+    let ends = (1..=u32::try_from(events).unwrap()).map(|n| n * 10).collect();
+    let sequence = i64::try_from(first + events).unwrap();
+    let after = Position::Log(LogPosition { offset: String::new(), sequence, enqueued: Timestamp::ZERO });
+    Held { generation: Generation(1), after, frames: frames.into(), ends, receipt }
+}
+fn now(_: &u64) -> Leave {
+    Leave::Now
+}
+fn ack_of(chunk: &Chunk) -> Acknowledgement {
+    let Chunk { feed, epoch, generation, through, .. } = chunk.clone();
+    Acknowledgement { feed, epoch, generation, through }
+}
+/// A window with one member, who visits, and one feed with two parcels of four and three events.
+fn window() -> (Window<u64>, VisitId) {
+    let mut window = Window::new(CAPS);
+    window.set_members(members(&[(0, 1)]));
+    window.take(&feed(0), Epoch(1), held(0, 4, 100));
+    window.take(&feed(0), Epoch(1), held(4, 3, 101));
+    let visit = window.attach(&member(0), Epoch(1)).unwrap().0;
+    (window, visit)
+}
+
+#[test]
+fn a_member_is_sent_no_more_than_it_may_hold_and_all_of_it_once_it_acknowledges() {
+    let (mut window, visit) = window();
+    let first = window.send(visit, MOST, now).unwrap();
+    assert_eq!((first.through, first.events, first.after.is_none()), (3, 3, true));
+    let second = window.send(visit, MOST, now).unwrap();
+    assert_eq!((second.through, second.events, second.after.is_some()), (4, 1, true), "a chunk is of one parcel");
+    let third = window.send(visit, MOST, now).unwrap();
+    assert_eq!((third.through, third.events), (5, 1), "five may be unacknowledged");
+    assert!(window.send(visit, MOST, now).is_none() && !window.has_for(visit, now));
+    assert_eq!(window.acknowledge(visit, &ack_of(&first)), Ok(vec![]), "the parcel is not whole yet");
+    assert_eq!(window.acknowledge(visit, &ack_of(&third)), Ok(vec![100]), "cumulative");
+    assert_eq!(window.acknowledge(visit, &ack_of(&second)), Ok(vec![]), "it was said before");
+    let rest = window.send(visit, MOST, now).unwrap();
+    assert_eq!((rest.through, &rest.frames[..]), (7, &[[6; 10], [7; 10]].concat()[..]));
+    assert_eq!(window.acknowledge(visit, &ack_of(&rest)), Ok(vec![101]));
+}
+
+#[test]
+fn an_event_larger_than_all_caps_passes_alone() {
+    let mut window = Window::new(Caps { events: 10, bytes: 5 });
+    window.set_members(members(&[(0, 1)]));
+    window.take(&feed(0), Epoch(1), held(0, 2, 1));
+    let visit = window.attach(&member(0), Epoch(1)).unwrap().0;
+    let chunk = window.send(visit, MOST, now).unwrap();
+    assert_eq!(chunk.events, 1);
+    assert!(window.send(visit, MOST, now).is_none(), "until it is acknowledged");
+}
+
+#[test]
+fn s1_nobody_acknowledges_what_it_was_not_sent() {
+    let (mut window, visit) = window();
+    let chunk = window.send(visit, MOST, now).unwrap();
+    let ack = ack_of(&chunk);
+    let beyond = Acknowledgement { through: 4, ..ack.clone() };
+    assert_eq!(window.acknowledge(visit, &beyond), Err(NotTaken::NeverSent { sent: 3 }));
+    let old = Acknowledgement { epoch: Epoch(0), ..ack.clone() };
+    assert_eq!(window.acknowledge(visit, &old), Err(NotTaken::StaleEpoch { current: Epoch(1) }));
+    let other = Acknowledgement { generation: Generation(2), ..ack.clone() };
+    assert_eq!(window.acknowledge(visit, &other), Err(NotTaken::StaleGeneration { current: Generation(1) }));
+
+    // The same member comes again: what the first connection was sent is none of its business any more.
+    window.set_members(members(&[(0, 2)]));
+    assert!(!window.is_open(visit));
+    let again = window.attach(&member(0), Epoch(2)).unwrap().0;
+    assert_eq!(window.acknowledge(visit, &ack), Err(NotTaken::NotYours));
+    assert_eq!(window.acknowledge(again, &ack), Err(NotTaken::NeverSent { sent: 0 }));
+    assert_eq!(window.send(again, MOST, now).unwrap(), chunk, "sent again, from the first unacknowledged");
+    assert!(window.attach(&member(0), Epoch(1)).is_none(), "an old epoch opens nothing");
+}
+
+#[test]
+fn a_feed_of_a_newer_epoch_begins_anew_and_one_that_ended_is_forgotten() {
+    let (mut window, visit) = window();
+    let chunk = window.send(visit, MOST, now).unwrap();
+    window.take(&feed(0), Epoch(2), held(0, 1, 102));
+    window.take(&feed(0), Epoch(1), held(0, 1, 103));
+    assert_eq!(window.acknowledge(visit, &ack_of(&chunk)), Err(NotTaken::StaleEpoch { current: Epoch(2) }));
+    let chunk = window.send(visit, MOST, |receipt| if *receipt == 102 { Leave::Later } else { Leave::Now });
+    assert_eq!(chunk, None);
+    assert_eq!(window.send(visit, MOST, |_| Leave::Never), None);
+    assert_eq!(window.send(visit, MOST, now), None, "its parcels are gone");
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Take {
+        feed: u8,
+        events: u64,
+    },
+    Members(Vec<(u8, u64)>),
+    Attach(u8),
+    Detach(u8),
+    Send(u8),
+    /// Acknowledges one of the chunks that anybody was sent, by whichever visit.
+    Acknowledge {
+        by: u8,
+        chunk: usize,
+    },
+}
+
+fn any_deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        3 => (0..3_u8, 1..5_u64).prop_map(|(feed, events)| Deed::Take { feed, events }),
+        1 => prop::collection::btree_map(0..3_u8, 1..4_u64, 0..3).prop_map(|of| Deed::Members(of.into_iter().collect())),
+        2 => (0..3_u8).prop_map(Deed::Attach),
+        1 => (0..3_u8).prop_map(Deed::Detach),
+        6 => (0..3_u8).prop_map(Deed::Send),
+        4 => (0..3_u8, 0..20_usize).prop_map(|(by, chunk)| Deed::Acknowledge { by, chunk }),
+    ]
+}
+
+/// What was said, beside what the window says.
+struct Model {
+    window: Window<u64>,
+    visits: BTreeMap<u8, VisitId>,
+    /// Every visit's newest number of each feed.
+    sent: BTreeMap<(VisitId, FeedId), u64>,
+    chunks: Vec<Chunk>,
+    /// Events taken, and acknowledged, by feed.
+    taken: BTreeMap<FeedId, u64>,
+    acknowledged: BTreeMap<FeedId, u64>,
+    /// Receipt by receipt: of which feed, and its last event.
+    receipts: Vec<(FeedId, u64, bool)>,
+    epochs: BTreeMap<u8, u64>,
+}
+
+impl Model {
+    fn new() -> Self {
+        Self {
+            window: Window::new(CAPS),
+            visits: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            chunks: Vec::new(),
+            taken: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            receipts: Vec::new(),
+            epochs: BTreeMap::new(),
+        }
+    }
+
+    fn take(&mut self, n: u8, events: u64) {
+        let taken = self.taken.entry(feed(n)).or_default();
+        let receipt = self.receipts.len() as u64;
+        self.window.take(&feed(n), Epoch(1), held(*taken, events, receipt));
+        *taken += events;
+        self.receipts.push((feed(n), *taken, false));
+    }
+
+    fn attach(&mut self, n: u8) {
+        if let Some(epoch) = self.epochs.get(&n)
+            && let Some((visit, _)) = self.window.attach(&member(n), Epoch(*epoch))
+        {
+            self.visits.insert(n, visit);
+        }
+    }
+
+    fn send(&mut self, n: u8) -> bool {
+        let Some(visit) = self.visits.get(&n).copied() else { return false };
+        let has = self.window.has_for(visit, now);
+        let Some(chunk) = self.window.send(visit, MOST, now) else {
+            assert!(!has);
+            return false;
+        };
+        assert!(has && self.window.is_open(visit));
+        let first = chunk.through - u64::from(chunk.events);
+        let done = self.acknowledged.get(&chunk.feed).copied().unwrap_or(0);
+        let before = self.sent.insert((visit, chunk.feed.clone()), chunk.through);
+        // S15: within a visit, nothing is left out and the order is kept; a feed that came back begins where it is
+        // acknowledged.
+        assert!(first == before.unwrap_or(done) || first == done, "{first} after {before:?}, acknowledged {done}");
+        let expected: Vec<u8> =
+            (first + 1..=chunk.through).flat_map(|n| [u8::try_from(n % 256).unwrap(); 10]).collect();
+        assert_eq!(chunk.frames, expected);
+        self.chunks.push(chunk);
+        true
+    }
+
+    fn acknowledge(&mut self, n: u8, chunk: usize) {
+        let (Some(visit), Some(chunk)) = (self.visits.get(&n).copied(), self.chunks.get(chunk)) else { return };
+        let Ok(receipts) = self.window.acknowledge(visit, &ack_of(chunk)) else { return };
+        let sent = self.sent.get(&(visit, chunk.feed.clone())).copied().unwrap_or(0);
+        let done = self.acknowledged.entry(chunk.feed.clone()).or_default();
+        assert!(chunk.through <= sent.max(*done), "S1: what this visit was not sent was acknowledged by it");
+        *done = chunk.through.max(*done);
+        for receipt in receipts {
+            let (of, last, said) = &mut self.receipts[usize::try_from(receipt).unwrap()];
+            assert!(*of == chunk.feed && *last <= *done && !*said, "S3: a receipt is said once, and when it is due");
+            *said = true;
+        }
+    }
+
+    fn carry_out(&mut self, deed: Deed) {
+        match deed {
+            Deed::Take { feed, events } => self.take(feed, events),
+            Deed::Members(of) => {
+                self.window.set_members(members(&of));
+                self.epochs = of.into_iter().collect();
+            }
+            Deed::Attach(n) => self.attach(n),
+            Deed::Detach(n) => {
+                if let Some(visit) = self.visits.remove(&n) {
+                    self.window.detach(visit);
+                }
+            }
+            Deed::Send(n) => drop(self.send(n)),
+            Deed::Acknowledge { by, chunk } => self.acknowledge(by, chunk),
+        }
+    }
+
+    /// One member reads and acknowledges everything.
+    fn finish(&mut self) {
+        self.carry_out(Deed::Members(vec![(0, 99)]));
+        self.attach(0);
+        while self.send(0) {
+            self.acknowledge(0, self.chunks.len() - 1);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+
+    /// Whatever members, connections and acknowledgements do, every event reaches somebody who acknowledges it, and no
+    /// receipt is said before.
+    #[test]
+    fn s1_every_event_is_acknowledged_by_whom_it_was_sent(deeds in prop::collection::vec(any_deed(), 0..60)) {
+        let mut model = Model::new();
+        for deed in deeds {
+            model.carry_out(deed);
+        }
+        model.finish();
+        prop_assert!(model.receipts.iter().all(|(_, _, said)| *said), "{:?}", model.receipts);
+        prop_assert!(model.window.feeds.values().all(|of| of.sent_bytes == 0 && of.parcels.is_empty()));
+    }
+}
