@@ -14,6 +14,10 @@ pub fn obstacle(tenant: &TenantId, source: &SourceId, source_body: &str, sink_bo
             "the sink's `routes` let nothing of source `{tenant}/{source}` pass: choose another sink, or change its routes"
         ));
     }
+    // Its subscribers follow each feed by number, and older events among newer ones would look like a step back.
+    if sink.sink.start().is_some() {
+        return Some("a subscription can't be replayed to yet: choose a sink of another kind".to_owned());
+    }
     match serde_json::from_str::<sources::Config>(source_body) {
         Err(_) => Some("the source can't be read by this version: apply it again".to_owned()),
         Ok(sources::Config::EventHub(hub)) if hub.second().is_none() => Some(format!(
@@ -41,5 +45,8 @@ mod tests {
         let other = r#"{"kind":"file","path":"/x","format":"cef","routes":{"tenants":["fabrikam"]}}"#;
         let told = obstacle(&tenant, &source, r#"{"kind":"graph-alerts","credential":"c"}"#, other).unwrap();
         assert!(told.contains("`routes`"), "{told}");
+        let fetched = r#"{"kind":"subscription","format":"ocsf","tokens":[]}"#;
+        let told = obstacle(&tenant, &source, r#"{"kind":"graph-alerts","credential":"c"}"#, fetched).unwrap();
+        assert!(told.contains("a subscription can't be replayed to"), "{told}");
     }
 }

@@ -3,6 +3,9 @@
 #[doc = include_str!("glossary.md")]
 pub mod glossary {}
 
+#[doc = include_str!("delivery.md")]
+pub mod delivery {}
+
 #[doc = include_str!("figures.md")]
 pub mod figures {}
 
@@ -69,4 +72,6 @@ pub mod decisions {
     pub mod pure_modules_under_the_fuzzer {}
     #[doc = include_str!("decisions/0023-a-subscription-is-a-sink-that-is-fetched.md")]
     pub mod a_subscription_is_a_sink_that_is_fetched {}
+    #[doc = include_str!("decisions/0024-no-sink-waits-for-another.md")]
+    pub mod no_sink_waits_for_another {}
 }

@@ -34,13 +34,13 @@ impl Deadlines {
                     match urgency {
                         Urgency::Fine => {}
                         Urgency::Half => {
-                            tracing::warn!(%feed, %sink, seconds_left = left, REMEDY, "half the time is gone")
+                            tracing::warn!(%feed, %sink, seconds_left = left, remedy = REMEDY, "half the time is gone");
                         }
                         Urgency::Late | Urgency::Last => {
-                            tracing::error!(%feed, %sink, seconds_left = left, REMEDY, "events will be lost upstream soon");
+                            tracing::error!(%feed, %sink, seconds_left = left, remedy = REMEDY, "events will be lost upstream soon");
                         }
                         Urgency::Over => {
-                            tracing::error!(%feed, %sink, REMEDY, "events may have been lost upstream");
+                            tracing::error!(%feed, %sink, remedy = REMEDY, "events may have been lost upstream");
                         }
                     }
                 }

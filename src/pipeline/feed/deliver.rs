@@ -18,9 +18,9 @@ use crate::sources::Source;
 impl<L: Ledger, S: Source> Run<L, S> {
     /// Whether reading on helps anybody: there is a sink that has all that was read, and space for what others lack.
     pub(super) fn wants_more(&self) -> bool {
-        let lanes = 0..self.feed.lanes.len();
+        let mut lanes = 0..self.feed.lanes.len();
         let keeps_up = |lane| !self.progress.lags(lane) && self.progress.in_flight(lane) < IN_FLIGHT_BATCHES_MAX;
-        lanes.clone().any(keeps_up) && (!self.anybody_lags() || self.backlog.to_spill().is_none())
+        lanes.any(keeps_up) && (!self.anybody_lags() || self.backlog.to_spill().is_none())
     }
 
     pub(super) fn anybody_lags(&self) -> bool {

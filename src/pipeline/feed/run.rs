@@ -247,6 +247,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.insist(Word::OpenGeneration(generation)).await?;
         self.feed.generation = generation;
         self.completeness.begin_anew();
+        self.begin_spool_anew().await;
         self.progress.forget_floors();
         // Numbers begin anew: measured by a cursor of the old generation, new events would pass for delivered.
         self.feed.lanes.iter_mut().for_each(|lane| lane.committed = None);

@@ -54,7 +54,11 @@ impl<L: Ledger> Feed<L> {
     pub(super) async fn open_spool(&mut self) -> (Option<FeedSpool>, Start) {
         let without = Start::without(self.lanes.len());
         let Some(spool) = self.spool.clone() else { return (None, without) };
-        match spool.feed(&self.feed, self.generation).await {
+        let mut opened = spool.feed(&self.feed, self.generation).await;
+        if matches!(opened, Err(SpoolError::Removed { .. })) {
+            opened = spool.feed(&self.feed, self.generation).await;
+        }
+        match opened {
             Ok(mut spool) => match Start::of(&spool, &self.lanes) {
                 Some(start) => (Some(spool), start),
                 None => {
@@ -147,6 +151,11 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 }
             }
             Did::Forgot => Ok(()),
+            // What was spooled of a tenant was removed, perhaps because another node had the feed for a moment.
+            Did::Spilled(_, Err(SpoolError::Removed { .. })) if self.backlog.on_disk().is_empty() => {
+                self.begin_spool_anew().await;
+                Ok(())
+            }
             Did::Spilled(_, Err(error)) => {
                 self.spool_fails(&error);
                 Ok(())
@@ -157,6 +166,16 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 Err(FeedEnd::Stopped { drained: false })
             }
         }
+    }
+
+    /// What is spooled is named after its generation, so that nobody takes it for another's.
+    pub(super) async fn begin_spool_anew(&mut self) {
+        let Some(mut old) = self.spool.take() else { return };
+        old.clear().await;
+        drop(old);
+        let (Some(spool), feed) = (self.feed.spool.clone(), self.feed.feed.clone()) else { return };
+        let opened = spool.feed(&feed, self.feed.generation).await;
+        self.spool = opened.inspect_err(|error| tracing::warn!(%feed, %error, "the feed has no spool")).ok();
     }
 
     fn spool_works(&mut self) {

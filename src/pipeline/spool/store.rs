@@ -50,9 +50,10 @@ pub(super) enum Life {
 }
 
 impl Tenant {
-    /// Keeps the tenant's files from being removed as long as the answer is held.
+    /// Keeps the tenant's files from being removed as long as the answer is held. Whoever holds one may ask again, also
+    /// while a removal waits: it would wait for ever behind the removal that waits for it.
     pub(super) fn stay(&self) -> Result<RwLockReadGuard<'_, Life>, SpoolError> {
-        let life = self.life.read();
+        let life = self.life.read_recursive();
         match *life {
             Life::Here => Ok(life),
             Life::Removed => Err(SpoolError::Removed { tenant: self.id.clone() }),
@@ -159,6 +160,10 @@ impl Shared {
     fn forget(&self, id: &TenantId) -> Result<(), SpoolError> {
         let tenant = self.tenant(id);
         let mut life = tenant.life.write();
+        // Another removal was done while this one waited, and what is there now may be of a tenant that began anew.
+        if !self.tenants.lock().get(id).is_some_and(|there| Arc::ptr_eq(there, &tenant)) {
+            return Ok(());
+        }
         *life = Life::Removed;
         *tenant.key.lock() = None;
         let folder = self.folder.join(id.as_str());

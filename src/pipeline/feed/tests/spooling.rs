@@ -93,3 +93,27 @@ async fn a_feed_that_begins_again_serves_the_slow_from_the_spool_and_reads_on_af
     assert_eq!(at_dead, (1..25).collect::<Vec<_>>(), "each once, whether spooled or read again");
     assert_eq!(takes(&mut queue, 5).await, (20..25).collect::<Vec<_>>(), "and the healthy one nothing twice");
 }
+
+#[tokio::test]
+async fn a_spool_that_does_not_join_on_to_a_cursor_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let ((dead, _dead_queue), (healthy, mut queue)) = (lane("dead", "A2", None), lane("healthy", "A2", None));
+    let memory = 2 * (160 + RECORD.len());
+    let shared = spool(folder.path(), 1 << 30);
+    let mut stage = Stage::spooling(vec![dead, healthy], "/nonexistent".into(), memory, shared.clone());
+    for sequence in 10..30 {
+        stage.record(1, sequence).await;
+        assert_eq!(takes(&mut queue, 1).await, [sequence]);
+    }
+    stage.stop.send_replace(Halt::Now);
+    stage.ends().await;
+    // An operator has moved the cursor of one back to where nothing is spooled.
+    let ((moved, mut moved_queue), (healthy, _queue)) = (lane("moved", "A2", Some(5)), lane("healthy", "A2", Some(29)));
+    let (slow, _slow_queue) = lane("slow", "A2", Some(15));
+    let stage = Stage::spooling(vec![moved, slow, healthy], "/nonexistent".into(), memory, shared);
+    for sequence in 6..10 {
+        stage.record(1, sequence).await;
+    }
+    assert_eq!(takes(&mut moved_queue, 4).await, [6, 7, 8, 9], "it is read from the source");
+    assert!(stage.resumed.lock().is_none());
+}

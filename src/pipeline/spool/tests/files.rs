@@ -339,3 +339,30 @@ async fn what_a_crash_has_torn_is_cut_off_before_anybody_counts_on_it() {
         reads(&mut spool, number).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_tenant_that_is_removed_while_its_feeds_are_opened_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = spool(folder.path(), ROOM);
+    let comings = async {
+        for _ in 0..200 {
+            let (removing, looked) = (all.clone(), all.clone());
+            let feeds = ["contoso/hub/0", "contoso/hub/1", "contoso/hub/2"].map(|name| {
+                let all = all.clone();
+                async move {
+                    // What is there of another generation is removed while the feed is opened.
+                    for generation in [Generation(1), Generation(2)] {
+                        if let Ok(mut feed) = all.feed(&name.parse().unwrap(), generation).await {
+                            let _ = feed.append(0, None, &Batch { generation, ..batch(0, 1) }).await;
+                        }
+                    }
+                }
+            });
+            let tenant = feed().tenant;
+            let removal = async move { removing.forget_tenant(&tenant).await.unwrap() };
+            let look = async move { looked.keep_only(|_| false).await.unwrap() };
+            tokio::join!(futures_util::future::join_all(feeds), removal, look);
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), comings).await.expect("nobody waits for ever");
+}
