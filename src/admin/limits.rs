@@ -48,8 +48,9 @@ pub const OPERATOR_LETTERS_MAX: usize = 64;
 pub const TAPS_MAX: usize = 8;
 /// Bytes of a record a tap shows; the rest is for the sinks.
 pub const TAP_RECORD_BYTES_MAX: usize = 64 << 10;
-/// Subscribers at once. Each may hold a few messages of a megabyte on their way.
-pub const SUBSCRIBERS_MAX: usize = 64;
+/// Subscribers at once. Each may hold a few messages of a megabyte on their way, and a connection for as long as it
+/// listens: half of them are left to the command line.
+pub const SUBSCRIBERS_MAX: usize = CONNECTIONS_MAX / 2;
 /// How long a subscriber may take to say what it wants, and the cluster to take it in.
 pub const SUBSCRIPTION_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a subscriber says at once: its names, a number, an acknowledgement.

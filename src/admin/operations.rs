@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status as Answer};
 
 use super::access::Role;
+use super::limits::OPERATOR_LETTERS_MAX;
 use super::service::{Service, code_of, counted};
 use super::{Backend, cursors, quarantine};
 use crate::clock::Clock;
@@ -24,21 +25,23 @@ pub(super) struct Caller<'a, B> {
     pub operator: String,
 }
 
-/// Letters of a caller's own word that are believed.
-const OPERATOR_LETTERS_MAX: usize = 64;
+/// The role, and who they say they are: a token tells the role alone.
+pub(super) fn by(role: Role, operator: &str) -> String {
+    let told: String = operator.chars().filter(|c| !c.is_control()).take(OPERATOR_LETTERS_MAX).collect();
+    let mut by = match told.trim() {
+        "" => role.name().to_owned(),
+        told => format!("{} ({told})", role.name()),
+    };
+    // The audit counts bytes, and a letter may be four of them.
+    while by.len() > crate::cluster::limits::AUDIT_BY_BYTES_MAX {
+        by.pop();
+    }
+    by
+}
 
 impl<B> Caller<'_, B> {
     pub(super) fn by(&self) -> String {
-        let told: String = self.operator.chars().filter(|c| !c.is_control()).take(OPERATOR_LETTERS_MAX).collect();
-        let mut by = match told.trim() {
-            "" => self.role.name().to_owned(),
-            told => format!("{} ({told})", self.role.name()),
-        };
-        // The audit counts bytes, and a letter may be four of them.
-        while by.len() > crate::cluster::limits::AUDIT_BY_BYTES_MAX {
-            by.pop();
-        }
-        by
+        by(self.role, &self.operator)
     }
 
     pub(super) async fn propose(&self, command: Command) -> Result<(), Answer> {

@@ -12,7 +12,8 @@ async fn call_replays(served: &Served, bearer: &str, method: &str) -> Result<(),
     match method {
         "StartReplay" => client.start_replay(v1::StartReplayRequest::default()).await.map(drop),
         "ListReplays" => client.list_replays(v1::ListReplaysRequest::default()).await.map(drop),
-        _ => client.change_replay(v1::ChangeReplayRequest::default()).await.map(drop),
+        "ChangeReplay" => client.change_replay(v1::ChangeReplayRequest::default()).await.map(drop),
+        other => panic!("no call for {other}: add it here"),
     }
 }
 

@@ -151,6 +151,7 @@ pub(super) async fn change<B: Backend>(
         let would = |id| v1::QuarantineOutcome { id, gone: true, what: "would be dropped".to_owned() };
         ids.into_iter().map(would).collect()
     } else {
+        tracing::info!(by = caller.by(), ?how, records = ids.len(), "quarantine was asked for");
         let cleared = backend.clear(ids, how).await.map_err(Answer::internal)?;
         cleared.into_iter().map(|Cleared { id, gone, what }| v1::QuarantineOutcome { id, gone, what }).collect()
     };
@@ -162,5 +163,10 @@ async fn matching(backend: &impl Backend, mut filter: Filter) -> Result<Vec<Stri
     filter.records_max = QUARANTINE_CHANGES_MAX;
     filter.bytes_max = usize::MAX;
     let listing = backend.quarantined(filter).await.map_err(Answer::internal)?;
-    Ok(listing.records.into_iter().map(|record| record.id).collect())
+    let ids: Vec<String> = listing.records.into_iter().map(|record| record.id).collect();
+    if listing.matching > ids.len() as u64 {
+        let told = format!("{} records are more than {} at once: narrow them down", listing.matching, ids.len());
+        return Err(Answer::invalid_argument(told));
+    }
+    Ok(ids)
 }

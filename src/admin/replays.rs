@@ -6,8 +6,9 @@ use tonic::{Code, Request, Response, Status as Answer};
 
 use super::Backend;
 use super::access::Role;
-use super::convert::time_to_wire;
-use super::limits::{OPERATOR_LETTERS_MAX, REPLAY_RATE, REPLAYS_TRIED_MAX};
+use super::convert::{time_from_wire, time_to_wire};
+use super::limits::{REPLAY_RATE, REPLAYS_TRIED_MAX};
+use super::operations::by;
 use super::service::{Service, code_of, counted};
 use crate::clock::Timestamp;
 use crate::cluster::{
@@ -117,15 +118,6 @@ fn is(state: &ControlState, replay: ReplayId, order: &ReplayOrder, at: Timestamp
     state.replay(replay).is_some_and(|job| job.order == *order && job.begun_at == at)
 }
 
-/// The role, and who they say they are: a token tells the role alone.
-fn by(role: Role, operator: &str) -> String {
-    let told: String = operator.chars().filter(|c| !c.is_control()).take(OPERATOR_LETTERS_MAX).collect();
-    match told.trim() {
-        "" => role.name().to_owned(),
-        told => format!("{} ({told})", role.name()),
-    }
-}
-
 fn order(request: v1::StartReplayRequest, role: Role, at: Timestamp) -> Result<ReplayOrder, Answer> {
     fn named<T: std::str::FromStr<Err: ToString>>(what: &str, text: &str) -> Result<T, Answer> {
         text.parse().map_err(|bad: T::Err| Answer::invalid_argument(format!("{what}: {}", bad.to_string())))
@@ -135,8 +127,8 @@ fn order(request: v1::StartReplayRequest, role: Role, at: Timestamp) -> Result<R
         tenant: named("tenant", &request.tenant)?,
         source: named("source", &request.source)?,
         sink: named("sink", &request.sink)?,
-        from: time(from),
-        to: request.to.map_or(at, time),
+        from: time_from_wire(&from),
+        to: request.to.as_ref().map_or(at, time_from_wire),
         rate: if request.rate == 0 { REPLAY_RATE } else { request.rate },
         by: by(role, &request.operator),
         reason: request.reason,
@@ -226,11 +218,6 @@ fn share(order: &ReplayOrder, part: &ReplayPart) -> f64 {
         None => return 0.0,
     };
     (at.since(order.from).as_secs_f64() / order.to.since(order.from).as_secs_f64()).min(1.0)
-}
-
-fn time(wire: prost_types::Timestamp) -> Timestamp {
-    let nanos = wire.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(wire.nanos));
-    Timestamp::from_nanos(nanos)
 }
 
 #[tonic::async_trait]

@@ -7,8 +7,10 @@ use clap::{Args, Subcommand};
 
 use super::args::{Connection, Format, Output};
 use super::client::{Replays, refusal, replays, request};
+use super::cursor::moving::{operator, time};
 use super::output;
 use super::replay_view::{as_json, details, one_line, overview};
+use crate::admin::convert::time_to_wire;
 use crate::clock::{Clock, Timestamp};
 use crate::wire::v1;
 
@@ -133,8 +135,8 @@ async fn start(args: Start) -> anyhow::Result<bool> {
         tenant: args.tenant.unwrap_or_default(),
         source: args.source.unwrap_or_default(),
         sink: args.sink.unwrap_or_default(),
-        from: args.from.map(to_wire),
-        to: args.to.map(to_wire),
+        from: args.from.map(time_to_wire),
+        to: args.to.map(time_to_wire),
         rate: args.rate.unwrap_or(0),
         reason: args.reason,
         dry_run: args.dry_run,
@@ -234,20 +236,4 @@ async fn until_over(client: &mut Replays, id: u64) -> anyhow::Result<bool> {
 
 fn now() -> Timestamp {
     Clock::System.now()
-}
-
-/// Reads a moment as Microsoft writes it.
-fn time(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| "give a moment such as `2026-11-01T00:00:00Z`".to_owned())
-}
-
-fn to_wire(time: Timestamp) -> prost_types::Timestamp {
-    let nanos = i32::try_from(time.nanos().rem_euclid(1_000_000_000)).unwrap_or_default();
-    prost_types::Timestamp { seconds: time.seconds(), nanos }
-}
-
-/// Who types this, as far as the machine knows.
-fn operator() -> String {
-    let name = |variable: &str| std::env::var(variable).ok().filter(|name| !name.is_empty());
-    name("SUDO_USER").or_else(|| name("USER")).or_else(|| name("LOGNAME")).unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::output::{span, table, visible};
+use crate::admin::convert::time_from_wire;
 use crate::clock::Timestamp;
 use crate::wire::v1;
 
@@ -72,8 +73,8 @@ pub fn details(replay: &v1::Replay, now: Timestamp) -> String {
 
 /// What a person who finds less than they looked for should know.
 fn beyond(replay: &v1::Replay) -> String {
-    let first = replay.parts.iter().filter_map(|part| part.first.as_ref()).map(moment).min();
-    let from = replay.from.as_ref().map(moment).unwrap_or_default();
+    let first = replay.parts.iter().filter_map(|part| part.first.as_ref()).map(time_from_wire).min();
+    let from = replay.from.as_ref().map(time_from_wire).unwrap_or_default();
     match first {
         None if replay.state == "finished" => {
             "\nNothing was found in this range. What is older than upstream's retention is gone there.\n".to_owned()
@@ -105,7 +106,7 @@ pub fn one_line(replay: &v1::Replay, now: Timestamp) -> String {
 }
 
 pub fn as_json(replay: &v1::Replay) -> Value {
-    let at = |time: &Option<prost_types::Timestamp>| time.as_ref().map(|time| moment(time).to_microsoft());
+    let at = |time: &Option<prost_types::Timestamp>| time.as_ref().map(|time| time_from_wire(time).to_microsoft());
     let parts = replay.parts.iter().map(|part| {
         json!({
             "part": part.part, "events": part.events, "done": part.done, "position": part.position,
@@ -139,19 +140,15 @@ fn left(replay: &v1::Replay, now: Timestamp) -> String {
     if replay.state != "running" || replay.share <= 0.0 {
         return "-".to_owned();
     }
-    let elapsed = replay.begun.as_ref().map(|begun| now.since(moment(begun))).unwrap_or_default();
+    let elapsed = replay.begun.as_ref().map(|begun| now.since(time_from_wire(begun))).unwrap_or_default();
     let whole = elapsed.as_secs_f64() / replay.share;
     span(Some(Duration::from_secs_f64((whole - elapsed.as_secs_f64()).clamp(0.0, 1e9))))
-}
-
-fn moment(wire: &prost_types::Timestamp) -> Timestamp {
-    Timestamp::from_nanos(wire.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(wire.nanos)))
 }
 
 fn time(wire: Option<&prost_types::Timestamp>) -> String {
     let Some(wire) = wire else { return "-".to_owned() };
     let mut text = Vec::new();
-    moment(wire).write_millis(&mut text);
+    time_from_wire(wire).write_millis(&mut text);
     String::from_utf8(text).unwrap_or_default()
 }
 

@@ -1,6 +1,8 @@
 //! `subscribe`: reads a subscription, one event a line, and acknowledges what was written. It is a small client of the
 //! events API too, for whoever writes a larger one.
 
+use std::io::IsTerminal as _;
+
 use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::json;
@@ -128,6 +130,8 @@ impl Reading {
     fn line(&self, feed: &str, event: &v1::Event) -> String {
         let payload = String::from_utf8_lossy(&event.payload);
         match self.args.format.output {
+            // Others wrote it, and could repaint a terminal; a program gets it as it is.
+            Output::Table if std::io::stdout().is_terminal() => output::visible(payload.trim_end()),
             Output::Table => payload.trim_end().replace('\n', " "),
             Output::Json => json!({
                 "id": event.id, "tenant": event.tenant, "source": event.source, "feed": feed, "kind": event.kind,

@@ -86,11 +86,11 @@ impl FeedState {
         if let Some(gap) = from.as_ref().and_then(|from| skipped(from, &to)) {
             self.keep_gap(GapRecord { epoch: self.epoch, generation: self.generation, gap, at });
         }
-        match (&to, from) {
-            (Position::Objects(to), Some(Position::Objects(from))) if to.from < from.from => {
-                self.seen.split_off(&Seen { updated: to.from, digest: [0; 16] })
-            }
-            (Position::Objects(_) | Position::Log(_), _) => {
+        // A sink that had no cursor has seen nothing: it, too, is to get all from there on.
+        let goes_back = from.as_ref().is_none_or(|from| !to.reaches(from));
+        match &to {
+            Position::Objects(to) if goes_back => self.seen.split_off(&Seen { updated: to.from, digest: [0; 16] }),
+            Position::Objects(_) | Position::Log(_) => {
                 let mut forgotten = BTreeSet::new();
                 self.forget_seen(&mut forgotten);
                 forgotten
@@ -106,9 +106,11 @@ fn skipped(from: &Position, to: &Position) -> Option<Gap> {
     }
     let reason = GapReason::Skipped;
     match (from, to) {
+        // The same number under another offset leaves nothing out.
+        (Position::Log(from), Position::Log(to)) if to.sequence <= from.sequence => None,
         (Position::Log(from), Position::Log(to)) => Some(Gap {
             reason,
-            lost: u64::try_from(to.sequence.saturating_sub(from.sequence)).ok().filter(|lost| *lost > 0),
+            lost: u64::try_from(to.sequence.saturating_sub(from.sequence)).ok(),
             after_sequence: Some(from.sequence),
             before_sequence: Some(to.sequence.saturating_add(1)),
         }),

@@ -19,7 +19,7 @@ pub struct FeedState {
     /// Who shall have it next. Invariant: only a feed with an owner is recalled, and never to that owner.
     pub recall: Option<RecallTo>,
     pub generation: Generation,
-    /// Invariant: within a generation, a position never decreases.
+    /// Invariant: within a generation, a position never decreases, but by an audited `CursorMove`.
     pub cursors: BTreeMap<SinkId, Position>,
     /// Versions at or after the smallest cursor that were delivered already.
     pub seen: BTreeSet<Seen>,

@@ -198,6 +198,9 @@ pub const PEER_PENDING_RESETS_MAX: usize = 32;
 /// Bytes on their way on one stream and one connection: several entries or pieces of a snapshot.
 pub const PEER_STREAM_WINDOW_BYTES: u32 = 2 << 20;
 pub const PEER_CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// What conversations with a member may have unread on their one connection: each a stream's worth, so that a subscriber
+/// who is slow to read holds up nobody else's. A bound, of which most is never taken.
+pub const CONVERSATIONS_WINDOW_BYTES: u32 = PEER_STREAMS_MAX * PEER_STREAM_WINDOW_BYTES;
 /// Connections at once, over all members and for each: every member needs one, and one more while it is replaced.
 pub const PEER_CONNECTIONS_MAX: usize = 64;
 pub const PEER_CONNECTIONS_EACH_MAX: usize = 8;
@@ -212,6 +215,9 @@ pub const PEER_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 pub const PEER_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection is made anew after this long, so that certificates are looked at again.
 pub const PEER_CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
+/// How long what goes on over such a connection may take to end. A conversation ends only with its subscriber: kept for it,
+/// old connections would fill the places of their node, Raft's among them. Whoever converses begins anew.
+pub const PEER_CONNECTION_GRACE: Duration = Duration::from_secs(300);
 /// The pause before a member is connected to again, after the first failure and at most. An election must not wait
 /// for it.
 pub const RECONNECT_MIN: Duration = Duration::from_millis(20);

@@ -31,8 +31,8 @@ use super::codec::{AskWire, CodecError, ReplyWire};
 use super::door::Door;
 use super::limits::{
     ENROL_MESSAGE_BYTES_MAX, GUEST_AGE_MAX, GUESTS_MAX, HANDSHAKE_PAUSE, HANDSHAKE_TIMEOUT, PEER_CONNECTION_AGE_MAX,
-    PEER_CONNECTION_WINDOW_BYTES, PEER_CONNECTIONS_EACH_MAX, PEER_CONNECTIONS_MAX, PEER_DRAIN_TIMEOUT,
-    PEER_HEADER_BYTES_MAX, PEER_KEEPALIVE_INTERVAL, PEER_KEEPALIVE_TIMEOUT, PEER_MESSAGE_BYTES_MAX,
+    PEER_CONNECTION_GRACE, PEER_CONNECTION_WINDOW_BYTES, PEER_CONNECTIONS_EACH_MAX, PEER_CONNECTIONS_MAX,
+    PEER_DRAIN_TIMEOUT, PEER_HEADER_BYTES_MAX, PEER_KEEPALIVE_INTERVAL, PEER_KEEPALIVE_TIMEOUT, PEER_MESSAGE_BYTES_MAX,
     PEER_PENDING_RESETS_MAX, PEER_STREAM_WINDOW_BYTES, PEER_STREAMS_MAX,
 };
 use super::peers::{self, Answer};
@@ -85,6 +85,7 @@ pub(super) async fn serve(
         .initial_stream_window_size(PEER_STREAM_WINDOW_BYTES)
         .initial_connection_window_size(PEER_CONNECTION_WINDOW_BYTES)
         .max_connection_age(PEER_CONNECTION_AGE_MAX)
+        .max_connection_age_grace(PEER_CONNECTION_GRACE)
         .add_service(members)
         .add_service(enrolment)
         .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async {

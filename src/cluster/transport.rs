@@ -32,9 +32,9 @@ use super::codec::{
     vote_request_to_wire,
 };
 use super::limits::{
-    CONNECT_TIMEOUT, PEER_CALLS_MAX, PEER_CONNECTION_WINDOW_BYTES, PEER_CONNECTIONS_MAX, PEER_HEADER_BYTES_MAX,
-    PEER_KEEPALIVE_INTERVAL, PEER_KEEPALIVE_TIMEOUT, PEER_MESSAGE_BYTES_MAX, PEER_STREAM_WINDOW_BYTES, RECONNECT_MAX,
-    RECONNECT_MIN,
+    CONNECT_TIMEOUT, CONVERSATIONS_WINDOW_BYTES, PEER_CALLS_MAX, PEER_CONNECTION_WINDOW_BYTES, PEER_CONNECTIONS_MAX,
+    PEER_HEADER_BYTES_MAX, PEER_KEEPALIVE_INTERVAL, PEER_KEEPALIVE_TIMEOUT, PEER_MESSAGE_BYTES_MAX,
+    PEER_STREAM_WINDOW_BYTES, RECONNECT_MAX, RECONNECT_MIN,
 };
 use super::peers::{Answer, Ask, CallFailed, Peer, Peers, Request, Words};
 use crate::wire::cluster::v1 as pb;
@@ -50,12 +50,19 @@ pub(super) const TO_HEADER: &str = "siemgate-to";
 #[derive(Debug)]
 pub struct Remote {
     credentials: Credentials,
+    /// Bytes that may be unread on one connection.
+    window: u32,
     links: Mutex<BTreeMap<Peer, Link>>,
 }
 
 impl Remote {
     pub fn new(credentials: Credentials) -> Self {
-        Self { credentials, links: Mutex::default() }
+        Self { credentials, window: PEER_CONNECTION_WINDOW_BYTES, links: Mutex::default() }
+    }
+
+    /// For conversations, of which each goes at its own pace.
+    pub fn for_conversations(credentials: Credentials) -> Self {
+        Self { window: CONVERSATIONS_WINDOW_BYTES, ..Self::new(credentials) }
     }
 
     /// The connection to a member. One to an address it no longer has is given up.
@@ -68,7 +75,7 @@ impl Remote {
         if links.len() >= PEER_CONNECTIONS_MAX {
             links.pop_first(); // Members come and go; whoever is still one is connected to again.
         }
-        links.entry(to.clone()).or_insert_with(|| Link::to(to, &self.credentials)).clone()
+        links.entry(to.clone()).or_insert_with(|| Link::to(to, &self.credentials, self.window)).clone()
     }
 }
 
@@ -141,7 +148,7 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    fn to(to: &Peer, credentials: &Credentials) -> Self {
+    fn to(to: &Peer, credentials: &Credentials, window: u32) -> Self {
         let gate = Arc::new(Gate { to: to.clone(), credentials: credentials.clone(), state: Mutex::default() });
         let connector = tower::service_fn(move |_| {
             let gate = gate.clone();
@@ -154,7 +161,7 @@ impl Link {
             .keep_alive_while_idle(true)
             .http2_max_header_list_size(PEER_HEADER_BYTES_MAX)
             .initial_stream_window_size(PEER_STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(PEER_CONNECTION_WINDOW_BYTES);
+            .initial_connection_window_size(window);
         let channel = endpoint.connect_with_connector_lazy(connector);
         let headers = Headers::new(credentials.name(), to);
         let client = PeersClient::with_interceptor(channel, headers)

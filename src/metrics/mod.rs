@@ -99,8 +99,10 @@ pub const SINK_RETRIES: Metric =
     counter("siemgate_sink_retries_total", "Times delivery to the sink was tried again after a failure.");
 pub const SINK_IN_FLIGHT: Metric =
     gauge("siemgate_sink_in_flight_events", "Events handed to the sink and not yet acknowledged.");
-pub const SINK_STATE: Metric =
-    gauge("siemgate_sink_state", "0 healthy, 1 retrying, 2 suspended, 3 starting, 4 paused.");
+pub const SINK_STATE: Metric = gauge(
+    "siemgate_sink_state",
+    "0 healthy, 1 retrying, 2 suspended, 3 starting, 4 paused, 5 waiting for a subscriber.",
+);
 
 pub const CREDENTIAL_EXPIRY: Metric =
     gauge("siemgate_credential_expiry_seconds", "Time until the credential stops working; negative once it has.");

@@ -19,7 +19,7 @@ use super::sinks::Sinks;
 use crate::admin::quarantine::{Clear, Cleared, Filter, Listing, Record};
 use crate::clock::{Clock, Timestamp};
 use crate::event::batch::{Batch, Content, Coordinates, Entry, LogPosition, ObjectsPosition, Position, Shape, Version};
-use crate::ids::{FeedId, Generation};
+use crate::ids::{FeedId, Generation, SinkId};
 use crate::lease::Lease;
 use crate::pipeline::prepare::{Frames, Lane, Pass, Prepared, Preparer};
 use crate::pipeline::quarantine::{At, Place, Quarantine, Quarantined};
@@ -138,7 +138,8 @@ impl Desk {
         let names: Vec<_> = lanes.iter().zip(&frames).filter(|(_, frames)| frames.events > 0).collect();
         let names = names.iter().map(|(lane, _)| lane.sink.as_str()).collect::<Vec<_>>().join(", ");
         match (events, how) {
-            (0, _) => return Ok("no sink's routes let it pass".to_owned()),
+            // To take it out all the same is to drop it, for which somebody gives a reason.
+            (0, _) => return Err("no sink's routes let it pass now: drop it if nobody wants it".to_owned()),
             (_, Clear::TryOut) => return Ok(format!("would go to {names}")),
             (_, Clear::Retry | Clear::Drop) => {}
         }
@@ -159,7 +160,15 @@ impl Desk {
         let wants = |sink: &str| record.sink.as_deref().is_none_or(|only| only == sink);
         let sinks = self.sinks.lock();
         let names = deployment.sinks_of(&key).map(|(name, _)| name).filter(|name| wants(name.as_str()));
-        let lanes: Vec<Lane> = names.filter_map(|name| sinks.lane(name, None)).collect();
+        let lane = |name: &SinkId| {
+            if sinks.desk(name).is_some() {
+                // Its subscribers count events by number, among which older ones would be taken for others.
+                return Err(format!("subscription `{name}` takes it, and can't be sent records again yet: export it"));
+            }
+            // What would not reach all that want it stays.
+            sinks.lane(name, None).ok_or_else(|| format!("sink `{name}` does not run on this node yet: try again"))
+        };
+        let lanes = names.map(lane).collect::<Result<Vec<Lane>, String>>()?;
         match (lanes.is_empty(), &record.sink) {
             (false, _) => Ok(lanes),
             (true, Some(sink)) => Err(format!("sink `{sink}` does not exist or takes nothing of this source any more")),

@@ -179,7 +179,7 @@ impl Membership {
 
     /// Another way to the other members, with connections of its own.
     pub fn remote(&self) -> cluster::Remote {
-        cluster::Remote::new(self.credentials.clone())
+        cluster::Remote::for_conversations(self.credentials.clone())
     }
 
     /// Hands the authority over to the control state, if this node made it and has not yet.

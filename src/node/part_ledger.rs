@@ -63,7 +63,13 @@ impl PartLedger {
             let problem = status.problem().map(|problem| format!("{}; {}", problem.error, problem.remedy));
             self.troubled(&problem.unwrap_or_default());
         }
+        // The end may be found out once all before it is acknowledged: then no cursor moves any more.
+        let end = self.reach.lock().end.clone();
         let mut noted = self.noted.lock();
+        let done = end.zip(noted.part.position.as_ref()).is_some_and(|(end, position)| position.reaches(&end));
+        if done && !noted.part.done {
+            (noted.part.done, noted.news) = (true, true);
+        }
         if !std::mem::take(&mut noted.news) {
             return None;
         }
@@ -114,6 +120,16 @@ mod tests {
     fn at(sequence: i64) -> Position {
         Position::Log(LogPosition { offset: String::new(), sequence, enqueued: Timestamp::ZERO })
     }
+    #[test]
+    fn a_part_is_done_though_its_end_is_found_out_after_all_was_acknowledged() {
+        let ledger = PartLedger::new(ReplayId(1), "contoso/hub/0".parse().unwrap(), Epoch(1), ReplayPart::default());
+        ledger.advance(progress(7));
+        assert!(!ledger.take().unwrap().part.done);
+        ledger.reach().lock().end = Some(at(7));
+        assert!(ledger.take().unwrap().part.done);
+        assert!(ledger.take().is_none(), "it is said once");
+    }
+
     fn progress(sequence: i64) -> FeedProgress {
         FeedProgress {
             feed: "contoso/hub/0".parse().unwrap(),

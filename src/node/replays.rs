@@ -28,7 +28,7 @@ use crate::cluster::{Command, ControlPlane, FeedState, ItemOutcome, Outcome, Rep
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, NodeId};
 use crate::pipeline::backlog::Memory;
-use crate::pipeline::feed::{Feed, FeedEnd, Halt};
+use crate::pipeline::feed::{Feed, FeedEnd, Halt, Reads};
 use crate::pipeline::limits::BACKLOG_BYTES_MAX;
 use crate::pipeline::limits::{COMMIT_INTERVAL, DRAIN_GRACE};
 use crate::pipeline::paced::Paced;
@@ -220,7 +220,9 @@ impl Loop {
     fn start(&mut self, key: PartKey, it: Wanted) {
         let (replay, feed) = key.clone();
         let ledger = Arc::new(PartLedger::new(replay, feed.clone(), it.epoch, it.part.clone()));
-        let lane = self.with.sinks.lock().lane(&it.order.sink, None);
+        let sinks = self.with.sinks.lock();
+        let lane = sinks.lane(&it.order.sink, None).filter(|_| sinks.desk(&it.order.sink).is_none());
+        drop(sinks);
         let Some(lane) = lane else { return self.not_built(key, &it, &ledger, "the sink can't be used here yet") };
         let Replays { tokens, graph, clock, .. } = &self.with;
         let builder = Builder { deployment: &self.deployment, tokens, graph, clock };
@@ -265,6 +267,7 @@ impl Loop {
             memory: Memory::new(BACKLOG_BYTES_MAX),
             spool: None,
             resume: Resume::default(),
+            reads: Reads::Stretch,
         }
     }
 
@@ -314,9 +317,9 @@ impl Loop {
                 Ok(Outcome::Items(outcomes)) => {
                     items.iter().zip(&outcomes).for_each(|(item, it)| self.settle(item, it));
                 }
-                Ok(other) => tracing::error!(?other, "the control plane answered an advance with something else"),
-                Err(error) => {
-                    tracing::warn!(%error, "replays are not noted yet; a crash now would repeat more of them");
+                answer => {
+                    let error = answer.map_or_else(|error| error.to_string(), |other| format!("{other:?}"));
+                    tracing::warn!(error, "replays are not noted yet; a crash now would repeat more of them");
                     items.extend(rest);
                     // What runs says it anew, with what comes meanwhile.
                     items.retain(|item| match self.running.get(&(item.replay, item.feed.clone())) {

@@ -30,7 +30,7 @@ use crate::cluster::{Command, ControlPlane, NodeCommand};
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, Generation, NodeId, SinkId};
 use crate::pipeline::backlog::Memory;
-use crate::pipeline::feed::{Feed, FeedEnd, Halt};
+use crate::pipeline::feed::{Feed, FeedEnd, Halt, Reads};
 use crate::pipeline::limits::{DRAIN_GRACE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
 use crate::pipeline::quarantine::Quarantine;
@@ -272,6 +272,7 @@ impl Loop {
             memory: self.with.memory.clone(),
             spool: self.with.spool.clone(),
             resume,
+            reads: Reads::All,
         };
         tracing::info!(%feed, %epoch, "feed started");
         self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop, shown });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::progress::BatchNumber;
-use crate::event::batch::{Batch, Content};
+use crate::event::batch::{Batch, Content, Position};
 
 /// How many bytes of batches the feeds of a node may hold in memory together; clones share the count.
 #[derive(Debug, Clone)]
@@ -38,6 +38,17 @@ pub struct Backlog {
     first: BatchNumber,
     on_disk: Range<BatchNumber>,
     bytes: usize,
+    /// The position before the first batch in memory, where it is known.
+    before: Option<Position>,
+}
+
+/// What goes to disk next.
+#[derive(Debug, Clone)]
+pub struct Spill {
+    pub number: BatchNumber,
+    pub batch: Arc<Batch>,
+    /// The position before it, where it is known: by it a later run tells that a sink goes on with this batch.
+    pub before: Option<Position>,
 }
 
 #[derive(Debug)]
@@ -56,9 +67,14 @@ pub enum Place {
 }
 
 impl Backlog {
-    /// A backlog of which this much is on disk already.
-    pub fn new(memory: Memory, on_disk: Range<BatchNumber>) -> Self {
-        Self { memory, held: VecDeque::new(), first: on_disk.end, on_disk, bytes: 0 }
+    /// A backlog of which this much is on disk already. The next batch comes after `before`.
+    pub fn new(memory: Memory, on_disk: Range<BatchNumber>, before: Option<Position>) -> Self {
+        Self { memory, held: VecDeque::new(), first: on_disk.end, on_disk, bytes: 0, before }
+    }
+
+    /// What comes next is of another generation, and after nothing of this one. Nothing is held any more.
+    pub fn begin_generation(&mut self) {
+        self.before = None;
     }
 
     /// Takes the next batch.
@@ -78,9 +94,9 @@ impl Backlog {
     }
 
     /// The batch that goes to disk first, if memory is short and another stays.
-    pub fn to_spill(&self) -> Option<(BatchNumber, Arc<Batch>)> {
+    pub fn to_spill(&self) -> Option<Spill> {
         let first = self.held.front().filter(|_| self.memory.is_short() && self.held.len() > 1)?;
-        Some((self.first, first.batch.clone()))
+        Some(Spill { number: self.first, batch: first.batch.clone(), before: self.before.clone() })
     }
 
     /// The batch is on disk and leaves memory.
@@ -109,15 +125,12 @@ impl Backlog {
             self.bytes -= held.bytes;
             self.memory.used.fetch_sub(held.bytes, Relaxed);
             self.first += 1;
+            self.before = Some(held.batch.after.clone());
         }
     }
 
     pub fn on_disk(&self) -> Range<BatchNumber> {
         self.on_disk.clone()
-    }
-
-    pub fn bytes_in_memory(&self) -> usize {
-        self.bytes
     }
 }
 
@@ -144,7 +157,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
-    use crate::event::batch::{Coordinates, Entry, ObjectsPosition, Position, Shape};
+    use crate::event::batch::{Coordinates, Entry, ObjectsPosition, Shape};
     use crate::ids::Generation;
 
     fn batch(bytes: usize) -> Arc<Batch> {
@@ -160,15 +173,15 @@ mod tests {
     #[test]
     fn nothing_goes_to_disk_while_memory_lasts() {
         let memory = Memory::new(10_000);
-        let mut backlog = Backlog::new(memory.clone(), 0..0);
+        let mut backlog = Backlog::new(memory.clone(), 0..0, None);
         for _ in 0..5 {
             backlog.push(batch(1_000));
             assert!(backlog.to_spill().is_none());
         }
         let other = Memory { ..memory.clone() };
-        let mut greedy = Backlog::new(other, 0..0);
+        let mut greedy = Backlog::new(other, 0..0, None);
         greedy.push(batch(9_000));
-        assert_eq!(backlog.to_spill().map(|(number, _)| number), Some(0), "another feed's batches count too");
+        assert_eq!(backlog.to_spill().map(|spill| spill.number), Some(0), "another feed's batches count too");
         assert!(greedy.to_spill().is_none(), "one batch stays in memory, or nothing could be read");
         drop(greedy);
         assert!(!memory.is_short(), "a feed that ends gives all back");
@@ -176,11 +189,12 @@ mod tests {
 
     #[test]
     fn what_is_spilled_is_on_disk_and_what_is_resolved_is_nowhere() {
-        let mut backlog = Backlog::new(Memory::new(0), 3..5);
+        let mut backlog = Backlog::new(Memory::new(0), 3..5, None);
         for _ in 0..3 {
             backlog.push(batch(10));
         }
-        let (number, _) = backlog.to_spill().unwrap();
+        let Spill { number, before, .. } = backlog.to_spill().unwrap();
+        assert!(before.is_none());
         backlog.spilled(number);
         assert_eq!((number, backlog.on_disk()), (5, 3..6));
         assert!(matches!(backlog.place(5), Place::Disk) && matches!(backlog.place(6), Place::Memory(_)));
@@ -195,7 +209,7 @@ mod tests {
         #[test]
         fn every_batch_is_in_one_place_until_it_is_resolved(steps in prop::collection::vec(0..3u8, 0..60)) {
             let memory = Memory::new(500);
-            let mut backlog = Backlog::new(memory.clone(), 0..0);
+            let mut backlog = Backlog::new(memory.clone(), 0..0, None);
             let (mut end, mut resolved) = (0, 0);
             for step in steps {
                 match step {
@@ -203,7 +217,7 @@ mod tests {
                         backlog.push(batch(100));
                         end += 1;
                     }
-                    1 => if let Some((number, _)) = backlog.to_spill() { backlog.spilled(number) },
+                    1 => if let Some(spill) = backlog.to_spill() { backlog.spilled(spill.number) },
                     _ => {
                         resolved = end.min(resolved + 1);
                         backlog.drop_before(resolved);
@@ -213,7 +227,7 @@ mod tests {
                     let somewhere = !matches!(backlog.place(number), Place::Nowhere);
                     prop_assert_eq!(somewhere, (resolved..end).contains(&number), "{}", number);
                 }
-                prop_assert_eq!(memory.used(), backlog.bytes_in_memory());
+                prop_assert_eq!(memory.used(), backlog.bytes);
             }
         }
     }

@@ -18,10 +18,10 @@ pub struct Mismatch {
 }
 
 impl Completeness {
-    /// Counts from here on, where it is known what comes next.
+    /// Counts from here on, where it is known what comes next. Of a position that an operator set by time it is not.
     pub fn after(position: Option<&Position>) -> Self {
         let last = position.and_then(|position| match position {
-            Position::Log(at) => Some(at.sequence),
+            Position::Log(at) => at.from_time().is_none().then_some(at.sequence),
             Position::Objects(_) => None,
         });
         Self { last }
@@ -86,5 +86,8 @@ mod tests {
         assert_eq!(completeness.take(&batch(40, vec![gap(None)])), None);
         completeness.begin_anew();
         assert_eq!(completeness.take(&batch(0, records(1))), None);
+        let by_time = Position::Log(LogPosition::before_time(Timestamp::from_millis(5), 3));
+        assert_eq!(Completeness::after(Some(&by_time)).take(&batch(40, records(1))), None, "it is a lower bound");
+        assert!(Completeness::after(Some(&batch(3, vec![]).after)).take(&batch(40, records(1))).is_some());
     }
 }

@@ -32,7 +32,7 @@ struct Lane {
     /// lies no further than the cursor is not worth a commit.
     floor: Option<Position>,
     advanced: Option<Position>,
-    /// When the newest record it was handed was published upstream.
+    /// When the newest record it was handed was published upstream. Before it was handed any: the first it lacks, nearly.
     published: Option<Timestamp>,
 }
 
@@ -76,17 +76,20 @@ impl Progress {
         let lanes = lanes.into_iter().map(|(floor, next)| Lane {
             next: next.min(end),
             in_flight: VecDeque::new(),
+            published: floor.as_ref().filter(|_| next < end).map(moment),
             floor,
             advanced: None,
-            published: None,
         });
         Self { lanes: lanes.collect(), end, seen: VecDeque::new(), seen_ready: Vec::new() }
     }
 
     /// A batch was read. Every lane is to have it.
-    pub fn read(&mut self, seen: Vec<Seen>) -> BatchNumber {
+    pub fn read(&mut self, seen: Vec<Seen>, published: Option<Timestamp>) -> BatchNumber {
         let number = self.end;
         self.end += 1;
+        for lane in &mut self.lanes {
+            lane.published = lane.published.or(published);
+        }
         if !seen.is_empty() {
             self.seen.push_back((number, seen));
         }
@@ -176,6 +179,14 @@ impl Progress {
     }
 }
 
+/// When what lies before the position was published, nearly.
+fn moment(position: &Position) -> Timestamp {
+    match position {
+        Position::Log(at) => at.enqueued,
+        Position::Objects(at) => at.from,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -197,7 +208,7 @@ mod tests {
 
     /// A batch is read and every lane is handed it.
     fn begin(progress: &mut Progress, after: Position, seen: Vec<Seen>, published: Option<Timestamp>) -> BatchNumber {
-        let number = progress.read(seen);
+        let number = progress.read(seen, published);
         for lane in 0..progress.lanes.len() {
             assert_eq!(progress.hand_over(lane, after.clone(), published), Some(number));
         }
@@ -272,7 +283,7 @@ mod tests {
         let time = |second: i64| Some(Timestamp::from_millis(second * 1_000));
         let mut progress = live(2);
         for n in 0..3 {
-            let number = progress.read(vec![seen(7)]);
+            let number = progress.read(vec![seen(7)], time(n));
             progress.hand_over(0, at(n), time(n));
             progress.resolve(0, number);
         }
@@ -293,11 +304,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_lane_lacks_is_outstanding_though_it_was_handed_nothing() {
+        let time = |second: i64| Some(Timestamp::from_millis(second * 1_000));
+        let mut progress = live(2);
+        for n in 5..8 {
+            progress.read(vec![], time(n));
+            let number = progress.hand_over(0, at(n), time(n)).unwrap();
+            progress.resolve(0, number);
+        }
+        assert_eq!((progress.outstanding(0), progress.outstanding(1)), (None, time(5)));
+    }
+
+    #[test]
     fn a_lane_goes_on_within_what_was_kept_of_an_earlier_run() {
         let mut progress = Progress::new(vec![(Some(at(9)), 9), (Some(at(4)), 5)], 9);
         assert_eq!((progress.lags(0), progress.lags(1), progress.first_unresolved()), (false, true, 5));
         assert_eq!(progress.hand_over(1, at(5), None), Some(5));
-        assert_eq!(progress.read(vec![]), 9);
+        assert_eq!(progress.outstanding(1), Some(Timestamp::ZERO));
+        assert_eq!(progress.read(vec![], None), 9);
     }
 
     proptest! {

@@ -155,8 +155,11 @@ impl Quarantine {
         search: Search,
         wants: impl Fn(&Kept) -> bool + Send + 'static,
     ) -> Result<Found, QuarantineError> {
-        let folder = self.inner.lock().folder.clone();
-        let found = tokio::task::spawn_blocking(move || files::find(&folder, &search, &wants));
+        let inner = self.inner.clone();
+        let found = tokio::task::spawn_blocking(move || {
+            let folder = inner.lock().folder.clone();
+            files::find(&folder, &search, &wants)
+        });
         found.await.expect("the search does not panic, and nobody aborts it")
     }
 

@@ -10,7 +10,7 @@ use crate::cluster::command::{Command, ItemOutcome, Outcome, Refusal};
 use crate::cluster::cursor_move::CursorMove;
 use crate::cluster::limits::AUDIT_MAX;
 use crate::cluster::state::ControlState;
-use crate::event::batch::{GapReason, Position};
+use crate::event::batch::{GapReason, LogPosition, Position};
 use crate::ids::{Epoch, NodeId};
 
 /// Node 1 reads the feed and has committed up to this position for sink 0.
@@ -97,8 +97,21 @@ fn a_collection_that_goes_back_forgets_what_it_delivered_since() {
     let back = move_cursor(0, 0, Some(objects_position(5)), objects_position(2), 20);
     assert_eq!(moved(&mut state, back), Outcome::Done);
     assert!(state.feed(&feed(0)).unwrap().seen.is_empty());
+    let again = commit(1, epoch + 1, 0, vec![(0, objects_position(2))]).seeing(vec![seen(5, 1), seen(6, 2)]);
+    state.apply(again.in_life(life).command());
+    assert_eq!(state.feed(&feed(0)).unwrap().seen.len(), 2);
+    assert_eq!(moved(&mut state, move_cursor(0, 1, None, objects_position(6), 20)), Outcome::Done);
+    assert_eq!(state.feed(&feed(0)).unwrap().seen.len(), 1, "a sink that begins has seen nothing from there on");
     let other_kind = move_cursor(0, 0, Some(objects_position(2)), log_position(2), 21);
     assert!(matches!(moved(&mut state, other_kind), Outcome::Refused(Refusal::Malformed { .. })));
+}
+
+#[test]
+fn a_move_to_the_same_number_leaves_nothing_out() {
+    let mut state = committed(log_position(7));
+    let to = Position::Log(LogPosition::after_number(7, at(0)));
+    assert_eq!(moved(&mut state, move_cursor(0, 0, Some(log_position(7)), to, 20)), Outcome::Done);
+    assert_eq!(state.feed(&feed(0)).unwrap().gaps_total, 0);
 }
 
 #[test]

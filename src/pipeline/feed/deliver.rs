@@ -56,6 +56,13 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.serve(number, batch, rooms).await
     }
 
+    /// A feed that stands still keeps nobody else from a sink.
+    pub(super) fn give_room_back(&mut self) {
+        self.waiting.clear();
+        self.waits.fill(false);
+        self.rooms.fill_with(|| None);
+    }
+
     /// Serves one sink that lags.
     pub(super) async fn serve_one(&mut self, lane: usize, room: Room) -> Result<(), FeedEnd> {
         let number = self.progress.next(lane);
@@ -100,7 +107,11 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let pass = if first { Pass::First(&takes) } else { Pass::Later(&takes) };
         let prepared = spans::prepare(&span, || preparer.prepare(batch, lanes, pass, *epoch));
         let unreadable = prepared.unreadable();
-        self.keep_rejected(prepared.rejected).await?;
+        if let Err(error) = self.feed.quarantine.keep(prepared.rejected).await {
+            // Room is others' while this waits. Nothing has moved: the sinks take the batch anew.
+            drop(rooms);
+            return self.wait_out(&error.to_string()).await;
+        }
         if first {
             self.feed.status.read.fetch_add(prepared.records, Relaxed);
             self.feed.status.quarantined.fetch_add(unreadable, Relaxed);

@@ -17,12 +17,12 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     /// The records of what the sink will never take.
-    pub(super) async fn refused(&mut self, ack: &Ack) -> Vec<Quarantined> {
+    pub(super) async fn refused(&mut self, ack: &Ack) -> Result<Vec<Quarantined>, FeedEnd> {
         if ack.refused.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let Some(batch) = self.batch(ack.batch).await else { return Vec::new() };
+        let Some(batch) = self.batch(ack.batch).await? else { return Ok(Vec::new()) };
         let Feed { preparer, lanes, epoch, .. } = &mut self.feed;
-        preparer.refused(&batch, &mut lanes[ack.lane], &ack.refused, *epoch)
+        Ok(preparer.refused(&batch, &mut lanes[ack.lane], &ack.refused, *epoch))
     }
 }

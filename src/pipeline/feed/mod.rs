@@ -4,6 +4,7 @@
 //! waited for: one without room lags, and is served from the backlog at its own pace.
 
 mod deliver;
+mod drain;
 mod judge;
 mod run;
 mod spill;
@@ -44,6 +45,15 @@ pub struct Feed<L> {
     pub spool: Option<Spool>,
     /// Where the source was told to begin.
     pub resume: Resume,
+    /// What the source hands over: of a stretch, upstream's numbers say nothing.
+    pub reads: Reads,
+}
+
+/// How much of a feed its source hands over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    All,
+    Stretch,
 }
 
 /// How a feed's task is told to end.
@@ -78,7 +88,15 @@ impl<L: Ledger> Feed<L> {
     ) -> FeedEnd {
         let (ack_sender, acks) = mpsc::channel(IN_FLIGHT_BATCHES_MAX * self.lanes.len().max(1));
         let status = self.status.clone();
-        let (mut spool, mut start) = self.open_spool().await;
+        let mut told = stop.clone();
+        let opened = tokio::select! {
+            opened = self.open_spool() => Some(opened),
+            _ = told.wait_for(|halt| *halt != Halt::No) => None,
+        };
+        let Some((mut spool, mut start)) = opened else {
+            status.enter(FeedState::Stopped);
+            return FeedEnd::Stopped { drained: true };
+        };
         let mut source = source;
         if let Some(after) = start.after.clone() {
             match elsewhere(self.resume_after(after)) {

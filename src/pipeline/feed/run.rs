@@ -8,23 +8,23 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::spill::{self, Did, Start};
-use super::{Feed, FeedEnd, Halt};
-use crate::event::batch::{Batch, Content, Entry, Gap};
+use super::{Feed, FeedEnd, Halt, Reads};
+use crate::event::batch::{Batch, Content, Entry, Gap, Position};
 use crate::ids::Generation;
 use crate::pipeline::backlog::Backlog;
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::completeness::{Completeness, Mismatch};
 use crate::pipeline::ledger::{FeedProgress, Ledger, LedgerError};
-use crate::pipeline::limits::{DRAIN_GRACE, OPERATOR_PROBE, RETRY_LONGEST};
+use crate::pipeline::limits::{OPERATOR_PROBE, RETRY_LONGEST, SPOOL_PAUSE};
 use crate::pipeline::progress::{BatchNumber, Progress};
 use crate::pipeline::room::Room;
 use crate::pipeline::spans::Traces;
 use crate::pipeline::spool::FeedSpool;
 use crate::pipeline::status::{FeedState, Problem};
-use crate::sinks::{Ack, Parcel};
+use crate::sinks::Ack;
 use crate::sources::{Remedy, Source, SourceError};
 
 /// What the ledger must have heard before a feed goes on.
@@ -50,7 +50,7 @@ pub(super) struct Run<L, S> {
     pub(super) progress: Progress,
     pub(super) backlog: Backlog,
     pub(super) traces: Traces,
-    acks: mpsc::Receiver<Ack>,
+    pub(super) acks: mpsc::Receiver<Ack>,
     pub(super) ack_sender: mpsc::Sender<Ack>,
     /// Sinks that lag and wait for room, at most once each.
     pub(super) waiting: FuturesUnordered<BoxFuture<'static, (usize, Room)>>,
@@ -69,7 +69,7 @@ pub(super) struct Run<L, S> {
     backoff: Backoff,
     failed_at: Option<Instant>,
     not_before: Option<Instant>,
-    stop: watch::Receiver<Halt>,
+    pub(super) stop: watch::Receiver<Halt>,
 }
 
 impl<L: Ledger, S: Source> Run<L, S> {
@@ -86,7 +86,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let completeness = Completeness::after(start.after.as_ref().or(resumed));
         let lanes: Vec<_> = feed.lanes.iter().map(|lane| lane.committed.clone()).zip(start.next).collect();
         let on_disk = spool.as_ref().and_then(FeedSpool::range).unwrap_or(start.end..start.end);
-        let (waits, backlog) = (vec![false; lanes.len()], Backlog::new(feed.memory.clone(), on_disk));
+        let before = start.after.as_ref().or(resumed).filter(|at| is_exact(at)).cloned();
+        let (waits, backlog) = (vec![false; lanes.len()], Backlog::new(feed.memory.clone(), on_disk, before));
         let rooms = lanes.iter().map(|_| None).collect();
         Self {
             feed,
@@ -144,7 +145,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let pause = self.not_before;
         self.feed.status.paced(!reads);
         let job = self.next_job();
-        let rests = self.full_until;
+        let holds_back = !reads && self.anybody_lags();
         let spooled = spill::work(self.spool.as_mut(), job);
         let (lease, source) = (&self.feed.lease, &mut self.source);
         let read = async {
@@ -159,7 +160,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
             Some(ack) = self.acks.recv() => Action::Ack(ack),
             Some((lane, room)) = self.waiting.next() => Action::Room(lane, room),
             did = spooled => Action::Spool(did),
-            () = sleep_until(rests.unwrap_or_else(Instant::now)), if rests.is_some_and(|at| at > Instant::now()) => Action::Look,
+            // Memory is the whole node's, and a full spool may have space again: nobody tells this feed.
+            () = sleep(SPOOL_PAUSE), if holds_back => Action::Look,
             () = sleep_until(pause.unwrap_or_else(Instant::now)), if pause.is_some() => Action::TryAgain,
             read = read, if reads && pause.is_none() => Action::Read(read),
         }
@@ -168,7 +170,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
     async fn acknowledged(&mut self, ack: Ack) -> Result<(), FeedEnd> {
         let (mut next, mut events) = (Some(ack), 0);
         while let Some(ack) = next {
-            let refused = self.refused(&ack).await;
+            let refused = self.refused(&ack).await?;
             let count = refused.len() as u64;
             self.keep_rejected(refused).await?;
             events += self.resolve(&ack, count);
@@ -179,7 +181,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     /// Takes note that a sink is done with a batch, of which it will never take so many events.
-    fn resolve(&mut self, ack: &Ack, refused: u64) -> u64 {
+    pub(super) fn resolve(&mut self, ack: &Ack, refused: u64) -> u64 {
         self.progress.resolve(ack.lane, ack.batch);
         self.traces.delivered(ack.batch, ack.lane);
         let sink = &self.feed.lanes[ack.lane].sink;
@@ -235,7 +237,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
             self.remember_gap(gap).await?;
         }
         self.check_numbers(&batch);
-        let number = self.progress.read(std::mem::take(&mut batch.seen));
+        let number = self.progress.read(std::mem::take(&mut batch.seen), published);
         let batch = Arc::new(batch);
         self.backlog.push(batch.clone());
         self.offer(number, &batch).await
@@ -247,6 +249,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.insist(Word::OpenGeneration(generation)).await?;
         self.feed.generation = generation;
         self.completeness.begin_anew();
+        self.backlog.begin_generation();
         self.begin_spool_anew().await;
         self.progress.forget_floors();
         // Numbers begin anew: measured by a cursor of the old generation, new events would pass for delivered.
@@ -255,6 +258,9 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     fn check_numbers(&mut self, batch: &Batch) {
+        if self.feed.reads == Reads::Stretch {
+            return;
+        }
         if let Some(Mismatch { expected, found }) = self.completeness.take(batch) {
             self.feed.status.unaccounted.fetch_add(expected.abs_diff(found), Relaxed);
             tracing::error!(
@@ -292,10 +298,11 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     pub(super) async fn wait_out(&mut self, error: &str) -> Result<(), FeedEnd> {
+        self.give_room_back();
         let wait = self.wait_after_failure();
         self.trouble(FeedState::Retrying, error, "nothing is lost; reading goes on once this passes");
         tokio::select! {
-            () = tokio::time::sleep(wait) => return Ok(()),
+            () = sleep(wait) => return Ok(()),
             _ = self.stop.wait_for(|halt| *halt != Halt::No) => {}
         }
         // The batch at hand goes to the next owner whole; what went before it is on its way to the sinks.
@@ -334,49 +341,13 @@ impl<L: Ledger, S: Source> Run<L, S> {
             tracing::warn!(feed = %self.feed.feed, error, remedy, "feed is in trouble, trying on");
         }
     }
+}
 
-    /// Stops reading and waits for what sinks can confirm. Returns whether all that was read was acknowledged in time.
-    async fn drain(&mut self) -> bool {
-        let deadline = Instant::now() + DRAIN_GRACE;
-        for lane in &self.feed.lanes {
-            // A sink whose queue is full can't hear it, and drains at its own pace: nobody waits to ask the next.
-            let _ = lane.parcels.try_send(Parcel::asking(self.feed.lease.clone()));
-        }
-        while let Ok(ack) = self.acks.try_recv() {
-            self.acknowledged_last(&ack).await;
-        }
-        while self.worth_waiting() {
-            let ack = tokio::select! {
-                ack = timeout_at(deadline, self.acks.recv()) => ack,
-                _ = self.stop.wait_for(|halt| *halt == Halt::Now) => return false,
-            };
-            match ack {
-                Ok(Some(ack)) => self.acknowledged_last(&ack).await,
-                Ok(None) | Err(_) => return false,
-            }
-        }
-        self.progress.settled()
-    }
-
-    /// While a feed ends, what can't be set aside at once is left to its next owner, who reads it again.
-    async fn acknowledged_last(&mut self, ack: &Ack) {
-        let refused = self.refused(ack).await;
-        let count = refused.len() as u64;
-        if self.feed.quarantine.keep(refused).await.is_ok() {
-            let events = self.resolve(ack, count);
-            self.report(events);
-        }
-    }
-
-    /// Whether something is in flight that its sink can confirm within a drain. A sink that goes by the clock can't, nor
-    /// can one that fails: the feed would stand still for nothing. What such a sink still holds is read again by the next
-    /// owner, and these few repetitions are what its level of assurance means.
-    fn worth_waiting(&self) -> bool {
-        let mut lanes = self.feed.lanes.iter().enumerate();
-        lanes.any(|(index, lane)| {
-            let confirms = lane.status.confirms_when_asked() && lane.status.works();
-            confirms && self.progress.in_flight(index) > 0
-        })
+/// Whether it says where reading goes on to the message. One that an operator set by time is a lower bound.
+fn is_exact(position: &Position) -> bool {
+    match position {
+        Position::Log(at) => at.from_time().is_none(),
+        Position::Objects(_) => true,
     }
 }
 

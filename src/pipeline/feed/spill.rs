@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::run::Run;
 use super::{Feed, FeedEnd};
 use crate::event::batch::{Batch, Position};
-use crate::pipeline::backlog::Place;
+use crate::pipeline::backlog::{Place, Spill};
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::limits::SPOOL_PAUSE;
 use crate::pipeline::prepare::Lane;
@@ -84,7 +84,7 @@ impl<L: Ledger> Feed<L> {
 #[derive(Debug, Clone)]
 pub(super) enum Job {
     /// Write the oldest batch in memory.
-    Spill(BatchNumber, Arc<Batch>),
+    Spill(Spill),
     /// Read the next batch of a sink that lags and has room.
     Fetch(usize, BatchNumber),
     /// Every sink has resolved what was before.
@@ -102,7 +102,9 @@ pub(super) enum Did {
 pub(super) async fn work(spool: Option<&mut FeedSpool>, job: Option<Job>) -> Did {
     let (Some(spool), Some(job)) = (spool, job) else { return std::future::pending().await };
     match job {
-        Job::Spill(number, batch) => Did::Spilled(number, spool.append(number, None, &batch).await),
+        Job::Spill(Spill { number, batch, before }) => {
+            Did::Spilled(number, spool.append(number, before.as_ref(), &batch).await)
+        }
         Job::Fetch(lane, number) => Did::Fetched(lane, number, spool.read(number).await),
         Job::Forget(before) => {
             spool.drop_before(before).await;
@@ -121,8 +123,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         }
         let spill = || {
             let full = self.full_until.is_some_and(|until| until > Instant::now());
-            let (number, batch) = self.backlog.to_spill().filter(|_| self.anybody_lags() && !full)?;
-            Some(Job::Spill(number, batch))
+            self.backlog.to_spill().filter(|_| self.anybody_lags() && !full).map(Job::Spill)
         };
         let fetch = || {
             let lane = self.rooms.iter().position(Option::is_some)?;
@@ -161,10 +162,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 Ok(())
             }
             // What was there is out of reach, and this feed alone: it is read from the source again, from the cursors on.
-            Did::Fetched(_, _, Err(error)) => {
-                tracing::warn!(feed = %self.feed.feed, %error, "the feed begins anew at its cursors");
-                Err(FeedEnd::Stopped { drained: false })
-            }
+            Did::Fetched(_, _, Err(error)) => Err(self.out_of_reach(&error).await),
         }
     }
 
@@ -200,11 +198,23 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     /// The batch of this number, wherever it is.
-    pub(super) async fn batch(&mut self, number: BatchNumber) -> Option<Arc<Batch>> {
-        match self.backlog.place(number) {
-            Place::Memory(batch) => Some(batch),
-            Place::Disk => self.spool.as_mut()?.read(number).await.ok().map(Arc::new),
-            Place::Nowhere => None,
+    pub(super) async fn batch(&mut self, number: BatchNumber) -> Result<Option<Arc<Batch>>, FeedEnd> {
+        match (self.backlog.place(number), &mut self.spool) {
+            (Place::Memory(batch), _) => Ok(Some(batch)),
+            (Place::Disk, Some(spool)) => match spool.read(number).await {
+                Ok(batch) => Ok(Some(Arc::new(batch))),
+                Err(error) => Err(self.out_of_reach(&error).await),
+            },
+            (Place::Disk, None) | (Place::Nowhere, _) => Ok(None),
         }
+    }
+
+    /// The spool goes whole, so that the next run doesn't find the same damage in it.
+    async fn out_of_reach(&mut self, error: &SpoolError) -> FeedEnd {
+        tracing::warn!(feed = %self.feed.feed, %error, "the feed begins anew at its cursors");
+        if let Some(spool) = &mut self.spool {
+            spool.clear().await;
+        }
+        FeedEnd::Stopped { drained: false }
     }
 }

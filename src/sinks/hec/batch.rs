@@ -229,6 +229,11 @@ impl Outbox {
         self.queue_first([load]);
     }
 
+    /// All of these must be sent again, in their order.
+    pub fn again_all(&mut self, loads: Vec<Load>) {
+        self.queue_first(loads);
+    }
+
     fn queue_first(&mut self, loads: impl IntoIterator<Item = Load, IntoIter: DoubleEndedIterator>) {
         for mut load in loads.into_iter().rev() {
             load.pieces.retain(|piece| self.held.contains_key(&piece.parcel));

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::answer::{self, Later, Verdict};
 use super::client::{Client, Events};
 use super::config::HecConfig;
+use super::desk::NO_ACKS;
 use crate::sinks::syslog::journey::{Hop, Journey};
 
 pub async fn travel(config: &HecConfig, probe: &[u8]) -> Vec<Journey> {
@@ -41,20 +42,26 @@ pub async fn travel(config: &HecConfig, probe: &[u8]) -> Vec<Journey> {
 async fn send(client: &Client, config: &HecConfig, url: reqwest::Url, probe: &[u8]) -> Vec<Hop> {
     let channel = (config.acknowledge != Some(false)).then(|| Uuid::new_v4().to_string());
     let began = Instant::now();
-    let reply = client.send(Events { url, channel, gzip: config.gzip, body: probe.to_vec() }).await;
+    let events = |channel| Events { url: url.clone(), channel, gzip: config.gzip, body: probe.to_vec() };
+    let mut reply = client.send(events(channel)).await;
+    let refuses_channels = reply.heard().is_ok_and(|answer| answer::of_events(&answer) == Verdict::WithoutAcks);
+    if refuses_channels && config.acknowledge.is_none() {
+        reply = client.send(events(None)).await; // As the sink itself does.
+    }
     let sent = Hop::Sent { bytes: probe.len() };
     let last = match reply.heard().map_err(str::to_owned).map(|answer| answer::of_events(&answer)) {
         Ok(Verdict::Accepted { ack: Some(_), .. }) => {
             answered("took the event, and will say when it is indexed (`indexed`)", began)
+        }
+        // Nothing less than indexed counts for such a sink, and this token never says so.
+        Ok(Verdict::Accepted { ack: None, .. } | Verdict::WithoutAcks) if config.acknowledge == Some(true) => {
+            Hop::Refused { reason: NO_ACKS.to_owned() }
         }
         Ok(Verdict::Accepted { ack: None, .. }) => answered(
             "took the event into its queue (`accepted`); turn on indexer acknowledgement for this token, and \
              deliveries count once they are indexed",
             began,
         ),
-        Ok(Verdict::WithoutAcks) => {
-            answered("knows the token, for which indexer acknowledgement is off (`accepted`)", began)
-        }
         Ok(verdict) => Hop::Refused { reason: why(&verdict) },
         Err(error) => Hop::Failed { error },
     };

@@ -94,21 +94,12 @@ impl Barrier {
         self.reset()
     }
 
-    /// The connection broke: nothing of the stretch is acknowledged, all of it must be sent again. Returns how many.
-    pub fn broken(&mut self) -> usize {
-        self.reset()
-    }
-
     fn reset(&mut self) -> usize {
         let parcels = self.written.len();
         self.written.clear();
         self.bytes = 0;
         self.asked = false;
         parcels
-    }
-
-    pub fn unacknowledged(&self) -> usize {
-        self.written.len()
     }
 }
 
@@ -153,13 +144,5 @@ mod tests {
         assert_eq!(barrier.take_aged(20), 1, "the first has a window of bytes behind it");
         assert!(!barrier.due(u64::MAX));
         assert_eq!(barrier.take_aged(10 + millis(RESEND_AGE)), 1);
-    }
-
-    #[test]
-    fn a_break_acknowledges_nothing() {
-        let mut barrier = Barrier::new(Assurance::A1, BARRIER_BYTES);
-        barrier.wrote(100, 0);
-        assert_eq!(barrier.broken(), 1);
-        assert_eq!(barrier.take_aged(u64::MAX), 0);
     }
 }

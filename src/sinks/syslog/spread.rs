@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::config::Transport;
 use super::link::Link;
 use super::{relp, tcp};
 use crate::ids::FeedId;
-use crate::lease::Lease;
 use crate::sinks::Parcel;
 use crate::sinks::limits::PARCELS_QUEUED;
 
@@ -25,7 +24,17 @@ pub async fn run(link: &Arc<Link>, mut parcels: mpsc::Receiver<Parcel>, mut stop
         tasks.spawn(connection(Arc::clone(link), number, its_parcels, stop.clone()));
         queues.push(queue);
     }
-    while let Some(parcel) = next(&mut parcels, &mut stop).await {
+    loop {
+        let parcel = tokio::select! {
+            parcel = parcels.recv() => parcel,
+            _ = stop.wait_for(|stopped| *stopped) => None,
+            // None ends before it is told to: what it was handed would wait for ever.
+            Some(ended) = tasks.join_next() => {
+                pass_on(ended);
+                None
+            }
+        };
+        let Some(parcel) = parcel else { break };
         match &parcel.receipt {
             Some(receipt) => {
                 let queue = &queues[connection_of(&receipt.stretch().feed, count)];
@@ -36,28 +45,22 @@ pub async fn run(link: &Arc<Link>, mut parcels: mpsc::Receiver<Parcel>, mut stop
                 }
             }
             // Whoever asks is not named, so everybody is asked; who has a full queue is busy confirming anyway.
-            None => queues.iter().for_each(|queue| drop(queue.try_send(asking(&parcel.lease)))),
+            None => queues.iter().for_each(|queue| drop(queue.try_send(Parcel::asking(parcel.lease.clone())))),
         }
     }
     drop(queues);
     while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended
-            && error.is_panic()
-        {
-            std::panic::resume_unwind(error.into_panic());
-        }
+        pass_on(ended);
     }
 }
 
-async fn next(parcels: &mut mpsc::Receiver<Parcel>, stop: &mut watch::Receiver<bool>) -> Option<Parcel> {
-    tokio::select! {
-        parcel = parcels.recv() => parcel,
-        _ = stop.wait_for(|stopped| *stopped) => None,
+/// A panic in one connection is the sink's.
+fn pass_on(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
     }
-}
-
-fn asking(lease: &Lease) -> Parcel {
-    Parcel::asking(lease.clone())
 }
 
 async fn connection(link: Arc<Link>, number: usize, parcels: mpsc::Receiver<Parcel>, stop: watch::Receiver<bool>) {

@@ -47,8 +47,10 @@ impl Targets {
         self.failures = 0;
     }
 
-    /// The current target failed: another is next. `dice` in `0.0..1.0` spreads nodes that fail together.
-    pub fn failed(&mut self, now: u64, dice: f64) -> Duration {
+    /// This target failed: the one after it is next, also where one was chosen ahead meanwhile. `dice` in `0.0..1.0` spreads
+    /// nodes that fail together.
+    pub fn failed(&mut self, target: usize, now: u64, dice: f64) -> Duration {
+        self.current = target;
         self.advance();
         self.used = false;
         self.displaced = (self.choice == Choice::FailOver && self.current != 0).then_some(now);
@@ -79,19 +81,19 @@ mod tests {
     #[test]
     fn a_sole_target_is_tried_again_at_most_once_a_second() {
         let mut targets = Targets::new(Choice::FailOver, 1, 0);
-        let waits: Vec<_> = (0..12).map(|_| (targets.next(0), targets.failed(0, 0.0)).1).collect();
+        let waits: Vec<_> = (0..12).map(|_| (targets.next(0), targets.failed(0, 0, 0.0)).1).collect();
         assert_eq!(waits[..4], [RECONNECT_FIRST, RECONNECT_NEXT, RECONNECT_NEXT * 2, RECONNECT_NEXT * 4]);
         assert_eq!(waits[11], RECONNECT_LONGEST);
-        assert!(targets.failed(0, 1.0) > RECONNECT_LONGEST, "dice spread nodes that fail together");
+        assert!(targets.failed(0, 0, 1.0) > RECONNECT_LONGEST, "dice spread nodes that fail together");
         targets.succeeded();
-        assert_eq!(targets.failed(0, 0.0), RECONNECT_FIRST);
+        assert_eq!(targets.failed(0, 0, 0.0), RECONNECT_FIRST);
     }
 
     #[test]
     fn the_second_target_is_used_while_the_first_fails_and_the_first_again_later() {
         let mut targets = Targets::new(Choice::FailOver, 2, 0);
         assert_eq!(targets.next(0), 0);
-        assert_eq!(targets.failed(0, 0.0), RECONNECT_FIRST);
+        assert_eq!(targets.failed(0, 0, 0.0), RECONNECT_FIRST);
         assert_eq!(targets.next(100), 1);
         targets.succeeded();
         assert_eq!(targets.next(30_000), 1, "it stays where it works");
@@ -103,7 +105,18 @@ mod tests {
         let mut targets = Targets::new(Choice::RoundRobin, 3, 4);
         let turns: Vec<_> = (0..4).map(|_| targets.next(0)).collect();
         assert_eq!(turns, [1, 2, 0, 1]);
-        targets.failed(0, 0.0);
+        targets.failed(1, 0, 0.0);
         assert_eq!(targets.next(0), 2);
+    }
+
+    #[test]
+    fn a_target_that_was_chosen_ahead_is_next_when_the_one_before_it_fails() {
+        for choice in [Choice::RoundRobin, Choice::FailOver] {
+            let mut targets = Targets::new(choice, 2, 0);
+            let open = targets.next(0);
+            let _ahead = targets.next(0);
+            targets.failed(open, 0, 0.0);
+            assert_eq!(targets.next(0), 1 - open, "{choice:?}: never the frozen one again at once");
+        }
     }
 }

@@ -28,8 +28,9 @@ struct Outbox {
 struct Sender {
     link: Arc<Link>,
     targets: Targets,
-    /// The target of the connection that is open or being opened.
+    /// The target of the connection that is open or being opened, and of the one that is opened ahead of its end.
     target: usize,
+    target_ahead: usize,
     outbox: Outbox,
     stretching: Stretching,
     /// The next connection, opened while the receiver confirms what came over this one.
@@ -54,7 +55,7 @@ struct Open {
 pub async fn run(link: Arc<Link>, number: usize, mut parcels: mpsc::Receiver<Parcel>, mut stop: watch::Receiver<bool>) {
     let targets = link.targets(number);
     let (outbox, stretching) = (Outbox::default(), Stretching::default());
-    let mut sender = Sender { link, targets, target: 0, outbox, stretching, ahead: JoinSet::new() };
+    let mut sender = Sender { link, targets, target: 0, target_ahead: 0, outbox, stretching, ahead: JoinSet::new() };
     if !sender.settle(&mut stop).await {
         return;
     }
@@ -157,7 +158,10 @@ impl Sender {
     async fn connect(&mut self) -> Result<Open, SyslogError> {
         let ahead = self.ahead.join_next().await.and_then(Result::ok);
         let wire = match ahead {
-            Some(opened) => opened?,
+            Some(opened) => {
+                self.target = self.target_ahead;
+                opened?
+            }
             None => {
                 self.target = self.targets.next(self.link.now());
                 self.link.open(self.target).await?
@@ -174,8 +178,8 @@ impl Sender {
     /// Begins to open the next connection. Nothing is written to it before this one is confirmed, so that the receiver
     /// sees every feed in order.
     fn connect_ahead(&mut self) {
-        self.target = self.targets.next(self.link.now());
-        let (link, target) = (Arc::clone(&self.link), self.target);
+        self.target_ahead = self.targets.next(self.link.now());
+        let (link, target) = (Arc::clone(&self.link), self.target_ahead);
         self.ahead.spawn(async move { link.open(target).await });
     }
 
@@ -247,7 +251,7 @@ impl Sender {
         if self.link.status.retrying(error.to_string()) {
             tracing::warn!(address = self.link.address(self.target), %error, repeated, "sink is failing, trying on");
         }
-        self.targets.failed(self.link.now(), rand::random())
+        self.targets.failed(self.target, self.link.now(), rand::random())
     }
 }
 

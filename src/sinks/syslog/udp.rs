@@ -19,6 +19,8 @@ struct Sender<'a> {
     settings: &'a Settings,
     status: Arc<SinkStatus>,
     targets: Targets,
+    /// The one that was chosen last.
+    target: usize,
     open: Option<(UdpSocket, SocketAddr)>,
     started: Instant,
 }
@@ -32,7 +34,7 @@ pub async fn run(
 ) {
     status.settle_assurance(Level::A0.name());
     let targets = Targets::new(settings.choice, settings.addresses.len(), 0);
-    let mut sender = Sender { settings, status, targets, open: None, started: Instant::now() };
+    let mut sender = Sender { settings, status, targets, target: 0, open: None, started: Instant::now() };
     loop {
         let next = tokio::select! {
             biased;
@@ -63,7 +65,7 @@ impl Sender<'_> {
                 tracing::warn!(%error, "sink is failing, trying on");
             }
             tokio::select! {
-                () = tokio::time::sleep(self.targets.failed(now, rand::random())) => {}
+                () = tokio::time::sleep(self.targets.failed(self.target, now, rand::random())) => {}
                 _ = stop.wait_for(|stopped| *stopped) => return false,
             }
             if !parcel.may_be_written(stop).await {
@@ -88,8 +90,8 @@ impl Sender<'_> {
         refused: &mut Vec<Refused>,
     ) -> Result<(), SyslogError> {
         if self.open.is_none() {
-            let target = self.targets.next(self.now());
-            self.open = Some(open(&self.settings.addresses[target]).await?);
+            self.target = self.targets.next(self.now());
+            self.open = Some(open(&self.settings.addresses[self.target]).await?);
         }
         let Some((socket, peer)) = &self.open else { return Ok(()) };
         for frame in parcel.each_frame().skip(*sent as usize) {

@@ -37,6 +37,9 @@ async fn s3_an_indexer_that_begins_anew_gets_what_it_had_not_indexed_again() {
     assert_eq!(splunk.tally().lost, 50);
     sink.send().await;
     assert_eq!(sink.all_acknowledged(6).await, (0..6).collect::<Vec<_>>());
+    let order = splunk.order(&feed(0).to_string());
+    let first_of = |batch| order.iter().position(|it| *it == id(batch, 0)).unwrap();
+    assert!((1..5).all(|batch| first_of(batch - 1) < first_of(batch)), "S15: again, but in order: {order:?}");
     assert_eq!(splunk.tally().distinct, 60, "its next id shows that it began anew; nobody waits five minutes");
     sink.end().await;
 }

@@ -38,7 +38,7 @@ async fn l3_a_poison_event_is_named_and_delays_nobody_by_a_second() {
             let tally = splunk.tally();
             assert_eq!(tally.distinct, 99, "{tally:?}");
             assert!(!splunk.holds(&id(4, 7)));
-            assert_eq!(tally.duplicates > 0, keeps_earlier && tally.duplicates > 0);
+            assert!(keeps_earlier || tally.duplicates == 0, "{tally:?}");
             sink.end().await;
         }
     }

@@ -23,7 +23,7 @@ use crate::pipeline::tap::{Tapped, Watcher};
 use crate::sinks::limits::WINDOW_BYTES;
 use crate::sinks::status::SinkStatus;
 use crate::sinks::{Framing, Parcel};
-use crate::sources::SourceError;
+use crate::sources::{Cursor, SourceError};
 
 /// Far below the time that a drain may take.
 const SOON: Duration = Duration::from_secs(8);
@@ -130,6 +130,18 @@ impl Stage {
     }
 
     fn spooling(lanes: Vec<Lane>, quarantine: PathBuf, memory: usize, spool: Option<Spool>) -> Self {
+        Self::resuming(lanes, quarantine, memory, spool, Resume::default())
+    }
+
+    /// A feed whose source begins after this message.
+    fn after(sequence: i64, lanes: Vec<Lane>, memory: usize, spool: Option<Spool>) -> Self {
+        let position = Position::Log(position(sequence));
+        let cursor = Some(Cursor { generation: Generation(1), position, seen: vec![] });
+        let resume = Resume { cursor, ..Resume::default() };
+        Self::resuming(lanes, "/nonexistent".into(), memory, spool, resume)
+    }
+
+    fn resuming(lanes: Vec<Lane>, quarantine: PathBuf, memory: usize, spool: Option<Spool>, resume: Resume) -> Self {
         let (batches, script) = mpsc::channel(4);
         let (stop, stopped) = watch::channel(Halt::No);
         let (feed, clock): (FeedId, _) = ("contoso/hub/0".parse().unwrap(), Clock::System);
@@ -147,7 +159,8 @@ impl Stage {
             lease: Lease::unlimited(),
             memory: Memory::new(memory),
             spool,
-            resume: Resume::default(),
+            resume,
+            reads: Reads::All,
         };
         let mut task = JoinSet::new();
         let script = Script(Arc::new(tokio::sync::Mutex::new(script)));

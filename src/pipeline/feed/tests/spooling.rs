@@ -14,6 +14,26 @@ impl SpoolKeys for OneKey {
     }
 }
 
+/// The sink has taken nothing since before the first batch that was spooled.
+#[tokio::test]
+async fn a_sink_that_took_nothing_at_all_goes_on_with_the_first_batch_in_the_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    let ((dead, _dead_queue), (healthy, mut queue)) = (lane("dead", "A2", Some(9)), lane("healthy", "A2", Some(9)));
+    let memory = 2 * (160 + RECORD.len());
+    let shared = spool(folder.path(), 1 << 30);
+    let mut stage = Stage::after(9, vec![dead, healthy], memory, shared.clone());
+    for sequence in 10..30 {
+        stage.record(1, sequence).await;
+        assert_eq!(takes(&mut queue, 1).await, [sequence]);
+    }
+    stage.stop.send_replace(Halt::Now);
+    stage.ends().await;
+    let ((dead, mut dead_queue), (healthy, _queue)) = (lane("dead", "A2", Some(9)), lane("healthy", "A2", Some(29)));
+    let stage = Stage::after(9, vec![dead, healthy], memory, shared);
+    assert_eq!(takes(&mut dead_queue, 10).await, (10..20).collect::<Vec<_>>());
+    assert!(stage.resumed.lock().is_some(), "the source goes on after what is spooled");
+}
+
 fn spool(folder: &Path, total: u64) -> Option<Spool> {
     let quota = Quota { total, per_tenant: total };
     Some(Spool::open(folder.join("spool"), quota, Arc::new(OneKey)).unwrap())

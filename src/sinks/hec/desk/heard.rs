@@ -9,7 +9,7 @@ use crate::sinks::hec::batch::{Done, Load, Refusal};
 use crate::sinks::hec::limits::BATCH_BYTES_MIN;
 use crate::sinks::hec::{ACCEPTED, INDEXED};
 
-const NO_ACKS: &str = "its token has no indexer acknowledgement: enable that for the token, or take `acknowledge = true` \
+pub(in crate::sinks::hec) const NO_ACKS: &str = "its token has no indexer acknowledgement: enable that for the token, or take `acknowledge = true` \
                        away";
 
 impl Desk {
@@ -77,7 +77,7 @@ impl Desk {
                     let (collector, requests) = (&self.collectors[target], lost.len());
                     tracing::warn!(%collector, requests, "the indexer began anew; what it had not indexed is sent again");
                 }
-                lost.into_iter().for_each(|load| self.outbox.again(load));
+                self.outbox.again_all(lost);
             }
             (None, None) => {
                 self.status.settle_assurance(ACCEPTED);

@@ -2,12 +2,14 @@
 
 mod heard;
 
+pub(super) use heard::NO_ACKS;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::acks::{Acks, Channel, Question};
@@ -18,6 +20,7 @@ use super::config::{Collector, HecConfig};
 use super::limits::LEASE_LOOK;
 use super::targets::Targets;
 use super::{ACCEPTED, INDEXED};
+use crate::lease::Lease;
 use crate::sinks::status::SinkStatus;
 use crate::sinks::{Parcel, Receipt};
 
@@ -212,13 +215,15 @@ impl Desk {
         if self.status.retrying(why.clone()) {
             tracing::warn!(why, "sink waits for acknowledgements in vain");
         }
-        lost.into_iter().for_each(|load| self.outbox.again(load));
+        self.outbox.again_all(lost);
     }
 
     fn send(&mut self, target: usize, load: Load) {
         let mut body = Vec::with_capacity(usize::try_from(self.outbox.bytes_of(&load)).unwrap_or_default());
+        let mut leases = Vec::with_capacity(load.pieces.len());
         for piece in &load.pieces {
             let Some(taken) = self.parcels.get_mut(&piece.parcel) else { continue };
+            leases.push(taken.parcel.lease.clone());
             let end = |frame: u32| taken.parcel.ends.get(frame as usize).map_or(0, |end| *end as usize);
             let from = piece.first.checked_sub(1).map_or(0, end);
             body.extend_from_slice(&taken.parcel.frames[from..end(piece.first + piece.frames - 1)]);
@@ -233,7 +238,14 @@ impl Desk {
         let url = self.collectors[target].at("event");
         let events = Events { url, channel: channelled.then(|| guid.to_string()), gzip, body };
         let (client, what) = (self.client.clone(), What::Events(Sent { load, channel, guid, floor, gzip, channelled }));
-        self.tasks.spawn(async move { Returned { target, what, reply: client.send(events).await } });
+        self.tasks.spawn(async move {
+            // Connecting may take longer than the right to write lasts: then nothing of it may go out any more.
+            let reply = tokio::select! {
+                reply = client.send(events) => reply,
+                () = lapse(&leases) => Reply::Nobody("this node may not write at the moment".to_owned()),
+            };
+            Returned { target, what, reply }
+        });
     }
 
     fn question(&mut self, question: Question) {
@@ -279,5 +291,12 @@ impl Desk {
                 Err(cause) => self.failed(target, &Later::unheard(cause.to_owned())),
             },
         }
+    }
+}
+
+/// Waits until one of these does not hold.
+async fn lapse(leases: &[Lease]) {
+    while leases.iter().all(Lease::holds) {
+        sleep(LEASE_LOOK).await;
     }
 }

@@ -63,6 +63,8 @@ pub async fn run(link: Arc<Link>, number: usize, mut parcels: mpsc::Receiver<Par
         }
         match sender.one_session(&mut parcels, &mut stop).await {
             Ok(()) => return,
+            // A receiver may end a session in which nothing is unanswered; the next parcel opens another.
+            Err(SyslogError::ClosedByPeer { .. }) if sender.work.is_empty() => {}
             Err(error) => {
                 let wait = sender.broke(&error);
                 tokio::select! {
@@ -230,11 +232,12 @@ impl Sender {
                 self.work.drop_parcel(place);
                 continue;
             };
-            if permitted != Some(place) && !carried.parcel.may_be_written(stop).await {
+            // By its number: places change whenever an older parcel is finished.
+            if permitted != Some(id.parcel) && !carried.parcel.may_be_written(stop).await {
                 self.abandon(place);
                 continue;
             }
-            permitted = Some(place);
+            permitted = Some(id.parcel);
             if !carried.begun {
                 carried.begun = true;
                 self.link.status.wrote(carried.parcel.events);
@@ -303,6 +306,6 @@ impl Sender {
         if self.link.status.retrying(error.to_string()) {
             tracing::warn!(address = self.link.address(self.target), %error, repeated, "sink is failing, trying on");
         }
-        self.targets.failed(self.link.now(), rand::random())
+        self.targets.failed(self.target, self.link.now(), rand::random())
     }
 }
