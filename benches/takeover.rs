@@ -14,6 +14,9 @@ mod ending;
 mod history;
 #[path = "../tests/processes/judge.rs"]
 mod judge;
+#[path = "../tests/history/reader.rs"]
+#[expect(dead_code, reason = "the tests need more of it")]
+mod reader;
 #[path = "../tests/processes/world/mod.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
 mod world;
@@ -24,6 +27,7 @@ use std::time::Duration;
 use history::History;
 use history::line::{Line, Received};
 use world::plan::number;
+use world::stage::SINK;
 use world::{Plan, World};
 
 /// In the measured form, for each kind of victim.
@@ -137,7 +141,7 @@ fn distribution(took: &[Duration]) {
 
 const BIN_MILLIS: u128 = 250;
 
-/// By what was done, how long each feed that its node had stood still. After a kill that is the time until the first
+/// By what was done, how long each feed that its node had stood still, as the syslog receiver saw it. After a kill that is the time until the first
 /// event under another epoch; after a node was told to leave, the time since the last event under the old one.
 fn stood_still(history: &History) -> BTreeMap<&str, Vec<Duration>> {
     let mut stood: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
@@ -150,7 +154,7 @@ fn stood_still(history: &History) -> BTreeMap<&str, Vec<Duration>> {
                 let leader = fault.filter(|(kind, before)| *kind == "kill-leader" && at - before < 1_000_000_000);
                 fault = Some((leader.map_or(what.as_str(), |(kind, _)| kind), *at));
             }
-            Line::Received(line) => {
+            Line::Received(line) if line.sink == SINK => {
                 let before = last.insert(&line.feed, line);
                 let Some(before) = before.filter(|before| before.epoch < line.epoch) else { continue };
                 let Some((kind, at)) = fault else { continue };

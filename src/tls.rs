@@ -24,6 +24,59 @@ pub enum TlsError {
     Refused { cause: String },
 }
 
+/// What a handshake failed for, as far as that says what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// What came back is no TLS.
+    NoTls,
+    /// Nobody we trust signed the certificate.
+    UnknownAuthority,
+    /// The server shows the certificate of an authority as its own.
+    AuthorityAsServer,
+    OtherName,
+    Expired,
+    Certificate,
+    /// The other side wants a certificate of ours that it trusts.
+    WantsOurs,
+    Other,
+}
+
+impl Blame {
+    pub fn of(error: &rustls::Error) -> Self {
+        use rustls::{AlertDescription as Alert, CertificateError as Bad, Error};
+        match error {
+            Error::InvalidMessage(_) => Self::NoTls,
+            Error::InvalidCertificate(bad) => match bad {
+                Bad::UnknownIssuer | Bad::BadSignature => Self::UnknownAuthority,
+                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Self::OtherName,
+                Bad::Expired | Bad::ExpiredContext { .. } => Self::Expired,
+                // webpki's own error, which rustls has no variant for.
+                Bad::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => Self::AuthorityAsServer,
+                _ => Self::Certificate,
+            },
+            Error::AlertReceived(Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA) => {
+                Self::WantsOurs
+            }
+            _ => Self::Other,
+        }
+    }
+
+    /// Of whichever cause of an error is one of TLS. Errors of the system hide others, which `source` passes over.
+    pub fn within(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        std::iter::successors(Some(error), |cause| cause.source()).find_map(|cause| {
+            if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+                return Some(Self::of(error));
+            }
+            let hidden = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
+            Self::within(hidden)
+        })
+    }
+}
+
+/// What to do about a server that shows an authority's certificate as its own.
+pub const AUTHORITY_AS_SERVER: &str = "it shows the certificate of an authority as its own: make one for it with \
+                                       `basicConstraints = CA:FALSE`, signed by that authority or by itself";
+
 /// Makes ring the process's cryptography. Every entry point calls this; all calls but the first do nothing.
 pub fn install() {
     static ONCE: Once = Once::new();
@@ -61,13 +114,16 @@ impl Roots {
         Self::with(RootCertStore::empty(), files)
     }
 
+    /// Only those in a text, which is from `origin`.
+    pub fn only_of(pem: &Secret, origin: &Path) -> Result<Self, TlsError> {
+        let mut store = RootCertStore::empty();
+        add(&mut store, certificates_of(pem, origin)?, origin)?;
+        Ok(Self(Arc::new(store)))
+    }
+
     fn with(mut store: RootCertStore, files: &[PathBuf]) -> Result<Self, TlsError> {
         for path in files {
-            for certificate in certificates(path)? {
-                store
-                    .add(certificate)
-                    .map_err(|error| TlsError::Certificates { path: path.clone(), cause: error.to_string() })?;
-            }
+            add(&mut store, certificates(path)?, path)?;
         }
         Ok(Self(Arc::new(store)))
     }
@@ -86,8 +142,12 @@ pub struct Identity {
 
 impl Identity {
     pub fn new(chain: &Path, key: &Secret) -> Result<Self, TlsError> {
-        let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).map_err(|_| TlsError::PrivateKey)?;
-        Ok(Self { chain: certificates(chain)?, key })
+        Ok(Self { chain: certificates(chain)?, key: private_key(key)? })
+    }
+
+    /// The chain in a text, which is from `origin`.
+    pub fn of(chain: &Secret, origin: &Path, key: &Secret) -> Result<Self, TlsError> {
+        Ok(Self { chain: certificates_of(chain, origin)?, key: private_key(key)? })
     }
 }
 
@@ -118,14 +178,30 @@ fn refused(error: rustls::Error) -> TlsError {
     TlsError::Refused { cause: error.to_string() }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |error: rustls::pki_types::pem::Error| TlsError::Certificates {
-        path: path.to_owned(),
-        cause: error.to_string(),
-    };
-    let found = CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+fn private_key(key: &Secret) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).map_err(|_| TlsError::PrivateKey)
+}
+
+fn add(store: &mut RootCertStore, found: Chain, origin: &Path) -> Result<(), TlsError> {
+    let refused = |error: rustls::Error| TlsError::Certificates { path: origin.to_owned(), cause: error.to_string() };
+    found.into_iter().try_for_each(|certificate| store.add(certificate)).map_err(refused)
+}
+
+type Chain = Vec<CertificateDer<'static>>;
+
+fn certificates(path: &Path) -> Result<Chain, TlsError> {
+    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    some(found, path)
+}
+
+fn certificates_of(pem: &Secret, origin: &Path) -> Result<Chain, TlsError> {
+    some(CertificateDer::pem_slice_iter(pem.expose().as_bytes()).collect(), origin)
+}
+
+fn some(found: Result<Chain, rustls::pki_types::pem::Error>, origin: &Path) -> Result<Chain, TlsError> {
+    let found = found.map_err(|error| TlsError::Certificates { path: origin.to_owned(), cause: error.to_string() })?;
     if found.is_empty() {
-        return Err(TlsError::NoCertificate { path: path.to_owned() });
+        return Err(TlsError::NoCertificate { path: origin.to_owned() });
     }
     Ok(found)
 }

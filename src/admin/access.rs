@@ -55,9 +55,11 @@ pub const METHODS: &[(&str, Permission)] = &[
     ("ChangeCluster", Permission::ChangeMembers),
     ("Cursors", Permission::Observe),
     ("MoveCursors", Permission::Operate),
+    ("Subscriptions", Permission::Observe),
     ("Audit", Permission::ReadResources),
     ("Quarantine", Permission::ReadEvents),
     ("ChangeQuarantine", Permission::Operate),
+    ("TestSink", Permission::Operate),
     ("StartReplay", Permission::Operate),
     ("ListReplays", Permission::Observe),
     ("ChangeReplay", Permission::Operate),
@@ -152,6 +154,6 @@ mod tests {
     fn each_role_may_do_its_own_and_no_more() {
         let allowed = |role| METHODS.iter().filter(|(_, it)| may(role, *it)).map(|(name, _)| *name).collect::<Vec<_>>();
         assert_eq!(allowed(Role::Administrator).len(), METHODS.len());
-        assert_eq!(allowed(Role::Monitor), ["Version", "Status", "Cluster", "Cursors", "ListReplays"]);
+        assert_eq!(allowed(Role::Monitor), ["Version", "Status", "Cluster", "Cursors", "Subscriptions", "ListReplays"]);
     }
 }

@@ -7,8 +7,8 @@ use prost_types::{Duration as WireDuration, Timestamp as WireTime};
 
 use super::plan::{Action, Change};
 use super::view::{
-    CredentialStatus, Fault, FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState,
-    SinkStatus, SourceStatus, Status, TapEvent,
+    CredentialStatus, Fault, FeedState, FeedStatus, Health, LaneState, LaneStatus, NodeStatus, Problem, Role,
+    SinkState, SinkStatus, SinkTarget, SourceStatus, Status, TapEvent,
 };
 use crate::clock::Timestamp;
 use crate::cluster::{ResourceKey, ResourceKind};
@@ -172,6 +172,7 @@ fn feed_to_wire(feed: FeedStatus) -> v1::FeedStatus {
         shortened: lane.shortened,
         refused: lane.refused,
         lags: lane.lags,
+        state: lane.state.word().into(),
         oldest: lane.oldest.map(span_to_wire),
         time_to_loss: lane.time_to_loss.map(span_to_wire),
     };
@@ -206,8 +207,15 @@ fn sink_to_wire(sink: SinkStatus) -> v1::SinkStatus {
         acknowledged: sink.acknowledged,
         in_flight: sink.in_flight,
         retries: sink.retries,
+        perhaps_lost: sink.perhaps_lost,
         problem: sink.problem.map(problem_to_wire),
+        targets: sink.targets.into_iter().map(target_to_wire).collect(),
     }
+}
+
+fn target_to_wire(target: SinkTarget) -> v1::SinkTarget {
+    let SinkTarget { address, assurance, delivered, problem } = target;
+    v1::SinkTarget { address, assurance, delivered: delivered.map(time_to_wire), problem: problem.map(problem_to_wire) }
 }
 
 fn credential_to_wire(credential: CredentialStatus) -> v1::CredentialStatus {
@@ -269,6 +277,15 @@ fn fault_from_wire(fault: v1::Fault) -> Result<Fault, BadWire> {
     Ok(Fault { resource: fault.resource, tenant, problem })
 }
 
+/// A node of an earlier version says only whether it lags.
+fn lane_state_from_wire(word: &str, lags: bool) -> Result<LaneState, BadWire> {
+    match (word, lags) {
+        ("", true) => Ok(LaneState::Lagging),
+        ("", false) => Ok(LaneState::Live),
+        (word, _) => LaneState::parse(word).ok_or_else(|| unknown("lane state", word)),
+    }
+}
+
 fn feed_from_wire(feed: v1::FeedStatus) -> Result<FeedStatus, BadWire> {
     let lane = |lane: v1::LaneStatus| -> Result<LaneStatus, BadWire> {
         Ok(LaneStatus {
@@ -280,6 +297,7 @@ fn feed_from_wire(feed: v1::FeedStatus) -> Result<FeedStatus, BadWire> {
             shortened: lane.shortened,
             refused: lane.refused,
             lags: lane.lags,
+            state: lane_state_from_wire(&lane.state, lane.lags)?,
             oldest: lane.oldest.as_ref().map(span_from_wire),
             time_to_loss: lane.time_to_loss.as_ref().map(span_from_wire),
         })
@@ -315,8 +333,16 @@ fn sink_from_wire(sink: v1::SinkStatus) -> Result<SinkStatus, BadWire> {
         acknowledged: sink.acknowledged,
         in_flight: sink.in_flight,
         retries: sink.retries,
+        perhaps_lost: sink.perhaps_lost,
         problem: problem_from_wire(sink.problem)?,
+        targets: sink.targets.into_iter().map(target_from_wire).collect::<Result<_, _>>()?,
     })
+}
+
+fn target_from_wire(target: v1::SinkTarget) -> Result<SinkTarget, BadWire> {
+    let v1::SinkTarget { address, assurance, delivered, problem } = target;
+    let (delivered, problem) = (delivered.as_ref().map(time_from_wire), problem_from_wire(problem)?);
+    Ok(SinkTarget { address, assurance, delivered, problem })
 }
 
 fn credential_from_wire(credential: v1::CredentialStatus) -> Result<CredentialStatus, BadWire> {

@@ -99,7 +99,11 @@ pub enum CantMove {
 }
 
 fn count(messages: Option<u64>) -> String {
-    messages.map_or_else(|| "events".to_owned(), |messages| format!("{messages} messages"))
+    match messages {
+        Some(1) => "1 message".to_owned(),
+        Some(messages) => format!("{messages} messages"),
+        None => "events".to_owned(),
+    }
 }
 
 /// A collection that never was read goes back to here: Defender is younger, and no time before it is asked for.
@@ -149,7 +153,7 @@ fn at_time(log: &LogExtent, from: Option<&LogPosition>, time: Timestamp, wish: W
     }
     let floor = log.oldest.saturating_sub(1);
     match from {
-        Some(from) if from.sequence < floor => Err(CantMove::Behind),
+        Some(from) if from.from_time().is_none() && from.sequence < floor => Err(CantMove::Behind),
         Some(from) if from.enqueued < time => match wish.direction {
             Direction::OnlyBack => Err(CantMove::NotBack),
             Direction::WithoutSkips | Direction::Any => Err(CantMove::TimeAhead { time }),

@@ -11,30 +11,23 @@ use super::convert::{span_from_wire, span_to_wire, time_from_wire, time_to_wire}
 use super::cursor_plan::{self, Direction, Effect, Extent, Planned, Target, Wish};
 use super::limits::{LOOK_TIMEOUT, MOVE_ATTEMPTS_MAX};
 use super::operations::Caller;
-use super::service::code_of;
+use super::proposing::{failed, refused};
 use super::view::{FeedState, FeedStatus};
 use crate::clock::Timestamp;
 use crate::cluster::{Command, ControlState, CursorMove, Outcome, Refusal, ResourceKey};
+use crate::config::replaying;
 use crate::event::batch::Position;
 use crate::ids::{FeedId, Generation, SinkId};
 use crate::wire::v1;
 use v1::move_cursors_request::To;
 
-/// A position as people read it.
-pub(super) fn in_words(position: &Position) -> String {
-    match position {
-        Position::Log(log) => match log.from_time() {
-            Some(from) => format!("time {from}"),
-            None => format!("message {}", log.sequence),
-        },
-        Position::Objects(objects) => format!("time {}", objects.from),
-    }
-}
-
 pub(super) async fn list(backend: &impl Backend, request: v1::CursorsRequest) -> Result<v1::CursorsResponse, Answer> {
     let status = backend.status().await;
     if !request.feed.is_empty() {
         known_feed(backend, &request.feed)?;
+    }
+    if !request.sink.is_empty() {
+        known_sink(backend, &request.sink)?;
     }
     let passes = |feed: &FeedStatus| {
         let same = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
@@ -146,10 +139,22 @@ pub(super) async fn change<B: Backend>(
     if let Some((feed, Err(why))) = changes.iter().find(|(_, planned)| planned.is_err()) {
         return Err(Answer::failed_precondition(format!("{feed}: {why} (nothing was moved)")));
     }
-    let mut made = Vec::new();
+    let (mut made, mut stopped) = (Vec::new(), false);
     for (feed, planned) in changes {
         let Ok((extent, first)) = planned else { continue };
-        made.push(moving.make(feed, &extent, first, &request.reason).await?);
+        let change = match stopped {
+            false => moving.make(feed, &extent, first, &request.reason).await,
+            true => Err(Answer::aborted("it was not tried after that")),
+        };
+        match change {
+            Ok(change) => made.push(change),
+            Err(alone) if made.is_empty() => return Err(alone),
+            // What was moved before stays moved, and has to be told with what was not.
+            Err(why) => {
+                stopped = true;
+                made.push(v1::CursorChange { refused: why.message().to_owned(), ..moving.blank(feed) });
+            }
+        }
     }
     Ok(v1::MoveCursorsResponse { changes: made })
 }
@@ -165,15 +170,14 @@ struct Moving<'a, B> {
 
 impl<'a, B: Backend> Moving<'a, B> {
     fn of(caller: &'a Caller<'a, B>, request: &v1::MoveCursorsRequest) -> Result<Self, Answer> {
-        let sink: SinkId = request.sink.parse().map_err(bad)?;
-        let exists = caller.control.read(|state| state.resource(&ResourceKey::sink(&sink)).is_some());
-        if !exists {
-            return Err(Answer::not_found(format!("sink `{sink}` does not exist: `siemgate get sinks` lists them")));
-        }
+        let (sink, body) = known_sink(caller.backend, &request.sink)?;
         let feeds = match (request.feed.as_str(), request.source.as_str()) {
             ("", source) => feeds_of(caller, source)?,
             (feed, _) => vec![known_feed(caller.backend, feed)?],
         };
+        if let Some(why) = feeds.iter().find_map(|feed| replaying::unserved(&feed.tenant, &feed.source, &body)) {
+            return Err(Answer::failed_precondition(why));
+        }
         if request.reason.trim().is_empty() && !request.dry_run {
             return Err(Answer::invalid_argument("say why, with `--reason`: the audit keeps it"));
         }
@@ -233,13 +237,13 @@ impl<'a, B: Backend> Moving<'a, B> {
             });
             match self.caller.control.propose(command).await {
                 Ok(Outcome::Refused(Refusal::CursorMoved { .. })) => {}
-                Ok(Outcome::Refused(refusal)) => return Err(Answer::failed_precondition(refusal.to_string())),
+                Ok(Outcome::Refused(refusal)) => return Err(refused(&refusal)),
                 Ok(_) => {
-                    let (by, to) = (self.caller.by(), in_words(&planned.to));
-                    tracing::warn!(by, %feed, sink = %self.sink, to, reason, "an operator moved a cursor");
+                    let (by, to) = (self.caller.by(), &planned.to);
+                    tracing::warn!(by, %feed, sink = %self.sink, %to, reason, "an operator moved a cursor");
                     return Ok(self.told(feed, from.as_ref(), &planned));
                 }
-                Err(error) => return Err(Answer::new(code_of(&error), error.to_string())),
+                Err(error) => return Err(failed(error)),
             }
             // The word of another node's commit may still be on its way here.
             let _ = self.caller.control.current().await;
@@ -277,6 +281,14 @@ fn known_feed(backend: &impl Backend, text: &str) -> Result<FeedId, Answer> {
     let known = backend.control().read(|state| state.feed(&feed).is_some());
     let unknown = || format!("feed `{feed}` does not exist: `siemgate cursor list` shows those that do");
     if known { Ok(feed) } else { Err(Answer::not_found(unknown())) }
+}
+
+/// A sink, and how it was applied.
+fn known_sink(backend: &impl Backend, text: &str) -> Result<(SinkId, String), Answer> {
+    let sink: SinkId = text.parse().map_err(bad)?;
+    let body = backend.control().read(|state| state.resource(&ResourceKey::sink(&sink)).map(|it| it.body.clone()));
+    let unknown = || Answer::not_found(format!("sink `{sink}` does not exist: `siemgate get sinks` lists them"));
+    body.ok_or_else(unknown).map(|body| (sink.clone(), body))
 }
 
 fn feeds_of<B: Backend>(caller: &Caller<'_, B>, source: &str) -> Result<Vec<FeedId>, Answer> {

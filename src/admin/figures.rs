@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::view::{CredentialStatus, FeedState, FeedStatus, SinkState, SinkStatus, Status};
+use super::view::{CredentialStatus, FeedState, FeedStatus, LaneState, SinkState, SinkStatus, Status};
 use crate::clock::Timestamp;
 use crate::ids::{CredentialId, FeedId, SinkId, SourceId, TenantId};
 use crate::metrics;
@@ -109,6 +109,7 @@ fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
         figures.refused.tell(lane.refused);
         figures.in_flight.set_count(lane.in_flight);
         figures.lags.set_count(u64::from(lane.lags));
+        figures.catching_up.set_count(u64::from(lane.state == LaneState::CatchingUp));
         figures.oldest.set_known(lane.oldest.map(|span| span.as_secs_f64()));
         figures.time_to_loss.set_known(lane.time_to_loss.map(|span| span.as_secs_f64()));
     }
@@ -118,6 +119,7 @@ fn show_sink(shown: &mut metrics::Sink, sink: &SinkStatus) {
     shown.sent.tell(sink.sent);
     shown.acknowledged.tell(sink.acknowledged);
     shown.retries.tell(sink.retries);
+    shown.perhaps_lost.tell(sink.perhaps_lost);
     shown.in_flight.set_count(sink.in_flight);
     shown.state.set_count(match sink.state {
         SinkState::Healthy => 0,

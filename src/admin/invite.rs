@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 use super::access;
 use super::convert::time_to_wire;
-use super::service::code_of;
+use super::proposing::propose;
 use crate::clock::Clock;
 use crate::cluster::pki::token::{JoinToken, Pin};
-use crate::cluster::{Command, ControlPlane, InviteCommand, Outcome, Role};
+use crate::cluster::{Command, ControlPlane, InviteCommand, Role};
 use crate::wire::v1;
 
 pub(super) async fn invite(
@@ -35,12 +35,7 @@ pub(super) async fn invite(
     let (token, at) = (JoinToken::new(pin, &chance), clock.now());
     let expires = at.plus(life);
     let create = InviteCommand::Create { token_hash: token.hash(), role, expires, at };
-    match control.propose(Command::Invite(create)).await {
-        Ok(Outcome::Done) => {}
-        Ok(Outcome::Refused(refusal)) => return Err(Answer::failed_precondition(refusal.to_string())),
-        Ok(_) => return Err(Answer::internal("the cluster's answer belongs to another question")),
-        Err(error) => return Err(Answer::new(code_of(&error), error.to_string())),
-    }
+    propose(control, Command::Invite(create)).await?;
     tracing::info!(by = by.name(), ?role, expires = expires.to_microsoft(), "invited a node to join");
     let view = control.view();
     let address = view.members.into_iter().find(|(node, _)| *node == view.node).map(|(_, address)| address);

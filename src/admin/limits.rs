@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cluster::limits::AUDIT_TEXT_BYTES_MAX;
+
 /// Calls at once on one connection. Without this there is no bound at all.
 pub const STREAMS_MAX: u32 = 64;
 /// Connections at once. Only programs on this host connect, and each needs one.
@@ -40,8 +42,12 @@ pub const PROPOSALS_AT_ONCE: usize = 64;
 pub const EMPTY_TIMEOUT: Duration = Duration::from_secs(45);
 /// Events a second of a replay that names no rate: a tenth of what a modest receiver takes.
 pub const REPLAY_RATE: u32 = 500;
+/// Names that are told to whoever mistyped one: what fits a line.
+pub const KNOWN_NAMED_MAX: usize = 8;
 /// How often a replay is begun anew because others were begun in the same moment.
 pub const REPLAYS_TRIED_MAX: usize = 8;
+/// Letters of a reason for changing resources: what the audit keeps, four bytes each at most.
+pub const REASON_LETTERS_MAX: usize = AUDIT_TEXT_BYTES_MAX / 4;
 /// Letters of a caller's own word on who they are.
 pub const OPERATOR_LETTERS_MAX: usize = 64;
 /// Readers of the tap at once. Each costs a copy of every event it wants.
@@ -67,9 +73,20 @@ pub const QUARANTINE_PAGE_MAX: usize = 1_000;
 pub const QUARANTINE_PAGE_BYTES_MAX: usize = 16 << 20;
 /// Records of the quarantine that are dealt with in one call.
 pub const QUARANTINE_CHANGES_MAX: usize = 10_000;
+/// How long another node may take to look through its quarantine, which may be a gibibyte.
+pub const QUARANTINE_LIST_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long another node may take to deal with records of its own: it ends before the caller gives up.
+pub const QUARANTINE_CHANGE_TIMEOUT: Duration = Duration::from_secs(110);
+/// Calls of other members that are answered at once: each may read all of the quarantine.
+pub const MEMBER_ASKS_MAX: usize = 4;
+/// A piece of an answer to another member. Its connection carries subscribers' events too, which are not to wait long.
+pub const MEMBER_PIECE_BYTES: usize = 256 << 10;
+/// Largest answer of another member that is believed: a page, and the one record that may be larger than it.
+pub const MEMBER_ANSWER_BYTES_MAX: usize = ANSWER_BYTES_MAX;
 /// How long upstream may take to say what it has of a source's feeds.
 pub const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a move is planned anew because the cursor was committed meanwhile: commits come once a second.
 pub const MOVE_ATTEMPTS_MAX: usize = 8;
 
+const _: () = assert!(QUARANTINE_CHANGE_TIMEOUT.as_secs() < CALL_TIMEOUT.as_secs());
 const _: () = assert!(EXPLANATION_BYTES_MAX * 3 < HEADER_BYTES_MAX as usize, "percent-encoding may triple it");

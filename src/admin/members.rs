@@ -8,11 +8,11 @@ use tonic::{Code, Status as Answer};
 use super::access;
 use super::convert::span_to_wire;
 use super::limits::EMPTY_TIMEOUT;
-use super::service::code_of;
+use super::proposing::{failed, propose};
 use crate::clock::Clock;
 use crate::cluster::peers::PeerStatus;
 use crate::cluster::{
-    ClusterError, Command, ControlPlane, ControlState, MemberView, NodeCommand, Outcome, Overview, Role, Standing,
+    ClusterError, Command, ControlPlane, ControlState, MemberView, NodeCommand, Overview, Role, Standing,
 };
 use crate::ids::NodeId;
 use crate::wire::v1;
@@ -163,23 +163,15 @@ impl Changing<'_> {
     }
 
     async fn propose(&self, command: NodeCommand) -> Result<(), Answer> {
-        match self.control.propose(Command::Node(command)).await {
-            Ok(Outcome::Refused(refusal)) => Err(Answer::failed_precondition(refusal.to_string())),
-            Ok(_) => Ok(()),
-            Err(error) => Err(failed(error)),
-        }
+        propose(self.control, Command::Node(command)).await.map(drop)
     }
-}
-
-fn failed(error: ClusterError) -> Answer {
-    Answer::new(code_of(&error), error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::service_tests::StillBackend;
     use super::*;
-    use crate::cluster::{Level, NodeSpec};
+    use crate::cluster::{Level, NodeSpec, Outcome};
 
     /// A node that lives, leads and is the only voter, and one that has joined and never came.
     async fn two() -> StillBackend {

@@ -1,14 +1,17 @@
 //! The admin API over gRPC: shows what the node does and proposes changes of its resources.
 //!
-//! The node gives us a [`Backend`]; the control plane is used as it is. `access`, `plan`, `sealing`, `tap`,
+//! The node gives us a [`Backend`]; the control plane is used as it is. `access`, `accounts`, `plan`, `sealing`, `tap`,
 //! `urgency` and `view` are pure.
 
 pub mod access;
+mod accounts;
+mod applied;
 pub mod carry_out;
 pub mod convert;
 pub mod cursor_plan;
 mod cursors;
 pub mod events;
+pub mod everywhere;
 pub mod figures;
 pub mod first_code;
 mod invite;
@@ -16,12 +19,14 @@ pub mod limits;
 mod members;
 mod operations;
 pub mod plan;
+mod proposing;
 pub mod quarantine;
 mod replays;
 pub mod sealing;
 pub mod server;
 mod service;
 mod sign_in;
+mod subscriptions;
 pub mod tap;
 pub mod token_file;
 pub mod urgency;
@@ -41,16 +46,17 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::broadcast;
 
 use crate::cluster::ControlPlane;
 use crate::cluster::pki::token::Pin;
-use crate::ids::FeedId;
+use crate::ids::{FeedId, NodeId};
 use cursor_plan::Extent;
 use events::Subscriptions;
 use quarantine::{Clear, Cleared, Filter, Listing};
 use sealing::Sealer;
-use view::{Health, Status, TapEvent};
+use view::{Health, Probed, Status, TapEvent};
 
 /// By feed.
 pub type Extents = BTreeMap<FeedId, Result<Extent, String>>;
@@ -70,8 +76,12 @@ pub trait Backend: Send + Sync + 'static {
     fn tap(&self) -> broadcast::Receiver<Arc<TapEvent>>;
     /// What upstream has of these feeds now, or why it can't be asked.
     fn extents(&self, feeds: Vec<FeedId>) -> impl Future<Output = Extents> + Send;
+    /// Sends a probe event the way a sink does, or says why there is none such.
+    fn test_sink(&self, sink: String) -> impl Future<Output = Result<Probed, String>> + Send;
     /// The records of this node's quarantine that pass the filter.
     fn quarantined(&self, filter: Filter) -> impl Future<Output = Result<Listing, String>> + Send;
+    /// Asks another member something that [`everywhere`] knows to answer there. The caller bounds how long it takes.
+    fn ask_member(&self, node: NodeId, ask: Bytes) -> impl Future<Output = Result<Bytes, String>> + Send;
     /// Takes these records out of quarantine, by sending them on or for good.
     fn clear(&self, ids: Vec<String>, how: Clear) -> impl Future<Output = Result<Vec<Cleared>, String>> + Send;
     /// Whoever serves subscriptions; nobody where the node has no such part.

@@ -6,10 +6,12 @@ use tonic::{Request, Response, Status as Answer};
 
 use super::access::Role;
 use super::limits::OPERATOR_LETTERS_MAX;
-use super::service::{Service, code_of, counted};
-use super::{Backend, cursors, quarantine};
+use super::quarantine::Changer;
+use super::service::{Service, counted};
+use super::view::{Probed, Trip};
+use super::{Backend, cursors, everywhere, subscriptions};
 use crate::clock::Clock;
-use crate::cluster::{AuditAction, AuditRecord, Command, ControlPlane, Outcome};
+use crate::cluster::{AuditAction, AuditRecord, ControlPlane};
 use crate::wire::v1;
 
 /// The service beside `Admin`, with the same tokens and the same node.
@@ -43,14 +45,6 @@ impl<B> Caller<'_, B> {
     pub(super) fn by(&self) -> String {
         by(self.role, &self.operator)
     }
-
-    pub(super) async fn propose(&self, command: Command) -> Result<(), Answer> {
-        match self.control.propose(command).await {
-            Ok(Outcome::Refused(refusal)) => Err(Answer::failed_precondition(refusal.to_string())),
-            Ok(_) => Ok(()),
-            Err(error) => Err(Answer::new(code_of(&error), error.to_string())),
-        }
-    }
 }
 
 impl<B: Backend> Operations<B> {
@@ -70,11 +64,22 @@ impl<B: Backend> Operations<B> {
     }
 }
 
+fn probed(probed: Probed) -> v1::TestSinkResponse {
+    let journey = |Trip { arrived, words, json }| v1::SinkJourney { arrived, words, json };
+    let assurance = probed.assurance.unwrap_or_default().to_owned();
+    v1::TestSinkResponse { kind: probed.kind, journeys: probed.trips.into_iter().map(journey).collect(), assurance }
+}
+
 fn entry((number, record): (u64, &AuditRecord)) -> v1::AuditEntry {
     let action = match &record.action {
-        AuditAction::MovedCursor { feed, sink, from, to, epoch, .. } => {
-            let from = from.as_ref().map_or_else(|| "nothing".to_owned(), cursors::in_words);
-            format!("cursor of {sink} in {feed} moved from {from} to {} (epoch {epoch})", cursors::in_words(to))
+        AuditAction::MovedCursor { feed, sink, generation, from, to, epoch } => {
+            let from = from.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            // Positions mean nothing in another generation. Collections have none.
+            let generation = match generation.0 {
+                0 => String::new(),
+                generation => format!(", generation {generation}"),
+            };
+            format!("cursor of {sink} in {feed} moved from {from} to {to} (epoch {epoch}{generation})")
         }
         AuditAction::Noted { what } => what.clone(),
     };
@@ -106,6 +111,14 @@ impl<B: Backend> v1::operations_server::Operations for Operations<B> {
         counted("MoveCursors", answer)
     }
 
+    async fn subscriptions(
+        &self,
+        request: Request<v1::SubscriptionsRequest>,
+    ) -> Result<Response<v1::SubscriptionsResponse>, Answer> {
+        let list = || self.0.control().read(|state| subscriptions::list(state, &request.get_ref().name));
+        counted("Subscriptions", self.0.allow(&request, "Subscriptions").map(|_| list()))
+    }
+
     async fn audit(&self, request: Request<v1::AuditRequest>) -> Result<Response<v1::AuditResponse>, Answer> {
         let answer = self.0.allow(&request, "Audit").map(|_| Self::audit(self, request.get_ref()));
         counted("Audit", answer)
@@ -116,7 +129,7 @@ impl<B: Backend> v1::operations_server::Operations for Operations<B> {
         request: Request<v1::QuarantineRequest>,
     ) -> Result<Response<v1::QuarantineResponse>, Answer> {
         let answer = match self.0.allow(&request, "Quarantine") {
-            Ok(_) => quarantine::list(&*self.0.backend, request.into_inner()).await,
+            Ok(_) => everywhere::list(&*self.0.backend, request.into_inner()).await,
             Err(denied) => Err(denied),
         };
         counted("Quarantine", answer)
@@ -129,10 +142,24 @@ impl<B: Backend> v1::operations_server::Operations for Operations<B> {
         let answer = match self.0.allow(&request, "ChangeQuarantine") {
             Ok(role) => {
                 let request = request.into_inner();
-                quarantine::change(&self.caller(role, &request.operator), request).await
+                let by = by(role, &request.operator);
+                let changer = Changer { backend: &*self.0.backend, clock: &self.0.clock, by };
+                everywhere::change(&changer, request).await
             }
             Err(denied) => Err(denied),
         };
         counted("ChangeQuarantine", answer)
+    }
+
+    async fn test_sink(&self, request: Request<v1::TestSinkRequest>) -> Result<Response<v1::TestSinkResponse>, Answer> {
+        let answer = match self.0.allow(&request, "TestSink") {
+            Ok(role) => {
+                let v1::TestSinkRequest { sink } = request.into_inner();
+                tracing::info!(by = role.name(), sink, "a probe event was asked for");
+                self.0.backend.test_sink(sink).await.map(probed).map_err(Answer::not_found)
+            }
+            Err(denied) => Err(denied),
+        };
+        counted("TestSink", answer)
     }
 }

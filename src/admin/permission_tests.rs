@@ -35,9 +35,11 @@ async fn call(served: &Served, bearer: &str, method: &str) -> Result<(), tonic::
         "ChangeCluster" => client.change_cluster(v1::ChangeClusterRequest::default()).await.map(drop),
         "Cursors" => operations.cursors(v1::CursorsRequest::default()).await.map(drop),
         "MoveCursors" => operations.move_cursors(v1::MoveCursorsRequest::default()).await.map(drop),
+        "Subscriptions" => operations.subscriptions(v1::SubscriptionsRequest::default()).await.map(drop),
         "Audit" => operations.audit(v1::AuditRequest::default()).await.map(drop),
         "Quarantine" => operations.quarantine(v1::QuarantineRequest::default()).await.map(drop),
         "ChangeQuarantine" => operations.change_quarantine(v1::ChangeQuarantineRequest::default()).await.map(drop),
+        "TestSink" => operations.test_sink(v1::TestSinkRequest::default()).await.map(drop),
         other => panic!("no call for {other}: add it here"),
     }
 }

@@ -1,10 +1,11 @@
-//! The quarantine of one node as its faces see it: what is looked for, what is there, and what became of it.
+//! The quarantine of one node as its faces see it: what is looked for, what is there, and what became of it. That of all
+//! nodes together is in [`super::everywhere`].
 
 use super::Backend;
 use super::convert::{time_from_wire, time_to_wire};
 use super::limits::{QUARANTINE_CHANGES_MAX, QUARANTINE_PAGE_BYTES_MAX, QUARANTINE_PAGE_MAX};
-use super::operations::Caller;
-use crate::clock::Timestamp;
+use super::proposing::propose;
+use crate::clock::{Clock, Timestamp};
 use crate::cluster::{AuditNote, Command};
 use crate::wire::v1;
 use tonic::Status as Answer;
@@ -32,6 +33,8 @@ pub struct Listing {
     /// Records that pass, also those that did not fit.
     pub matching: u64,
     pub total: u64,
+    /// Records beside those that this node can't open.
+    pub closed: u64,
     pub bytes: u64,
     pub bytes_max: u64,
 }
@@ -70,6 +73,7 @@ pub struct Cleared {
     pub what: String,
 }
 
+/// What this node alone has.
 pub(super) async fn list(
     backend: &impl Backend,
     request: v1::QuarantineRequest,
@@ -85,13 +89,17 @@ pub(super) async fn list(
         coordinates: record.coordinates,
         reason: record.reason,
         bytes: record.line.len() as u64,
+        node: node.clone(),
         line: if whole { record.line } else { String::new() },
     };
+    let records = listing.records.into_iter().map(record).collect();
     Ok(v1::QuarantineResponse {
         node,
-        records: listing.records.into_iter().map(record).collect(),
+        records,
+        nodes: Vec::new(),
         matching: listing.matching,
         total: listing.total,
+        closed: listing.closed,
         bytes: listing.bytes,
         bytes_max: listing.bytes_max,
     })
@@ -115,19 +123,26 @@ fn filter(request: v1::QuarantineRequest) -> Filter {
     }
 }
 
+/// Who changes something here, by the word of whoever checked that they may.
+pub(super) struct Changer<'a, B> {
+    pub backend: &'a B,
+    pub clock: &'a Clock,
+    pub by: String,
+}
+
 /// What is dropped is gone for good, so that the audit says who did it before it happens.
 pub(super) async fn change<B: Backend>(
-    caller: &Caller<'_, B>,
+    changer: &Changer<'_, B>,
     request: v1::ChangeQuarantineRequest,
 ) -> Result<v1::ChangeQuarantineResponse, Answer> {
-    let backend = caller.backend;
+    let backend = changer.backend;
     let how = match (request.change, request.dry_run) {
         (Some(Change::Retry(_)), false) => Clear::Retry,
         (Some(Change::Retry(_)), true) => Clear::TryOut,
         (Some(Change::Drop(_)), _) => Clear::Drop,
         (None, _) => return Err(Answer::invalid_argument("say whether to retry or to drop")),
     };
-    let ids = match request.all {
+    let mut ids = match request.all {
         Some(all) => matching(backend, filter(all)).await?,
         None => request.ids,
     };
@@ -135,27 +150,40 @@ pub(super) async fn change<B: Backend>(
         let told = format!("{} records at once are more than {QUARANTINE_CHANGES_MAX}: split them", ids.len());
         return Err(Answer::invalid_argument(told));
     }
+    if request.only_known && !ids.is_empty() {
+        ids = matching(backend, Filter { ids, ..Filter::default() }).await?;
+    }
     let node = backend.status().await.node.name;
     if how == Clear::Drop && !request.dry_run && !ids.is_empty() {
-        let known = Filter { ids: ids.clone(), records_max: 1, bytes_max: usize::MAX, ..Filter::default() };
-        let there = backend.quarantined(known).await.map_err(Answer::internal)?.matching;
-        let named = ids.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(" ");
-        let more = if ids.len() > 8 { " and more" } else { "" };
-        let what = format!("quarantine of {node}: {there} records dropped ({named}{more})");
-        let note = AuditNote { by: caller.by(), reason: request.reason, what, at: caller.clock.now() };
-        if there > 0 {
-            caller.propose(Command::Note(note)).await?;
-        }
+        note_drop(changer, &node, &ids, request.reason).await?;
     }
+    let outcome = |Cleared { id, gone, what }| v1::QuarantineOutcome { id, gone, what, node: node.clone() };
     let outcomes = if how == Clear::Drop && request.dry_run {
-        let would = |id| v1::QuarantineOutcome { id, gone: true, what: "would be dropped".to_owned() };
-        ids.into_iter().map(would).collect()
+        ids.into_iter().map(|id| outcome(Cleared { id, gone: true, what: "would be dropped".to_owned() })).collect()
     } else {
-        tracing::info!(by = caller.by(), ?how, records = ids.len(), "quarantine was asked for");
+        tracing::info!(by = changer.by, ?how, records = ids.len(), "quarantine was asked for");
         let cleared = backend.clear(ids, how).await.map_err(Answer::internal)?;
-        cleared.into_iter().map(|Cleared { id, gone, what }| v1::QuarantineOutcome { id, gone, what }).collect()
+        cleared.into_iter().map(outcome).collect()
     };
-    Ok(v1::ChangeQuarantineResponse { outcomes, node })
+    Ok(v1::ChangeQuarantineResponse { outcomes, node, nodes: Vec::new() })
+}
+
+async fn note_drop<B: Backend>(
+    changer: &Changer<'_, B>,
+    node: &str,
+    ids: &[String],
+    reason: String,
+) -> Result<(), Answer> {
+    let known = Filter { ids: ids.to_vec(), records_max: 1, bytes_max: usize::MAX, ..Filter::default() };
+    let there = changer.backend.quarantined(known).await.map_err(Answer::internal)?.matching;
+    if there == 0 {
+        return Ok(());
+    }
+    let named = ids.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(" ");
+    let more = if ids.len() > 8 { " and more" } else { "" };
+    let what = format!("quarantine of {node}: {there} records dropped ({named}{more})");
+    let note = AuditNote { by: changer.by.clone(), reason, what, at: changer.clock.now() };
+    propose(changer.backend.control(), Command::Note(note)).await.map(drop)
 }
 
 /// The ids of what passes, the oldest first, as many as one call takes.

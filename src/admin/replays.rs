@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use tonic::{Code, Request, Response, Status as Answer};
+use tonic::{Request, Response, Status as Answer};
 
 use super::Backend;
 use super::access::Role;
 use super::convert::{time_from_wire, time_to_wire};
-use super::limits::{REPLAY_RATE, REPLAYS_TRIED_MAX};
+use super::limits::{KNOWN_NAMED_MAX, REPLAY_RATE, REPLAYS_TRIED_MAX};
 use super::operations::by;
-use super::service::{Service, code_of, counted};
+use super::proposing::{failed, propose, refused, settle};
+use super::sealing::as_written;
+use super::service::{Service, counted};
 use crate::clock::Timestamp;
 use crate::cluster::{
     Command, ControlState, Outcome, Refusal, Replay, ReplayCommand, ReplayId, ReplayOrder, ReplayPart, ReplayStanding,
-    ResourceKey,
+    Resource, ResourceKey,
 };
 use crate::config::replaying;
 use crate::event::batch::Position;
@@ -30,17 +32,18 @@ impl<B: Backend> Replaying<B> {
         let order = order(request, role, at)?;
         let control = service.control();
         control.read(|state| check(state, &order))?;
+        let mut replay = control.read(ControlState::next_replay);
+        if dry_run {
+            return control.read(|state| would_be(state, replay, order, at));
+        }
         for _ in 0..REPLAYS_TRIED_MAX {
-            let replay = control.read(ControlState::next_replay);
-            if dry_run {
-                return control.read(|state| would_be(state, replay, order, at));
-            }
-            let begin = ReplayCommand::Begin { replay, order: order.clone(), at };
-            match self.propose(begin).await {
+            let begin = Command::Replay(ReplayCommand::Begin { replay, order: order.clone(), at });
+            match control.propose(begin).await.map_err(failed)? {
                 // Somebody else began one in the same moment.
-                Err(_) if control.read(|state| state.next_replay() != replay && !is(state, replay, &order, at)) => {}
-                answer => {
-                    answer?;
+                Outcome::Refused(Refusal::ReplayTaken { next }) => replay = next,
+                Outcome::Refused(refusal) => return Err(refused(&refusal)),
+                _ => {
+                    settle(control).await?;
                     tracing::info!(%replay, by = order.by, tenant = %order.tenant, source = %order.source, sink = %order.sink,
                         from = %order.from, to = %order.to, reason = order.reason, "a replay was begun");
                     return Ok(v1::StartReplayResponse { replay: Some(self.show(replay)?) });
@@ -62,12 +65,13 @@ impl<B: Backend> Replaying<B> {
         let (replay, at, by) = (ReplayId(request.id), self.0.clock.now(), by(role, &request.operator));
         let reason = request.reason.clone();
         let command = match request.change() {
-            v1::ReplayChange::Pause => ReplayCommand::Pause { replay, by: by.clone(), at },
-            v1::ReplayChange::Resume => ReplayCommand::Resume { replay, by: by.clone(), at },
+            v1::ReplayChange::Pause => ReplayCommand::Pause { replay, by: by.clone(), reason, at },
+            v1::ReplayChange::Resume => ReplayCommand::Resume { replay, by: by.clone(), reason, at },
             v1::ReplayChange::Cancel => ReplayCommand::Cancel { replay, by: by.clone(), reason, at },
             v1::ReplayChange::Unspecified => return Err(Answer::invalid_argument("say what to change")),
         };
-        self.propose(command).await?;
+        propose(self.0.control(), Command::Replay(command)).await?;
+        settle(self.0.control()).await?;
         tracing::info!(%replay, by, change = ?request.change(), reason = request.reason, "a replay was changed");
         Ok(v1::ChangeReplayResponse { replay: Some(self.show(replay)?) })
     }
@@ -75,30 +79,6 @@ impl<B: Backend> Replaying<B> {
     fn show(&self, replay: ReplayId) -> Result<v1::Replay, Answer> {
         self.0.control().read(|state| shown(state, replay))
     }
-
-    /// Proposes, and waits until this node's own state shows what came of it.
-    async fn propose(&self, command: ReplayCommand) -> Result<(), Answer> {
-        let failed = |error: crate::cluster::ClusterError| Answer::new(code_of(&error), error.to_string());
-        let control = self.0.control();
-        refused(control.propose(Command::Replay(command)).await.map_err(failed)?)?;
-        control.current().await.map(drop).map_err(failed)
-    }
-}
-
-fn refused(outcome: Outcome) -> Result<(), Answer> {
-    match outcome {
-        Outcome::Refused(refusal) => Err(in_words(&refusal)),
-        _ => Ok(()),
-    }
-}
-
-fn in_words(refusal: &Refusal) -> Answer {
-    let code = match refusal {
-        Refusal::Malformed { .. } => Code::InvalidArgument,
-        Refusal::Missing { .. } => Code::NotFound,
-        _ => Code::FailedPrecondition,
-    };
-    Answer::new(code, refusal.to_string())
 }
 
 fn would_be(
@@ -107,15 +87,11 @@ fn would_be(
     order: ReplayOrder,
     at: Timestamp,
 ) -> Result<v1::StartReplayResponse, Answer> {
-    let feeds = state.may_begin(replay, &order, at).map_err(|refusal| in_words(&refusal))?;
+    let feeds = state.may_begin(replay, &order, at).map_err(|refusal| refused(&refusal))?;
     let (job, part) =
         (Replay { order, standing: ReplayStanding::Running, begun_at: at, changed_at: at }, ReplayPart::default());
     let parts = feeds.iter().map(|feed| (feed, &part)).collect();
     Ok(v1::StartReplayResponse { replay: Some(parts_to_wire(state, replay, &job, parts)) })
-}
-
-fn is(state: &ControlState, replay: ReplayId, order: &ReplayOrder, at: Timestamp) -> bool {
-    state.replay(replay).is_some_and(|job| job.order == *order && job.begun_at == at)
 }
 
 fn order(request: v1::StartReplayRequest, role: Role, at: Timestamp) -> Result<ReplayOrder, Answer> {
@@ -138,16 +114,20 @@ fn order(request: v1::StartReplayRequest, role: Role, at: Timestamp) -> Result<R
 /// What a person can be told before anything is proposed.
 fn check(state: &ControlState, order: &ReplayOrder) -> Result<(), Answer> {
     let (source, sink) = (ResourceKey::source(&order.tenant, &order.source), ResourceKey::sink(&order.sink));
-    let body = |key: &ResourceKey| {
-        let known = || {
-            let like = state.resources(key.kind).filter(|(it, _)| it.tenant == key.tenant);
-            like.map(|(it, _)| it.name.as_str()).take(8).collect::<Vec<_>>().join(", ")
-        };
-        let found = state.resource(key).map(|resource| resource.body.as_str());
-        found.ok_or_else(|| Answer::not_found(format!("{key} does not exist; known: {}", known())))
-    };
-    let obstacle = replaying::obstacle(&order.tenant, &order.source, body(&source)?, body(&sink)?);
+    present(state, &ResourceKey::tenant(&order.tenant))?;
+    let body = |key: &ResourceKey| present(state, key).map(|resource| as_written(&resource.body).0);
+    let obstacle = replaying::obstacle(&order.tenant, &order.source, &body(&source)?, &body(&sink)?);
     obstacle.map_or(Ok(()), |obstacle| Err(Answer::failed_precondition(obstacle)))
+}
+
+/// A resource by the name that somebody typed.
+fn present<'a>(state: &'a ControlState, key: &ResourceKey) -> Result<&'a Resource, Answer> {
+    state.resource(key).ok_or_else(|| {
+        let like = state.resources(key.kind).filter(|(it, _)| it.tenant == key.tenant);
+        let known: Vec<_> = like.map(|(it, _)| it.name.as_str()).take(KNOWN_NAMED_MAX).collect();
+        let known = if known.is_empty() { "none is there".to_owned() } else { format!("known: {}", known.join(", ")) };
+        Answer::not_found(format!("{key} does not exist; {known}"))
+    })
 }
 
 fn shown(state: &ControlState, replay: ReplayId) -> Result<v1::Replay, Answer> {
@@ -198,10 +178,7 @@ fn part_to_wire(state: &ControlState, standing: &ReplayStanding, feed: &FeedId, 
         part: feed.part.to_string(),
         events: part.events,
         done: part.done,
-        position: part.position.as_ref().map_or_else(String::new, |position| match position {
-            Position::Log(log) => format!("sequence {}", log.sequence),
-            Position::Objects(objects) => format!("from {}", objects.from),
-        }),
+        position: part.position.as_ref().map(ToString::to_string).unwrap_or_default(),
         first: part.first.map(time_to_wire),
         last: part.last.map(time_to_wire),
         problem: part.problem.clone(),

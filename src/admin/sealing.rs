@@ -1,13 +1,14 @@
-//! How secrets come into the control state beside the credentials that refer to them, and which of them are new. Pure.
+//! How secrets come into the control state beside the credentials and sinks that refer to them, and which of them are
+//! new. Pure.
 //!
-//! A stored credential says under one more key with which generations of its secrets it was applied, so that a secret
-//! that changed changes its credential too. That key is ours: operators neither write nor see it.
+//! A stored resource says under one more key with which generations of its secrets it was applied, so that a secret
+//! that changed changes its resource too. That key is ours: operators neither write nor see it.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::cluster::{ControlState, ResourceKey, ResourceKind, Sealed, SecretKey, SecretKind, SecretRecord};
+use crate::cluster::{ControlState, Level, ResourceKey, ResourceKind, Sealed, SecretKey, SecretKind, SecretRecord};
 use crate::secret::Secret;
 
 /// The key of ours.
@@ -37,7 +38,7 @@ pub enum Fetched {
     Unread,
 }
 
-/// The secrets of one credential, by the keys of their references.
+/// The secrets of one resource, by the keys of their references.
 pub type Secrets = BTreeMap<String, Fetched>;
 
 /// One secret that is to be sealed, as the generation after `replaces`.
@@ -48,13 +49,13 @@ pub struct Seal {
     pub secret: Secret,
 }
 
-/// What a credential and its secrets become.
+/// What a resource and its secrets become.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealing {
     /// The body as it is stored.
     pub body: String,
     pub seals: Vec<Seal>,
-    /// Secrets of the credential that it has no use for any more.
+    /// Secrets of the resource that it has no use for any more.
     pub idle: Vec<SecretKey>,
 }
 
@@ -66,10 +67,14 @@ pub fn sealing(
     secrets: &Secrets,
     sealer: &dyn Sealer,
 ) -> Result<Sealing, SealError> {
+    // Until all members know what a sealed sink is, each node reads its references for itself, as it did before.
+    if key.kind == ResourceKind::Sink && state.counters().level < Level::SINK_SECRETS {
+        return Ok(Sealing { body, seals: Vec::new(), idle: Vec::new() });
+    }
     let mut generations = Map::new();
     let (mut seals, mut used) = (Vec::new(), Vec::new());
     for (field, fetched) in secrets {
-        let Some(place) = SecretKey::of_credential(key, field) else { continue };
+        let Some(place) = SecretKey::of(key, field) else { continue };
         let standing = state.secret(&place);
         let generation = match (fetched, standing) {
             (Fetched::Unread, None) => continue,
@@ -88,7 +93,11 @@ pub fn sealing(
     }
     // What signing in brought is of the credential too, but not of what is applied; what is of a tenant's credentials is
     // not the tenant's to give up.
-    let applied = |place: &&SecretKey| key.kind == ResourceKind::Credential && place.kind == SecretKind::Credential;
+    let applied = |place: &&SecretKey| match key.kind {
+        ResourceKind::Credential => place.kind == SecretKind::Credential,
+        ResourceKind::Sink => place.kind == SecretKind::Sink,
+        ResourceKind::Tenant | ResourceKind::Source => false,
+    };
     let idle = state.secrets_of(key).filter(applied).filter(|place| !used.contains(place)).cloned().collect();
     Ok(Sealing { body: with_generations(body, generations), seals, idle })
 }
@@ -208,5 +217,22 @@ pub(crate) mod tests {
         let refused =
             sealing(&ControlState::default(), &credential(), "{}".into(), &secrets([("secret", Some("no"))]), &Turned);
         assert_eq!(refused.unwrap_err().to_string(), "it can't be");
+    }
+    #[test]
+    fn a_sinks_secrets_are_sealed_once_every_member_knows_what_that_is() {
+        let sink = ResourceKey { kind: ResourceKind::Sink, tenant: None, name: "splunk".into() };
+        let given = secrets([("token", Some("one")), ("ca", None)]);
+        let plan = |state: &ControlState| sealing(state, &sink, r#"{"kind":"hec"}"#.into(), &given, &Turned).unwrap();
+        let mut state = ControlState::default();
+        let before = plan(&state);
+        assert_eq!((before.seals.len(), before.body.as_str()), (0, r#"{"kind":"hec"}"#));
+
+        state.apply(Command::RaiseLevel { level: Level::SINK_SECRETS });
+        let after = plan(&state);
+        assert_eq!((after.seals.len(), after.body.as_str()), (1, r#"{"kind":"hec","sealed":{"token":1}}"#));
+        assert_eq!(after.seals[0].key.to_string(), "secret sink `splunk/token`");
+        carry_out(&mut state, &after);
+        let plain = sealing(&state, &sink, r#"{"kind":"file"}"#.into(), &Secrets::new(), &Turned).unwrap();
+        assert_eq!(plain.idle, [after.seals[0].key.clone()], "a sink that became another kind gives its token up");
     }
 }

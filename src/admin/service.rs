@@ -1,17 +1,17 @@
 //! What each call of the admin API does: check who asks, plan purely, propose, answer.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::stream::{self, Stream};
-use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tonic::{Code, Request, Response, Status as Answer};
 
 use super::Backend;
 use super::access::{METHODS, Role, Tokens, may};
+use super::accounts::{self, Asked};
+use super::applied::{read_resource, read_secrets};
 use super::carry_out::{Cause, Tools, carry_out};
 use super::convert::{self, BadWire};
 use super::invite;
@@ -19,15 +19,14 @@ use super::limits::{
     EXPLANATION_BYTES_MAX, FILTER_BYTES_MAX, RESOURCES_PER_CALL_MAX, STATUS_TIMEOUT, TAP_RECORD_BYTES_MAX, TAPS_MAX,
 };
 use super::members::{self, Changing};
-use super::plan::{self, Change, PlanError, Wanted};
-use super::sealing::{Fetched, Secrets, as_written};
+use super::plan::{self, Change, PlanError};
+use super::proposing::{self, code_of, propose};
+use super::sealing::as_written;
 use super::tap::{Filter, only_tenant};
 use super::view::TapEvent;
 use crate::clock::Clock;
-use crate::cluster::{ClusterError, ControlPlane, Level, ResourceKey, ResourceKind};
-use crate::config::resources;
+use crate::cluster::{AuditNote, Command, ControlPlane, Level, ResourceKey, ResourceKind};
 use crate::metrics;
-use crate::secret::Secret;
 use crate::wire::v1;
 
 /// The admin API over one node.
@@ -78,12 +77,12 @@ impl<B: Backend> Service<B> {
         let mut secrets = read_secrets(request.secrets).map_err(bad)?;
         let mut faults = Vec::new();
         for resource in request.resources {
-            match read_resource(resource, &mut secrets) {
+            match read_resource(resource, &mut secrets, self.control()) {
                 Ok(it) => wanted.push(it),
                 Err(more) => faults.extend(more),
             }
         }
-        let strays = secrets.keys().map(|key| format!("{key}: a secret came without its credential: give both"));
+        let strays = secrets.keys().map(|key| format!("{key}: a secret came without what it is of: give both"));
         faults.extend(strays);
         if !faults.is_empty() {
             return Err(Answer::invalid_argument(listed(&faults)));
@@ -93,7 +92,7 @@ impl<B: Backend> Service<B> {
         let changes = planned.map_err(|errors| refused(&errors))?;
         let answer = v1::ApplyResponse { changes: changes.iter().map(convert::change_to_wire).collect() };
         if !request.dry_run {
-            self.carry_out(changes, role).await?;
+            self.carry_out(changes, Asked::by(role, &request.operator, &request.reason)).await?;
         }
         Ok(answer)
     }
@@ -111,17 +110,31 @@ impl<B: Backend> Service<B> {
         let changes = planned.map_err(|errors| refused(&errors))?;
         let answer = v1::DeleteResponse { changes: changes.iter().map(convert::change_to_wire).collect() };
         if !request.dry_run {
-            self.carry_out(changes, role).await?;
+            self.carry_out(changes, Asked::by(role, &request.operator, &request.reason)).await?;
         }
         Ok(answer)
     }
 
-    async fn carry_out(&self, changes: Vec<Change>, role: Role) -> Result<(), Answer> {
+    /// The audit says what is asked for before it happens, so that nothing happens unsaid.
+    async fn account_for(&self, changes: &[Change], asked: &Asked) -> Result<(), Answer> {
+        let Some(what) = self.control().read(|state| accounts::in_words(state, changes)) else { return Ok(()) };
+        let Asked { by, reason } = asked.clone();
+        let note = Command::Note(AuditNote { by, reason, what, at: self.clock.now() });
+        // While nodes of an older version are there, resources must be changed nevertheless.
+        if self.control().read(|state| state.understands(&note)) {
+            propose(self.control(), note).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, changes: Vec<Change>, asked: Asked) -> Result<(), Answer> {
         let (control, sealer) = (self.control().clone(), self.backend.sealer());
         let tools = Tools { control, sealer, clock: self.clock.clone() };
-        carry_out(&tools, changes, role.name()).await.map_err(|stopped| {
+        self.account_for(&changes, &asked).await?;
+        carry_out(&tools, changes, &asked.by).await.map_err(|stopped| {
             let code = match &stopped.cause {
-                Cause::Refused(_) | Cause::Unsealed(_) => Code::FailedPrecondition,
+                Cause::Unsealed(_) => Code::FailedPrecondition,
+                Cause::Refused(refusal) => proposing::refused(refusal).code(),
                 Cause::Cluster(error) => code_of(error),
             };
             Answer::new(code, stopped.to_string())
@@ -211,39 +224,6 @@ impl Tap {
     }
 }
 
-/// The secrets of a call, by the credentials they belong to.
-fn read_secrets(values: Vec<v1::SecretValue>) -> Result<BTreeMap<ResourceKey, Secrets>, BadWire> {
-    let mut secrets: BTreeMap<ResourceKey, Secrets> = BTreeMap::new();
-    for value in values {
-        // Taken first, so that the text is wiped whatever is wrong with its key.
-        let secret = Secret::new(value.value);
-        let key = convert::key_from_wire(value.key)?;
-        secrets.entry(key).or_default().insert(value.field, Fetched::Value(secret));
-    }
-    Ok(secrets)
-}
-
-/// Takes the resource's secrets along, which must be those that it refers to.
-fn read_resource(resource: v1::Resource, secrets: &mut BTreeMap<ResourceKey, Secrets>) -> Result<Wanted, Vec<String>> {
-    let key = convert::key_from_wire(resource.key).map_err(|error| vec![error.to_string()])?;
-    let body: Map<String, Value> =
-        serde_json::from_str(&resource.body).map_err(|_| vec![format!("{key}: the body is not a JSON object")])?;
-    let told = |complaints: Vec<crate::config::fault::Complaint>| {
-        complaints.into_iter().map(|it| format!("{key}: {}", it.problem)).collect::<Vec<_>>()
-    };
-    let checked = resources::check(&key, &body).map_err(told)?;
-    let secrets = secrets.remove(&key).unwrap_or_default();
-    let absent = checked.secrets.iter().filter(|(field, _)| !secrets.contains_key(*field));
-    let mut faults: Vec<String> = absent
-        .map(|(field, _)| {
-            format!("{key}: what `{field}` refers to did not come along: apply with this version's `siemgate`")
-        })
-        .collect();
-    let unknown = secrets.keys().filter(|given| checked.secrets.iter().all(|(field, _)| field != given));
-    faults.extend(unknown.map(|_| format!("{key}: a secret came along that it does not refer to: leave it out")));
-    if faults.is_empty() { Ok(Wanted { key, body: checked.body, uses: checked.uses, secrets }) } else { Err(faults) }
-}
-
 fn bounded(resources: usize) -> Result<(), Answer> {
     if resources > RESOURCES_PER_CALL_MAX {
         let told = format!("{resources} resources in one call are more than {RESOURCES_PER_CALL_MAX}: split them");
@@ -279,24 +259,6 @@ fn listed(errors: &[impl Display]) -> String {
     }
     told.truncate(told.trim_end().len());
     told
-}
-
-pub(super) fn code_of(error: &ClusterError) -> Code {
-    match error {
-        ClusterError::NotLeader { .. } | ClusterError::NoQuorum { .. } | ClusterError::Busy | ClusterError::Stopped => {
-            Code::Unavailable
-        }
-        ClusterError::TooLarge { .. } => Code::InvalidArgument,
-        ClusterError::NotYet | ClusterError::Refused { .. } => Code::FailedPrecondition,
-        ClusterError::Unknown { .. } => Code::Unknown,
-        ClusterError::Locked { .. }
-        | ClusterError::Foreign { .. }
-        | ClusterError::Damaged { .. }
-        | ClusterError::Newer { .. }
-        | ClusterError::Certificate { .. }
-        | ClusterError::Listen { .. }
-        | ClusterError::Storage { .. } => Code::Internal,
-    }
 }
 
 /// Counts a call by how it ended.

@@ -23,7 +23,7 @@ use super::quarantine::{Clear, Cleared, Filter, Listing};
 use super::sealing::Sealer;
 use super::sealing::tests::Turned;
 use super::server::Server;
-use super::view::{self, Status, TapEvent};
+use super::view::{self, Probed, Status, TapEvent};
 use super::{Backend, Extents, limits};
 use crate::clock::{Clock, Timestamp};
 use crate::cluster::pki::token::{JoinToken, Pin};
@@ -75,8 +75,14 @@ impl Backend for StillBackend {
         };
         feeds.into_iter().map(extent).collect()
     }
+    async fn test_sink(&self, sink: String) -> Result<Probed, String> {
+        Err(format!("there is no sink `{sink}`"))
+    }
     async fn quarantined(&self, _: Filter) -> Result<Listing, String> {
         Ok(Listing::default())
+    }
+    async fn ask_member(&self, node: NodeId, _: Bytes) -> Result<Bytes, String> {
+        Err(format!("node {node} is not there"))
     }
     async fn clear(&self, ids: Vec<String>, how: Clear) -> Result<Vec<Cleared>, String> {
         let gone = |id| Cleared { id, gone: true, what: format!("{how:?}") };
@@ -170,7 +176,7 @@ pub(super) fn secret(tenant: &str, name: &str, value: &str) -> v1::SecretValue {
     v1::SecretValue { key, field: "connection_string".into(), value: value.into() }
 }
 pub(super) fn apply(resources: Vec<v1::Resource>, secrets: Vec<v1::SecretValue>) -> v1::ApplyRequest {
-    v1::ApplyRequest { resources, dry_run: false, secrets }
+    v1::ApplyRequest { resources, secrets, ..Default::default() }
 }
 fn event(tenant: &str, size: usize) -> Arc<TapEvent> {
     Arc::new(TapEvent {
@@ -206,12 +212,12 @@ async fn resources_are_applied_shown_and_deleted() {
     assert_eq!(body, r#"{"connection_string":"${env:HUB}","grant":"connection-string"}"#);
 
     let tenant_key = key(v1::ResourceKind::Tenant, "", "contoso");
-    let used = v1::DeleteRequest { keys: vec![tenant_key.clone()], dry_run: false };
+    let used = v1::DeleteRequest { keys: vec![tenant_key.clone()], ..Default::default() };
     let refused = client.delete(used).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("is used by credential `contoso/hub`"), "{refused}");
 
-    let both = v1::DeleteRequest { keys: vec![tenant_key, get.key.clone().unwrap()], dry_run: false };
+    let both = v1::DeleteRequest { keys: vec![tenant_key, get.key.clone().unwrap()], ..Default::default() };
     assert_eq!(client.delete(both).await.unwrap().into_inner().changes.len(), 2);
     assert_eq!(client.get(get).await.unwrap_err().code(), Code::NotFound);
 }

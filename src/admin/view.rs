@@ -128,6 +128,16 @@ words! {
     }
 }
 words! {
+    /// How a sink gets what a feed reads.
+    LaneState {
+        Live = "live",
+        /// From the backlog.
+        Lagging = "lagging",
+        /// By a reader of its own, because it fell behind what is kept.
+        CatchingUp = "catching up",
+    }
+}
+words! {
     /// How a sink fares.
     SinkState {
         Starting = "starting", Healthy = "healthy", Retrying = "retrying", Suspended = "suspended", Paused = "paused",
@@ -213,6 +223,7 @@ pub struct LaneStatus {
     pub refused: u64,
     /// Whether it lacks what other sinks have, and is served from the backlog.
     pub lags: bool,
+    pub state: LaneState,
     /// How long ago the oldest was published of what it has not acknowledged.
     pub oldest: Option<Duration>,
     /// How long until upstream may forget that.
@@ -244,6 +255,23 @@ pub struct SinkStatus {
     pub acknowledged: u64,
     pub in_flight: u64,
     pub retries: u64,
+    /// Events that counted as delivered and may never have been read; only at A0 and A1.
+    pub perhaps_lost: u64,
+    pub problem: Option<Problem>,
+    /// Its receivers, in the order of its settings.
+    pub targets: Vec<SinkTarget>,
+}
+
+/// One receiver of a sink.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SinkTarget {
+    pub address: String,
+    /// What an acknowledgement of this one means; empty while nobody knows.
+    pub assurance: String,
+    /// When it last took something.
+    #[serde(serialize_with = "maybe_moment")]
+    pub delivered: Option<Timestamp>,
+    /// What went wrong since.
     pub problem: Option<Problem>,
 }
 
@@ -303,6 +331,23 @@ fn seconds<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::O
         Some(span) => serializer.serialize_f64((span.as_secs_f64() * 1000.0).round() / 1000.0),
         None => serializer.serialize_none(),
     }
+}
+
+/// How far a probe event came on the way of a sink, to each of its receivers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    pub kind: String,
+    /// What an acknowledgement would mean, at the weakest of its receivers; nothing where one did not take the event.
+    pub assurance: Option<&'static str>,
+    pub trips: Vec<Trip>,
+}
+
+/// Its way to one receiver, in words for people and as JSON for programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trip {
+    pub arrived: bool,
+    pub words: String,
+    pub json: String,
 }
 
 #[cfg(test)]

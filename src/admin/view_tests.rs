@@ -14,6 +14,7 @@ fn lane(sink: &str, delivered: u64) -> LaneStatus {
         shortened: 1,
         refused: 4,
         lags: false,
+        state: LaneState::CatchingUp,
         oldest: Some(Duration::from_secs(9)),
         time_to_loss: Some(DAY),
     }
@@ -91,7 +92,14 @@ pub(crate) fn status() -> Status {
             acknowledged: 9,
             in_flight: 1,
             retries: 0,
+            perhaps_lost: 0,
             problem: None,
+            targets: vec![SinkTarget {
+                address: "siem:514".into(),
+                assurance: "A2".into(),
+                delivered: Some(AT),
+                problem: Some(problem()),
+            }],
         }],
         credentials: vec![CredentialStatus {
             tenant: "contoso".parse().unwrap(),

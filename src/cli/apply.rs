@@ -7,8 +7,9 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::args::{Connection, Format, Output, kind};
+use super::args::{Connection, Format, Output, Reason, kind};
 use super::client::{connect, refusal, request};
+use super::cursor::moving::operator;
 use super::{Usage, output};
 use crate::admin::convert::{change_from_wire, key_from_wire, key_to_wire, kind_to_wire};
 use crate::admin::plan::Action;
@@ -35,6 +36,8 @@ pub struct Apply {
     /// Check everything and show what would change, but change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    why: Reason,
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
@@ -86,6 +89,8 @@ pub struct Delete {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    why: Reason,
+    #[command(flatten)]
     format: Format,
     #[command(flatten)]
     connection: Connection,
@@ -99,7 +104,8 @@ pub async fn apply(args: Apply) -> anyhow::Result<()> {
     let secrets = fetch(&declared)?;
     let resource = |it: Declared| v1::Resource { key: Some(key_to_wire(&it.key)), body: it.checked.body };
     let resources = declared.into_iter().map(resource).collect();
-    let wanted = v1::ApplyRequest { resources, dry_run: args.dry_run, secrets };
+    let (dry_run, reason, operator) = (args.dry_run, args.why.reason, operator());
+    let wanted = v1::ApplyRequest { resources, dry_run, secrets, operator, reason };
     let mut admin = connect(&args.connection).await?;
     let answer = admin.apply(request(wanted)).await.map_err(refusal)?.into_inner();
     show_changes(answer.changes, args.dry_run, args.format.output)
@@ -117,7 +123,11 @@ fn fetch(declared: &[Declared]) -> Result<Vec<v1::SecretValue>, Faults> {
                     field: (*field).to_owned(),
                     value: secret.expose().to_owned(),
                 }),
-                Err(error) => faults.add(&it.file, it.place, format!("`{field}` of {}: {error}", it.key)),
+                Err(error) => {
+                    let sink = it.key.kind == ResourceKind::Sink;
+                    let or = if sink { "; or give a path alone, of a file that is on every node" } else { "" };
+                    faults.add(&it.file, it.place, format!("`{field}` of {}: {error}{or}", it.key));
+                }
             }
         }
     }
@@ -141,7 +151,8 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Declared>> {
 pub async fn delete(args: Delete) -> anyhow::Result<()> {
     let keys = args.names.iter().map(|name| key(args.kind, name)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut admin = connect(&args.connection).await?;
-    let unwanted = v1::DeleteRequest { keys: keys.iter().map(key_to_wire).collect(), dry_run: args.dry_run };
+    let (dry_run, reason, operator) = (args.dry_run, args.why.reason, operator());
+    let unwanted = v1::DeleteRequest { keys: keys.iter().map(key_to_wire).collect(), dry_run, operator, reason };
     let answer = admin.delete(request(unwanted)).await.map_err(refusal)?.into_inner();
     show_changes(answer.changes, args.dry_run, args.format.output)
 }

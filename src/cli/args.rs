@@ -42,6 +42,14 @@ pub enum Output {
     Json,
 }
 
+/// Why something is changed by hand.
+#[derive(Debug, Clone, Args)]
+pub struct Reason {
+    /// Why, for the audit
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub reason: String,
+}
+
 /// A kind of resource as people type it, one or many.
 pub fn kind(text: &str) -> Result<ResourceKind, String> {
     let singular = text.strip_suffix('s').unwrap_or(text);

@@ -41,6 +41,7 @@ pub async fn audit(args: AuditArgs) -> anyhow::Result<()> {
     let answer = operations.audit(question(v1::AuditRequest { limit })).await.map_err(refusal)?.into_inner();
     let at = |entry: &v1::AuditEntry| entry.at.as_ref().map_or_else(String::new, |at| time_from_wire(at).to_string());
     let text = match format.output {
+        Output::Table if answer.entries.is_empty() => "Nothing was changed by hand yet.".to_owned(),
         Output::Table => {
             let row = |entry: &v1::AuditEntry| {
                 let (by, action, reason) = (entry.by.clone(), entry.action.clone(), entry.reason.clone());

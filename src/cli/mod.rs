@@ -26,6 +26,7 @@ mod status;
 mod subscribe;
 mod subscription;
 mod tap;
+mod typed;
 mod validate;
 
 use std::future::Future;
@@ -111,31 +112,16 @@ fn command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Init(args) => init::init(&args)?,
         Command::Join(args) => on_this_thread(join::join(args))?,
         Command::Login(args) => on_this_thread(login::login(args))?,
-        Command::Cluster(args) => {
-            let well = on_this_thread(cluster::cluster(args))?;
-            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
-        }
+        Command::Cluster(args) => return on_this_thread(cluster::cluster(args)).map(verdict),
         Command::Demo(args) => on_all_cores(demo::run(args))?,
         Command::Simulator(args) => on_all_cores(simulator::run(args))?,
-        Command::Sink(args) => {
-            let well = on_this_thread(sink::sink(args))?;
-            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
-        }
-        Command::Status(args) => {
-            let ready = on_this_thread(status::status(args))?;
-            return Ok(if ready { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
-        }
+        Command::Sink(args) => return on_this_thread(sink::sink(args)).map(verdict),
+        Command::Status(args) => return on_this_thread(status::status(args)).map(verdict),
         Command::Tap(args) => on_this_thread(tap::tap(args))?,
         Command::Cursor(args) => on_this_thread(cursor::cursor(args))?,
-        Command::Quarantine(args) => {
-            let well = on_this_thread(quarantine::quarantine(args))?;
-            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
-        }
+        Command::Quarantine(args) => return on_this_thread(quarantine::quarantine(args)).map(verdict),
         Command::Audit(args) => on_this_thread(audit::audit(args))?,
-        Command::Replay(args) => {
-            let well = on_this_thread(replay::replay(*args))?;
-            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
-        }
+        Command::Replay(args) => return on_this_thread(replay::replay(*args)).map(verdict),
         Command::Subscribe(args) => on_this_thread(subscribe::subscribe(args))?,
         Command::Subscription(args) => on_this_thread(subscription::subscription(args))?,
         Command::Normalize(args) => return normalize::main(&args),
@@ -146,6 +132,10 @@ fn command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Version(args) => version(&args)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn verdict(well: bool) -> ExitCode {
+    if well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
 }
 
 fn on_all_cores<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -222,6 +212,8 @@ mod tests {
         "subscribe soc --member a -n 3 --keep -o json",
         "subscription token -o json",
         "subscription list",
+        "subscription show soc",
+        "subscription reset soc --earliest --dry-run",
         "apply a.toml b.d --dry-run",
         "apply -",
         "get",

@@ -61,6 +61,11 @@ pub fn span(span: Option<Duration>) -> String {
     }
 }
 
+/// `1 message`, `2 messages`.
+pub fn some(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 pub fn count(count: Option<u64>) -> String {
     count.map_or_else(|| "-".to_owned(), |count| count.to_string())
 }
@@ -88,5 +93,6 @@ mod tests {
             assert_eq!(span(Some(Duration::from_secs(seconds))), expected);
         }
         assert_eq!(span(None), "-");
+        assert_eq!([0, 1, 2].map(|n| some(n, "part")), ["0 parts", "1 part", "2 parts"]);
     }
 }

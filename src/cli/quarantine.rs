@@ -1,9 +1,10 @@
 //! `quarantine`: the records that could not be processed, and what to do with them.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{ArgGroup, Args, Subcommand};
@@ -20,7 +21,9 @@ use v1::change_quarantine_request::Change;
 
 /// Deals with records that could not be processed
 #[derive(Debug, Args)]
-#[command(after_help = "Each node keeps what it could not process itself: run this on every node, or give --api.")]
+#[command(
+    after_help = "Each node keeps what it could not process itself, and any node answers for all of them. One that does not answer is\n    named, and the exit code is 1."
+)]
 pub struct QuarantineArgs {
     #[command(subcommand)]
     command: Command,
@@ -54,7 +57,7 @@ struct Filter {
     reason_contains: String,
 }
 
-/// Lists the records of this node's quarantine, the oldest first
+/// Lists the records in quarantine on all nodes, the oldest first
 #[derive(Debug, Args)]
 struct List {
     #[command(flatten)]
@@ -123,7 +126,7 @@ struct Drop {
     connection: Connection,
 }
 
-/// Writes records as they are kept, one JSON object a line; they stay in quarantine
+/// Writes records in the clear, one JSON object a line, for your eyes alone; they stay in quarantine
 #[derive(Debug, Args)]
 struct Export {
     #[command(flatten)]
@@ -138,9 +141,9 @@ struct Export {
 /// Whether everything was done that was asked for.
 pub async fn quarantine(args: QuarantineArgs) -> anyhow::Result<bool> {
     match args.command {
-        Command::List(args) => list(args).await?,
+        Command::List(args) => return list(args).await,
         Command::Show(args) => show(args).await?,
-        Command::Export(args) => export(args).await?,
+        Command::Export(args) => return export(args).await,
         Command::Retry(args) => {
             let Retry { ids, all, filter, dry_run, format, connection } = args;
             let wanted = v1::ChangeQuarantineRequest {
@@ -182,43 +185,69 @@ fn at(record: &v1::QuarantinedRecord) -> String {
     record.at.as_ref().map_or_else(String::new, |at| time_from_wire(at).to_string())
 }
 
-async fn list(args: List) -> anyhow::Result<()> {
+/// Whether every node has answered.
+async fn list(args: List) -> anyhow::Result<bool> {
     let mut operations = operate(&args.connection).await?;
-    let wanted = v1::QuarantineRequest { limit: args.limit, ..asking(args.filter) };
+    let wanted = v1::QuarantineRequest { limit: args.limit, everywhere: true, ..asking(args.filter) };
     let answer = page(&mut operations, wanted).await?;
     let text = match args.format.output {
         Output::Table => table(&answer),
         Output::Json => {
             let records: Vec<Value> = answer.records.iter().map(as_json).collect();
             output::json(&json!({
-                "node": answer.node, "matching": answer.matching, "total": answer.total, "bytes": answer.bytes,
-                "bytes_max": answer.bytes_max, "records": records,
+                "matching": answer.matching, "total": answer.total, "closed": answer.closed, "bytes": answer.bytes,
+                "bytes_max": answer.bytes_max, "records": records, "nodes": nodes_as_json(&answer.nodes),
             }))?
         }
     };
-    Ok(output::print(&text)?)
+    output::print(&text)?;
+    Ok(answer.nodes.iter().all(|node| node.problem.is_empty()))
+}
+
+fn nodes_as_json(nodes: &[v1::QuarantineNode]) -> Vec<Value> {
+    let as_json = |node: &v1::QuarantineNode| {
+        let problem = if node.problem.is_empty() { None } else { Some(&node.problem) };
+        json!({
+            "node": node.node, "name": node.name, "matching": node.matching, "total": node.total,
+            "closed": node.closed, "bytes": node.bytes, "bytes_max": node.bytes_max, "problem": problem,
+        })
+    };
+    nodes.iter().map(as_json).collect()
+}
+
+/// Those that did not answer, a line each.
+fn silent(nodes: &[v1::QuarantineNode]) -> String {
+    let told = |node: &v1::QuarantineNode| {
+        let (name, number, problem) = (visible(&node.name), node.node, visible(&node.problem));
+        format!("Node {name} ({number}) is left out: {problem}\n")
+    };
+    nodes.iter().filter(|node| !node.problem.is_empty()).map(told).collect()
 }
 
 fn table(answer: &v1::QuarantineResponse) -> String {
     let row = |record: &v1::QuarantinedRecord| {
         let sink = if record.sink.is_empty() { "any".to_owned() } else { record.sink.clone() };
-        vec![record.id.clone(), at(record), record.feed.clone(), sink, record.reason.clone()]
+        vec![record.id.clone(), at(record), record.node.clone(), record.feed.clone(), sink, record.reason.clone()]
     };
     let rows = answer.records.iter().map(row).collect();
     let shown = answer.records.len() as u64;
     let more = if shown < answer.matching { format!(", {shown} of them shown") } else { String::new() };
-    let (node, matching, total) = (&answer.node, answer.matching, answer.total);
+    let (matching, total) = (answer.matching, answer.total);
     let (mib, mib_max) = (answer.bytes >> 20, answer.bytes_max >> 20);
+    let closed = match answer.closed {
+        0 => String::new(),
+        closed => format!("{closed} more can't be opened: their tenant is gone, or a node lacks its key file.\n"),
+    };
     format!(
-        "{}{matching} of the {total} records in the quarantine of {node} match{more}; they fill {mib} of {mib_max} MiB. \
-         Other nodes keep their own.\n",
-        output::table(&["ID", "SINCE", "FEED", "SINK", "REASON"], &[], rows)
+        "{}{matching} of the {total} records in quarantine match{more}; they fill {mib} of {mib_max} MiB.\n{closed}{}",
+        output::table(&["ID", "SINCE", "NODE", "FEED", "SINK", "REASON"], &[], rows),
+        silent(&answer.nodes)
     )
 }
 
 fn as_json(record: &v1::QuarantinedRecord) -> Value {
     json!({
-        "id": record.id, "at": at(record), "feed": record.feed, "event": record.event,
+        "id": record.id, "at": at(record), "node": record.node, "feed": record.feed, "event": record.event,
         "sink": if record.sink.is_empty() { None } else { Some(&record.sink) },
         "coordinates": record.coordinates, "reason": record.reason, "bytes": record.bytes,
     })
@@ -226,14 +255,12 @@ fn as_json(record: &v1::QuarantinedRecord) -> Value {
 
 async fn show(args: Show) -> anyhow::Result<()> {
     let mut operations = operate(&args.connection).await?;
-    let wanted = v1::QuarantineRequest { ids: vec![args.id.clone()], whole: true, ..v1::QuarantineRequest::default() };
+    let ids = vec![args.id.clone()];
+    let wanted = v1::QuarantineRequest { ids, whole: true, everywhere: true, ..v1::QuarantineRequest::default() };
     let answer = page(&mut operations, wanted).await?;
     let Some(record) = answer.records.first() else {
-        bail!(
-            "{} is not in the quarantine of {}: `siemgate quarantine list` shows what is, and other nodes keep their own",
-            args.id,
-            answer.node
-        );
+        let silent = silent(&answer.nodes);
+        bail!("{} is not in quarantine: `siemgate quarantine list` shows what is\n{silent}", args.id);
     };
     let line: Value = serde_json::from_str(&record.line).context("the node's answer can't be read")?;
     let text = match args.format.output {
@@ -242,9 +269,10 @@ async fn show(args: Show) -> anyhow::Result<()> {
             let raw = raw.unwrap_or_else(|| format!("(Base64) {}", line["raw_base64"].as_str().unwrap_or_default()));
             let sink = if record.sink.is_empty() { "any: nobody can read it" } else { &record.sink };
             format!(
-                "Record       {}\nSince        {}\nFeed         {}\nUpstream     {}\nEvent id     {}\nRefused by   {sink}\n\
+                "Record       {}\nNode         {}\nSince        {}\nFeed         {}\nUpstream     {}\nEvent id     {}\nRefused by   {sink}\n\
                  Reason       {}\n\n{raw}\n",
                 record.id,
+                visible(&record.node),
                 at(record),
                 record.feed,
                 visible(&record.coordinates),
@@ -252,24 +280,47 @@ async fn show(args: Show) -> anyhow::Result<()> {
                 visible(&record.reason),
             )
         }
-        Output::Json => output::json(&json!({"id": record.id, "node": answer.node, "record": line}))?,
+        Output::Json => output::json(&json!({"id": record.id, "node": record.node, "record": line}))?,
     };
     Ok(output::print(&text)?)
 }
 
-/// Page by page, so that neither side holds all of it.
-async fn export(args: Export) -> anyhow::Result<()> {
+/// Node after node and page by page, so that neither side holds all of it. Whether every node has answered.
+async fn export(args: Export) -> anyhow::Result<bool> {
     let mut operations = operate(&args.connection).await?;
-    let created = args.to.as_ref().map(|path| File::create(path).with_context(|| format!("create {}", path.display())));
+    let created = args.to.as_ref().map(|path| own(path).with_context(|| format!("create {}", path.display())));
     let mut out: Box<dyn Write> = match created.transpose()? {
         Some(file) => Box::new(BufWriter::new(file)),
         None => Box::new(BufWriter::new(io::stdout())),
     };
-    let mut wanted = v1::QuarantineRequest { whole: true, ..asking(args.filter) };
-    let (mut written, mut seen) = (0_u64, BTreeSet::new());
+    let filter = asking(args.filter);
+    let first = v1::QuarantineRequest { everywhere: true, limit: 1, ..filter.clone() };
+    let nodes = page(&mut operations, first).await?.nodes;
+    let mut written = 0;
+    for node in nodes.iter().filter(|node| node.problem.is_empty()) {
+        let wanted = v1::QuarantineRequest { whole: true, node: node.node, ..filter.clone() };
+        written += export_node(&mut operations, wanted, &mut out).await?;
+    }
+    out.flush()?;
+    if let Some(path) = &args.to {
+        output::print(&format!("{written} records written to {}; they are still in quarantine.\n", path.display()))?;
+    }
+    let silent = silent(&nodes);
+    if !silent.is_empty() {
+        bail!("not all of it was written\n{silent}");
+    }
+    Ok(true)
+}
+
+async fn export_node(
+    operations: &mut Operations,
+    mut wanted: v1::QuarantineRequest,
+    out: &mut impl Write,
+) -> anyhow::Result<u64> {
+    let (mut written, mut seen) = (0, BTreeSet::new());
     loop {
-        let answer = page(&mut operations, wanted.clone()).await?;
-        let Some(last) = answer.records.last() else { break };
+        let answer = page(operations, wanted.clone()).await?;
+        let Some(last) = answer.records.last() else { return Ok(written) };
         wanted.after = last.id.clone();
         for record in answer.records.iter().filter(|record| seen.insert(record.id.clone())) {
             out.write_all(record.line.as_bytes())?;
@@ -277,16 +328,18 @@ async fn export(args: Export) -> anyhow::Result<()> {
             written += 1;
         }
     }
-    out.flush()?;
-    if let Some(path) = &args.to {
-        output::print(&format!("{written} records written to {}; they are still in quarantine.", path.display()))?;
-    }
-    Ok(())
+}
+
+/// What was sealed is in the clear in this file, so that nobody else may read it, also where it was there already.
+fn own(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 async fn change(connection: &Connection, format: Format, wanted: v1::ChangeQuarantineRequest) -> anyhow::Result<bool> {
     let mut operations = operate(connection).await?;
-    let wanted = v1::ChangeQuarantineRequest { operator: operator(), ..wanted };
+    let wanted = v1::ChangeQuarantineRequest { operator: operator(), everywhere: true, ..wanted };
     let dry_run = wanted.dry_run;
     let answer = operations.change_quarantine(request(wanted)).await.map_err(refusal)?.into_inner();
     let stays = answer.outcomes.iter().filter(|outcome| !outcome.gone).count();
@@ -298,24 +351,30 @@ async fn change(connection: &Connection, format: Format, wanted: v1::ChangeQuara
                     (true, true) => "would go",
                     (false, _) => "stays",
                 };
-                vec![outcome.id.clone(), gone.to_owned(), outcome.what.clone()]
+                vec![outcome.id.clone(), outcome.node.clone(), gone.to_owned(), outcome.what.clone()]
             };
             let rows = answer.outcomes.iter().map(row).collect();
             let gone = answer.outcomes.len() - stays;
             let dry = if dry_run { " Nothing was changed: this was a dry run." } else { "" };
             format!(
-                "{}{gone} of {} records of {}.{dry}\n",
-                output::table(&["ID", "", "WHAT"], &[], rows),
+                "{}{gone} of {} records.{dry}\n{}",
+                output::table(&["ID", "NODE", "", "WHAT"], &[], rows),
                 answer.outcomes.len(),
-                answer.node
+                silent(&answer.nodes)
             )
         }
         Output::Json => {
-            let outcome = |it: &v1::QuarantineOutcome| json!({"id": it.id, "gone": it.gone, "what": it.what});
+            let outcome =
+                |it: &v1::QuarantineOutcome| json!({"id": it.id, "node": it.node, "gone": it.gone, "what": it.what});
             let outcomes: Vec<_> = answer.outcomes.iter().map(outcome).collect();
-            output::json(&json!({"node": answer.node, "dry_run": dry_run, "outcomes": outcomes}))?
+            let nodes = nodes_as_json(&answer.nodes);
+            output::json(&json!({"dry_run": dry_run, "outcomes": outcomes, "nodes": nodes}))?
         }
     };
     output::print(&text)?;
-    Ok(stays == 0)
+    Ok(stays == 0 && answer.nodes.iter().all(|node| node.problem.is_empty()))
 }
+
+#[cfg(test)]
+#[path = "quarantine_tests.rs"]
+mod tests;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::args::{Connection, Format, Output};
+use super::args::{Connection, Format, Output, Reason};
 use super::client::{Replays, refusal, replays, request};
 use super::cursor::moving::{operator, time};
 use super::output;
-use super::replay_view::{as_json, details, one_line, overview};
+use super::replay_view::{as_json, beyond, details, one_line, overview};
 use crate::admin::convert::time_to_wire;
 use crate::clock::{Clock, Timestamp};
 use crate::wire::v1;
@@ -66,9 +66,8 @@ struct Start {
     /// Events a second at most [default: 500]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
-    /// Why, for those who look at it later
-    #[arg(long, default_value = "", hide_default_value = true)]
-    reason: String,
+    #[command(flatten)]
+    why: Reason,
     /// Only say what it would be
     #[arg(long)]
     dry_run: bool,
@@ -109,9 +108,10 @@ struct Show {
 struct Change {
     /// Its number, as `siemgate replay list` shows it
     id: u64,
-    /// Why, for those who look at it later
-    #[arg(long, default_value = "", hide_default_value = true)]
-    reason: String,
+    #[command(flatten)]
+    why: Reason,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     connection: Connection,
 }
@@ -138,26 +138,30 @@ async fn start(args: Start) -> anyhow::Result<bool> {
         from: args.from.map(time_to_wire),
         to: args.to.map(time_to_wire),
         rate: args.rate.unwrap_or(0),
-        reason: args.reason,
+        reason: args.why.reason,
         dry_run: args.dry_run,
         operator: operator(),
     };
     let answer = client.start_replay(request(wanted)).await.map_err(refusal)?.into_inner();
     let replay = answer.replay.unwrap_or_default();
+    if args.wait && args.format.output == Output::Json {
+        // One document: what became of it.
+        return until_over(&mut client, replay.id, Output::Json).await;
+    }
     let text = match (args.format.output, args.dry_run) {
         (Output::Json, _) => output::json(&as_json(&replay))?,
         (Output::Table, true) => format!("This would be begun; nothing was.\n\n{}", details(&replay, now())),
         (Output::Table, false) => format!(
-            "Replay {} has begun: {} parts of {}/{} go to {}. See it with `siemgate replay show {0}`.",
+            "Replay {} has begun: {} of {}/{} to {}. See it with `siemgate replay show {0}`.",
             replay.id,
-            replay.parts.len(),
+            output::some(replay.parts.len() as u64, "part"),
             replay.tenant,
             replay.source,
             replay.sink,
         ),
     };
     output::print(&text)?;
-    if args.wait { until_over(&mut client, replay.id).await } else { Ok(true) }
+    if args.wait { until_over(&mut client, replay.id, args.format.output).await } else { Ok(true) }
 }
 
 async fn list(args: List) -> anyhow::Result<()> {
@@ -175,7 +179,7 @@ async fn list(args: List) -> anyhow::Result<()> {
 async fn show(args: Show) -> anyhow::Result<bool> {
     let mut client = replays(&args.connection).await?;
     if args.wait {
-        return until_over(&mut client, args.id).await;
+        return until_over(&mut client, args.id, args.format.output).await;
     }
     let replay = ask(&mut client, args.id).await?;
     let text = match args.format.output {
@@ -188,10 +192,18 @@ async fn show(args: Show) -> anyhow::Result<bool> {
 
 async fn change(args: Change, change: v1::ReplayChange) -> anyhow::Result<()> {
     let mut client = replays(&args.connection).await?;
-    let Change { id, reason, .. } = args;
-    let wanted = v1::ChangeReplayRequest { id, change: change.into(), reason, operator: operator() };
+    let Change { id, why, format, .. } = args;
+    let wanted = v1::ChangeReplayRequest { id, change: change.into(), reason: why.reason, operator: operator() };
     let answer = client.change_replay(request(wanted)).await.map_err(refusal)?.into_inner();
-    Ok(output::print(&one_line(&answer.replay.unwrap_or_default(), now()))?)
+    Ok(output::print(&shown(&answer.replay.unwrap_or_default(), format.output)?)?)
+}
+
+/// In a line, or whole.
+fn shown(replay: &v1::Replay, format: Output) -> anyhow::Result<String> {
+    Ok(match format {
+        Output::Json => output::json(&as_json(replay))?,
+        Output::Table => one_line(replay, now()),
+    })
 }
 
 async fn ask(client: &mut Replays, id: u64) -> anyhow::Result<v1::Replay> {
@@ -200,7 +212,7 @@ async fn ask(client: &mut Replays, id: u64) -> anyhow::Result<v1::Replay> {
 }
 
 /// Shows progress until the replay is over. Whoever stops looking does not stop it.
-async fn until_over(client: &mut Replays, id: u64) -> anyhow::Result<bool> {
+async fn until_over(client: &mut Replays, id: u64, format: Output) -> anyhow::Result<bool> {
     let stop = super::signal::stop();
     tokio::pin!(stop);
     let terminal = std::io::stderr().is_terminal();
@@ -213,7 +225,10 @@ async fn until_over(client: &mut Replays, id: u64) -> anyhow::Result<bool> {
             if terminal && said.is_some() {
                 super::say("");
             }
-            output::print(&line)?;
+            output::print(&shown(&replay, format)?)?;
+            if format == Output::Table {
+                super::say(beyond(&replay).trim());
+            }
             return Ok(replay.state == "finished");
         }
         if terminal {

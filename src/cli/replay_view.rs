@@ -72,7 +72,7 @@ pub fn details(replay: &v1::Replay, now: Timestamp) -> String {
 }
 
 /// What a person who finds less than they looked for should know.
-fn beyond(replay: &v1::Replay) -> String {
+pub fn beyond(replay: &v1::Replay) -> String {
     let first = replay.parts.iter().filter_map(|part| part.first.as_ref()).map(time_from_wire).min();
     let from = replay.from.as_ref().map(time_from_wire).unwrap_or_default();
     match first {

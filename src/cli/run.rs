@@ -94,9 +94,13 @@ async fn serve(config: &Config, declared: Vec<Declared>, history: Option<PathBuf
     let ended = until_told_to_stop(&mut node, &mut faces).await;
 
     tell(&[NotifyState::Stopping]);
-    stop_api.send_replace(true);
+    let leaving = async {
+        node.dismiss_subscribers().await;
+        stop_api.send_replace(true);
+        node.drain().await
+    };
     let drained = tokio::select! {
-        drained = node.drain() => drained.context("stop the node"),
+        drained = leaving => drained.context("stop the node"),
         () = signal::stop() => Err(anyhow!("told to stop twice: what was in flight is read again at the next start")),
     };
     // Probes may ask until the end why the node isn't ready.
@@ -144,8 +148,8 @@ async fn apply(node: &Node, declared: Vec<Declared>, clock: &Clock) -> anyhow::R
     Ok(carry_out(&tools, planned.map_err(told)?, "configuration").await?)
 }
 
-/// A secret that can't be read keeps no node from starting: what is sealed stays, and a credential without it is shown as
-/// unusable.
+/// A secret that can't be read keeps no node from starting: what is sealed stays, and a credential or a sink without it
+/// is shown as unusable.
 fn wanted(declared: Declared) -> Wanted {
     let Declared { key, checked, .. } = declared;
     let mut secrets = Secrets::new();

@@ -17,6 +17,7 @@ use crate::simulator::receiver::{self, Receiver};
 use crate::simulator::splunk::{self, Splunk};
 use crate::simulator::workload::{self, Workload};
 use crate::simulator::{self, Access, NaturalOrder, Ports, Running, Settings, TENANTS_MAX, TenantAccess};
+use crate::units::Span;
 
 /// The share of objects, in a thousand, that are late or tied can be no larger than all of them.
 const PER_MILLE: f64 = 1_000.0;
@@ -96,6 +97,12 @@ struct PortArgs {
     /// Also run a Splunk HTTP Event Collector with indexer acknowledgement on this port, which counts what arrives.
     #[arg(long, value_name = "PORT")]
     splunk_port: Option<u16>,
+    /// Write what the HTTP Event Collector accepted, indexed and acknowledged to this file, one JSON line each.
+    #[arg(long, value_name = "FILE", requires = "splunk_port")]
+    splunk_history: Option<PathBuf>,
+    /// How long the HTTP Event Collector keeps events in memory before it indexes them, such as 500ms.
+    #[arg(long, value_name = "SPAN", requires = "splunk_port")]
+    splunk_indexing: Option<Span>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -149,6 +156,16 @@ Faults: throttle, fail, latency, partial, omit-next-link, poison-incident, expir
 close-amqp, amqp-busy, delay-events, recreate-hub, detach-readers, pass-retention, add-partitions, pause-workload,
 resume-workload, clear. A wrong one is answered with what is wrong about it.";
 
+fn splunk_options(args: &PortArgs, port: u16) -> splunk::Options {
+    splunk::Options {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        acknowledges: true,
+        indexing: args.splunk_indexing.map(Span::get).unwrap_or_default(),
+        history: args.splunk_history.clone(),
+        ..splunk::Options::default()
+    }
+}
+
 /// Runs the simulator until Ctrl-C or a termination signal.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = settings(&args)?;
@@ -164,10 +181,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         None => None,
     };
     let splunk = match args.ports.splunk_port {
-        Some(port) => {
-            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            Some(Splunk::start(splunk::Options { listen, acknowledges: true, ..splunk::Options::default() }).await?)
-        }
+        Some(port) => Some(Splunk::start(splunk_options(&args.ports, port)).await?),
         None => None,
     };
     let receiver_at = receiver.as_ref().map(Receiver::address);

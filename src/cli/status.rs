@@ -142,10 +142,22 @@ pub(super) fn sinks(sinks: &[SinkStatus]) -> Option<String> {
             sink.acknowledged.to_string(),
             sink.in_flight.to_string(),
             sink.retries.to_string(),
+            sink.perhaps_lost.to_string(),
         ]
     };
-    let headings = ["SINK", "KIND", "FORMAT", "STATE", "ASSURANCE", "SENT", "ACKNOWLEDGED", "IN FLIGHT", "RETRIES"];
-    (!sinks.is_empty()).then(|| output::table(&headings, &[5, 6, 7, 8], sinks.iter().map(row).collect()))
+    let headings = [
+        "SINK",
+        "KIND",
+        "FORMAT",
+        "STATE",
+        "ASSURANCE",
+        "SENT",
+        "ACKNOWLEDGED",
+        "IN FLIGHT",
+        "RETRIES",
+        "PERHAPS LOST",
+    ];
+    (!sinks.is_empty()).then(|| output::table(&headings, &[5, 6, 7, 8, 9], sinks.iter().map(row).collect()))
 }
 
 fn credentials(credentials: &[CredentialStatus], at: Timestamp) -> Option<String> {

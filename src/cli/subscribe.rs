@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::args::{Connection, Format, Output};
 use super::client::{connect_events, refusal};
-use super::output;
+use super::{output, typed};
 use crate::clock::Timestamp;
 use crate::wire::v1;
 use v1::subscribe_request::Message as Say;
@@ -53,7 +53,7 @@ pub async fn subscribe(args: Subscribe) -> anyhow::Result<()> {
     let open = v1::Open { subscription: args.name.clone(), member: args.member.clone() };
     speak(&say, Say::Open(open)).await?;
     let mut news = events.subscribe(ReceiverStream::new(words)).await.map_err(refusal)?.into_inner();
-    let mut reading = Reading { args, say, epoch: 0, left: None };
+    let mut reading = Reading { args, say, epoch: 0, typed: false, left: None };
     reading.left = reading.args.count;
     let stop = super::signal::stop();
     tokio::pin!(stop);
@@ -75,6 +75,8 @@ struct Reading {
     say: mpsc::Sender<v1::SubscribeRequest>,
     /// Which connection this is; every acknowledgement repeats it.
     epoch: u64,
+    /// Whether payloads are fields, and not text.
+    typed: bool,
     left: Option<u64>,
 }
 
@@ -84,6 +86,7 @@ impl Reading {
         match heard.message {
             Some(Hear::Opened(opened)) => {
                 self.epoch = opened.subscription_epoch;
+                self.typed = opened.format == "typed";
                 let credit = self.left.map_or(CREDIT, |left| u32::try_from(left).unwrap_or(CREDIT).min(CREDIT));
                 speak(&self.say, Say::Credit(v1::Credit { events: credit })).await?;
             }
@@ -128,11 +131,15 @@ impl Reading {
     }
 
     fn line(&self, feed: &str, event: &v1::Event) -> String {
-        let payload = String::from_utf8_lossy(&event.payload);
+        let fields = self.typed.then(|| typed::as_json(&event.payload)).flatten();
+        let payload = fields.unwrap_or_else(|| json!(String::from_utf8_lossy(&event.payload)));
         match self.args.format.output {
-            // Others wrote it, and could repaint a terminal; a program gets it as it is.
-            Output::Table if std::io::stdout().is_terminal() => output::visible(payload.trim_end()),
-            Output::Table => payload.trim_end().replace('\n', " "),
+            Output::Table => {
+                let text = payload.as_str().map_or_else(|| payload.to_string(), str::to_owned);
+                // Others wrote it, and could repaint a terminal; a program gets it as it is.
+                let is_shown = std::io::stdout().is_terminal();
+                if is_shown { output::visible(text.trim_end()) } else { text.trim_end().replace('\n', " ") }
+            }
             Output::Json => json!({
                 "id": event.id, "tenant": event.tenant, "source": event.source, "feed": feed, "kind": event.kind,
                 "severity": event.severity, "time": Timestamp::from_nanos(event.time_nanos).to_microsoft(),

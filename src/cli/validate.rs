@@ -1,13 +1,13 @@
 //! `config validate`: everything that is wrong with the files, before a node or a cluster meets them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::args::{Format, NodeFile, Output};
 use super::output;
 use crate::config::fault::Faults;
-use crate::config::{Config, resources};
+use crate::config::{Config, STANDARD_PATH, resources};
 
 /// Checks configuration files
 #[derive(Debug, Args)]
@@ -25,7 +25,8 @@ enum ConfigCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     siemgate config validate\n  \
-    siemgate config validate --config ./siemgate.toml resources.d/\n\n\
+    siemgate config validate --config ./siemgate.toml resources.d/\n  \
+    siemgate config validate resources.toml    on a machine without a node\n\n\
     Nothing is connected to and nothing changes. References in the node's file are resolved; those in resources are\n\
     not, because they mean the node that reads them.")]
 struct Validate {
@@ -41,10 +42,15 @@ struct Validate {
 pub fn config(args: ConfigArgs) -> anyhow::Result<()> {
     let ConfigCommand::Validate(Validate { resources: mut files, node, format }) = args.command;
     let mut faults = Faults::default();
-    let mut checked = vec![node.config.display().to_string()];
-    match Config::load(&node.config) {
-        Ok(config) => files.splice(0..0, config.node.resources).for_each(drop),
-        Err(found) => faults.0.extend(found.0),
+    let mut checked = Vec::new();
+    // Whoever writes resources on another machine has no node's file there.
+    let elsewhere = !files.is_empty() && node.config == Path::new(STANDARD_PATH) && !node.config.exists();
+    if !elsewhere {
+        checked.push(node.config.display().to_string());
+        match Config::load(&node.config) {
+            Ok(config) => files.splice(0..0, config.node.resources).for_each(drop),
+            Err(found) => faults.0.extend(found.0),
+        }
     }
     checked.extend(files.iter().map(|path| path.display().to_string()));
     let count = match resources::load(&files) {

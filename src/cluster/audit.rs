@@ -1,11 +1,15 @@
 //! What operators changed by hand, who they were and why: records in a chain, each with the digest of the one before,
 //! so that none can be altered or taken out unseen. Old ones fall off; the chain goes on from the digest they left. Pure.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::codec::audit_digest;
 use super::command::{Outcome, Refusal};
+use super::level::Level;
 use super::limits::{AUDIT_BY_BYTES_MAX, AUDIT_MAX, AUDIT_TEXT_BYTES_MAX};
+use super::replay_job::ReplayOrder;
 use super::state::{ControlState, Part, Touched};
 use crate::clock::Timestamp;
 use crate::event::batch::Position;
@@ -49,6 +53,14 @@ pub struct AuditNote {
     pub at: Timestamp,
 }
 
+/// As a record tells of it.
+impl fmt::Display for ReplayOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenant, source, sink, from, to, .. } = self;
+        write!(f, "{tenant}/{source} to {sink}, from {from} to {to}")
+    }
+}
+
 impl ControlState {
     /// The records that are kept, oldest first, with their numbers.
     pub fn audit(&self) -> impl DoubleEndedIterator<Item = (u64, &AuditRecord)> {
@@ -76,6 +88,17 @@ impl ControlState {
         Ok(Outcome::Done)
     }
 
+    /// Leaves a record of what another command did. Logs of earlier levels leave none, so that whoever replays them
+    /// comes to the state they had.
+    pub(super) fn account_for(&mut self, did: AuditNote, touched: &mut Touched) {
+        let AuditNote { by, reason, what, at } = did;
+        let (by, reason) = (shortened(by, AUDIT_BY_BYTES_MAX), shortened(reason, AUDIT_TEXT_BYTES_MAX));
+        let action = AuditAction::Noted { what: shortened(what, AUDIT_TEXT_BYTES_MAX) };
+        if self.counters.level >= Level::ACCOUNTS {
+            self.record(AuditRecord { at, by, reason, action, before: AuditDigest::default() }, touched);
+        }
+    }
+
     /// Whether there is such a record: a command whose outcome was not heard may be proposed again.
     pub(super) fn is_recorded(&self, is: impl Fn(&AuditRecord) -> bool) -> bool {
         self.audit.values().rev().any(is)
@@ -98,6 +121,14 @@ impl ControlState {
 pub(super) fn accountable(by: &str, reason: &str) -> Result<(), Refusal> {
     in_bounds("who does it", by, AUDIT_BY_BYTES_MAX)?;
     in_bounds("the reason", reason, AUDIT_TEXT_BYTES_MAX)
+}
+
+/// Whole letters, as many as fit.
+pub(super) fn shortened(mut text: String, most: usize) -> String {
+    while text.len() > most {
+        text.pop();
+    }
+    text
 }
 
 fn in_bounds(what: &str, text: &str, most: usize) -> Result<(), Refusal> {

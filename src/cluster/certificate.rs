@@ -26,6 +26,11 @@ use super::pki::token::Pin;
 use crate::secret::Secret;
 use crate::tls;
 
+/// The protocols of a connection, as TLS names them. Both are HTTP/2; the first says that only conversations will come, so
+/// that they are served apart from Raft.
+pub(super) const CONVERSATIONS: &[u8] = b"siemgate/conversations";
+const H2: &[u8] = b"h2";
+
 /// What this node proves itself with, and whom it believes. Clones share what was renewed last.
 #[derive(Clone)]
 pub struct Credentials {
@@ -36,6 +41,8 @@ pub struct Credentials {
 #[derive(Clone)]
 struct Configs {
     client: Arc<ClientConfig>,
+    /// The same for connections that carry conversations alone, and say so.
+    conversing: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
 }
 
@@ -62,6 +69,10 @@ impl Credentials {
 
     pub(super) fn client(&self) -> Arc<ClientConfig> {
         self.current.read().client.clone()
+    }
+
+    pub(super) fn conversing(&self) -> Arc<ClientConfig> {
+        self.current.read().conversing.clone()
     }
 
     pub(super) fn server(&self) -> Arc<ServerConfig> {
@@ -113,7 +124,7 @@ fn configs(
     // A resumed session would not look at the certificate again, so an expired one would go on counting.
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
-    server.alpn_protocols = vec![b"h2".to_vec()];
+    server.alpn_protocols = vec![CONVERSATIONS.to_vec(), H2.to_vec()];
 
     let mut client = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13])?
@@ -122,8 +133,11 @@ fn configs(
         .with_client_auth_cert(chain, key)?;
     client.resumption = Resumption::disabled();
     client.enable_sni = false;
-    client.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(Configs { client: Arc::new(client), server: Arc::new(server) })
+    client.alpn_protocols = vec![H2.to_vec()];
+    let mut conversing = client.clone();
+    // A member of an older version knows the second name only, and serves both kinds in one place.
+    conversing.alpn_protocols = vec![CONVERSATIONS.to_vec(), H2.to_vec()];
+    Ok(Configs { client: Arc::new(client), conversing: Arc::new(conversing), server: Arc::new(server) })
 }
 
 /// For a caller without a certificate of its own, which knows the pin of the cluster's authority.
@@ -137,7 +151,7 @@ pub(super) fn pinned(pin: Pin) -> Arc<ClientConfig> {
         .with_no_client_auth();
     client.resumption = Resumption::disabled();
     client.enable_sni = false;
-    client.alpn_protocols = vec![b"h2".to_vec()];
+    client.alpn_protocols = vec![H2.to_vec()];
     Arc::new(client)
 }
 

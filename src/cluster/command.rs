@@ -15,7 +15,7 @@ use super::cursor_move::CursorMove;
 use super::invitation::{InviteCommand, NotInvited};
 use super::level::Level;
 use super::member::{NodeSpec, Standing};
-use super::replay_job::ReplayCommand;
+use super::replay_job::{ReplayCommand, ReplayId};
 use super::secret_record::SecretCommand;
 use super::subscription::SubscriptionCommand;
 use crate::clock::Timestamp;
@@ -110,7 +110,8 @@ impl Command {
             | Self::Recall { .. }
             | Self::RaiseLevel { .. }
             | Self::BeginIncarnation { .. } => Level::MEMBERS,
-            Self::Secret(_) | Self::Invite(_) => Level::TRUST,
+            Self::Secret(secret) => secret.key().kind.level(),
+            Self::Invite(_) => Level::TRUST,
             Self::MoveCursor(_) | Self::Note(_) | Self::Replay(_) | Self::Subscription(_) => Level::DELIVERY,
         }
     }
@@ -250,6 +251,8 @@ pub enum Refusal {
     NotInvited { why: NotInvited },
     #[error("the cursor of sink `{sink}` in {feed} has moved meanwhile: look where it stands, and ask again")]
     CursorMoved { feed: FeedId, sink: SinkId },
+    #[error("a replay of that number was begun meanwhile: the next is {next}")]
+    ReplayTaken { next: ReplayId },
 }
 
 /// At most this many users are named in a refusal, so that the answer stays readable.

@@ -75,10 +75,11 @@ pub(super) async fn start(
 ) -> Result<Engine, ClusterError> {
     let (ready, started) = oneshot::channel();
     let (end, ended) = watch::channel(());
+    let elsewhere = Handle::current();
     let thread = std::thread::Builder::new().name("raft".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match &runtime {
-            Ok(runtime) => runtime.block_on(run(settings, store, ready, ended)),
+            Ok(runtime) => runtime.block_on(run(settings, store, ready, (ended, elsewhere))),
             Err(error) => drop(ready.send(Err(storage("start Raft's thread", error)))),
         }
         // The store is closed with the tasks that hold it; only then may another process have the directory.
@@ -94,7 +95,7 @@ async fn run(
     settings: Settings,
     store: Store,
     ready: oneshot::Sender<Result<Engine, ClusterError>>,
-    ended: watch::Receiver<()>,
+    (ended, elsewhere): (watch::Receiver<()>, Handle),
 ) {
     let (stop, mut stopping) = watch::channel(false);
     let metrics = metrics::Raft::new(settings.node_id);
@@ -144,7 +145,7 @@ async fn run(
     let failure = tokio::select! {
         failure = proposer.run(queue) => failure,
         failure = watch(&raft, &metrics, &contact, &removed) => Some(failure),
-        failure = listen(settings.listen, settings.keyring, door, async {
+        failure = listen(settings.listen, settings.keyring, door, &elsewhere, async {
             drop(until.wait_for(|stopping| *stopping).await);
         }) => failure,
         () = members.finish_changes() => None,
@@ -182,10 +183,11 @@ async fn listen(
     listen: Option<service::Listen>,
     keyring: Option<Arc<dyn Keyring>>,
     door: Door,
+    elsewhere: &Handle,
     stop: impl Future<Output = ()>,
 ) -> Option<ClusterError> {
     match listen {
-        Some(listen) => service::serve(listen, keyring, door, stop).await.err(),
+        Some(listen) => service::serve(listen, keyring, door, elsewhere, stop).await.err(),
         None => std::future::pending().await,
     }
 }

@@ -27,8 +27,12 @@ impl Level {
     pub const LAPSES: Self = Self(5);
     /// Delivery: what operators and subscribers say of cursors, replays and subscriptions.
     pub const DELIVERY: Self = Self(6);
+    /// Secrets of sinks, sealed as those of credentials are.
+    pub const SINK_SECRETS: Self = Self(7);
+    /// Accounts: what operators do to replays is in the audit.
+    pub const ACCOUNTS: Self = Self(8);
     /// The highest level this version knows.
-    pub const NEWEST: Self = Self::DELIVERY;
+    pub const NEWEST: Self = Self::ACCOUNTS;
 
     pub fn number(self) -> u32 {
         self.0

@@ -26,6 +26,7 @@ mod unable;
 
 // How it is kept: bytes, then files.
 mod applied;
+mod arrivals;
 mod codec;
 mod data_dir;
 mod disk;

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::audit::{AuditNote, shortened};
 use super::command::{ItemOutcome, Outcome, Refusal, ResourceKey};
 use super::limits::{REPLAY_ITEMS_MAX, REPLAY_RATE_MAX, REPLAY_TEXT_BYTES_MAX, REPLAYS_AT_ONCE_MAX, REPLAYS_KEPT_MAX};
 use super::state::{ControlState, Part, Touched};
@@ -60,11 +61,13 @@ pub enum ReplayCommand {
     Pause {
         replay: ReplayId,
         by: String,
+        reason: String,
         at: Timestamp,
     },
     Resume {
         replay: ReplayId,
         by: String,
+        reason: String,
         at: Timestamp,
     },
     /// Ends a replay for good. What was delivered stays delivered.
@@ -210,18 +213,22 @@ impl ControlState {
                 let advance = |item| self.advance_replay(node, node_epoch, item, at, touched);
                 Ok(Outcome::Items(items.into_iter().map(advance).collect()))
             }
-            ReplayCommand::Pause { replay, by: _, at } => self.turn_replay(replay, ReplayStanding::Paused, at, touched),
-            ReplayCommand::Resume { replay, by: _, at } => {
-                self.turn_replay(replay, ReplayStanding::Running, at, touched)
+            ReplayCommand::Pause { replay, by, reason, at } => {
+                let did = AuditNote { by, reason, what: "paused".into(), at };
+                self.turn_replay(replay, ReplayStanding::Paused, did, touched)
+            }
+            ReplayCommand::Resume { replay, by, reason, at } => {
+                let did = AuditNote { by, reason, what: "resumed".into(), at };
+                self.turn_replay(replay, ReplayStanding::Running, did, touched)
             }
             ReplayCommand::Cancel { replay, by, reason, at } => {
                 check_texts(&by, &reason)?;
-                let why = if reason.is_empty() {
-                    format!("cancelled by {by}")
-                } else {
-                    format!("cancelled by {by}: {reason}")
-                };
-                self.turn_replay(replay, ReplayStanding::Ended { why }, at, touched)
+                let mut why = format!("cancelled by {by}");
+                if !reason.is_empty() {
+                    why = format!("{why}: {reason}");
+                }
+                let did = AuditNote { by, reason, what: "cancelled".into(), at };
+                self.turn_replay(replay, ReplayStanding::Ended { why }, did, touched)
             }
         }
     }
@@ -238,6 +245,8 @@ impl ControlState {
         }
         let feeds = self.may_begin(replay, &order, at)?;
         touched.insert(Part::Replay(replay, None));
+        let what = format!("replay {replay} begun: {order}");
+        let did = AuditNote { by: order.by.clone(), reason: order.reason.clone(), what, at };
         let job = Replay { order, standing: ReplayStanding::Running, begun_at: at, changed_at: at };
         self.replays.jobs.insert(replay, job);
         for feed in feeds {
@@ -245,6 +254,7 @@ impl ControlState {
             self.replays.parts.insert((replay, feed), ReplayPart::default());
         }
         self.replays.forget_oldest(touched);
+        self.account_for(did, touched);
         Ok(Outcome::Done)
     }
 
@@ -252,8 +262,7 @@ impl ControlState {
     pub fn may_begin(&self, replay: ReplayId, order: &ReplayOrder, at: Timestamp) -> Result<Vec<FeedId>, Refusal> {
         check_order(order, at)?;
         if replay != self.next_replay() {
-            let reason = format!("replay {replay} was begun by somebody else meanwhile: ask again");
-            return Err(Refusal::Malformed { reason });
+            return Err(Refusal::ReplayTaken { next: self.next_replay() });
         }
         let (source, sink) = (ResourceKey::source(&order.tenant, &order.source), ResourceKey::sink(&order.sink));
         if let Some(missing) = [&source, &sink].into_iter().find(|key| !self.resources.contains_key(key)) {
@@ -300,7 +309,7 @@ impl ControlState {
         if part.generation == standing.generation && standing.position.as_ref().is_some_and(behind) {
             return ItemOutcome::Behind { sink: self.replays.jobs[&replay].order.sink.clone() };
         }
-        *standing = ReplayPart { problem: shortened(part.problem), ..part };
+        *standing = ReplayPart { problem: shortened(part.problem, REPLAY_TEXT_BYTES_MAX), ..part };
         touched.insert(Part::Replay(replay, Some(feed)));
         self.replays.finish_if_done(replay, at, touched);
         ItemOutcome::Done
@@ -310,7 +319,7 @@ impl ControlState {
         &mut self,
         replay: ReplayId,
         standing: ReplayStanding,
-        at: Timestamp,
+        did: AuditNote,
         touched: &mut Touched,
     ) -> Result<Outcome, Refusal> {
         let job = self.replays.jobs.get(&replay);
@@ -321,7 +330,9 @@ impl ControlState {
         if !job.standing.is_open() {
             return Err(Refusal::Malformed { reason: format!("replay {replay} is over: start another") });
         }
-        self.replays.set(replay, standing, at, touched);
+        let what = format!("replay {replay} {}: {}", did.what, job.order);
+        self.replays.set(replay, standing, did.at, touched);
+        self.account_for(AuditNote { what, ..did }, touched);
         Ok(Outcome::Done)
     }
 
@@ -361,6 +372,9 @@ impl ControlState {
 fn check_order(order: &ReplayOrder, at: Timestamp) -> Result<(), Refusal> {
     let malformed = |reason: String| Err(Refusal::Malformed { reason });
     check_texts(&order.by, &order.reason)?;
+    if order.from > at {
+        return malformed("`from` lies in the future: a replay brings what was, up to now".into());
+    }
     if order.to <= order.from {
         return malformed("`to` must lie after `from`".into());
     }
@@ -378,11 +392,4 @@ fn check_texts(by: &str, reason: &str) -> Result<(), Refusal> {
         true => Err(Refusal::OverLimit { what: "the reason".into(), limit: REPLAY_TEXT_BYTES_MAX as u64 }),
         false => Ok(()),
     }
-}
-
-fn shortened(mut text: String) -> String {
-    while text.len() > REPLAY_TEXT_BYTES_MAX {
-        text.pop();
-    }
-    text
 }

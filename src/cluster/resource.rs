@@ -65,6 +65,7 @@ impl ControlState {
             ResourceKind::Sink => {
                 self.end_replays_of(key, touched);
                 self.forget_cursors_of(key, touched);
+                self.forget_secrets_of(key, touched);
             }
             ResourceKind::Tenant | ResourceKind::Credential => self.forget_secrets_of(key, touched),
         }

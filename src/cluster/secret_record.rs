@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::command::{Outcome, Refusal, ResourceKey, ResourceKind};
+use super::level::Level;
 use super::limits::{SEALED_BYTES_MAX, SECRET_NAME_BYTES_MAX, SECRETS_BYTES_MAX, SECRETS_MAX};
 use super::state::{ControlState, Part, Touched};
 use crate::clock::Timestamp;
@@ -21,6 +22,8 @@ pub enum SecretKind {
     Credential,
     /// What a tenant's consent is renewed with; each use may replace it.
     RefreshToken,
+    /// What a sink is reached with: a token, a private key, the certificates that go with it.
+    Sink,
 }
 
 impl SecretKind {
@@ -29,6 +32,15 @@ impl SecretKind {
             Self::Authority => "authority",
             Self::Credential => "credential",
             Self::RefreshToken => "refresh-token",
+            Self::Sink => "sink",
+        }
+    }
+
+    /// The level that introduced it.
+    pub(super) fn level(self) -> Level {
+        match self {
+            Self::Authority | Self::Credential | Self::RefreshToken => Level::TRUST,
+            Self::Sink => Level::SINK_SECRETS,
         }
     }
 }
@@ -48,22 +60,26 @@ impl SecretKey {
         Self { kind: SecretKind::Authority, tenant: None, name: "members".to_owned() }
     }
 
-    /// What one key of a credential refers to; none for a resource of another kind.
-    pub fn of_credential(credential: &ResourceKey, field: &str) -> Option<Self> {
-        let tenant = credential.tenant.clone();
-        let name = format!("{}/{field}", credential.name);
-        (credential.kind == ResourceKind::Credential).then_some(Self { kind: SecretKind::Credential, tenant, name })
+    /// What one key of a credential or a sink refers to; none for resources that have no secrets.
+    pub fn of(resource: &ResourceKey, field: &str) -> Option<Self> {
+        let kind = match resource.kind {
+            ResourceKind::Credential => SecretKind::Credential,
+            ResourceKind::Sink => SecretKind::Sink,
+            ResourceKind::Tenant | ResourceKind::Source => return None,
+        };
+        Some(Self { kind, tenant: resource.tenant.clone(), name: format!("{}/{field}", resource.name) })
     }
 
     /// Whether it has no meaning without this resource. What is of a credential is named `credential` or
-    /// `credential/field`; no name of a resource holds a slash.
+    /// `credential/field`, and what is of a sink `sink/field`; no name of a resource holds a slash.
     fn belongs_to(&self, owner: &ResourceKey) -> bool {
         let of_tenant = self.tenant.is_some() && self.tenant == owner.tenant;
         let named = self.name.split('/').next() == Some(owner.name.as_str());
         match owner.kind {
             ResourceKind::Tenant => self.tenant.as_ref().is_some_and(|tenant| tenant.as_str() == owner.name),
             ResourceKind::Credential => of_tenant && named && self.kind != SecretKind::Authority,
-            ResourceKind::Source | ResourceKind::Sink => false,
+            ResourceKind::Sink => named && self.kind == SecretKind::Sink,
+            ResourceKind::Source => false,
         }
     }
 }
@@ -107,6 +123,14 @@ pub enum SecretCommand {
     Put { key: SecretKey, replaces: u64, sealed: Sealed, at: Timestamp },
     /// Forgets a secret. Deleting it twice is one deletion.
     Delete { key: SecretKey },
+}
+
+impl SecretCommand {
+    pub fn key(&self) -> &SecretKey {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => key,
+        }
+    }
 }
 
 /// A sealed secret as the state keeps it.
@@ -197,7 +221,7 @@ fn check(key: &SecretKey, sealed: &Sealed) -> Result<(), Refusal> {
         return malformed(format!("a secret's name has 1 to {SECRET_NAME_BYTES_MAX} bytes"));
     }
     match (key.kind, &key.tenant) {
-        (SecretKind::Authority, Some(_)) => return malformed(format!("{key} belongs to no tenant")),
+        (SecretKind::Authority | SecretKind::Sink, Some(_)) => return malformed(format!("{key} belongs to no tenant")),
         (SecretKind::Credential | SecretKind::RefreshToken, None) => {
             return malformed(format!("{key} must name its tenant"));
         }

@@ -2,36 +2,27 @@
 //! with a certificate that names one, and when all it says of itself holds; see [`super::admission`]. A connection
 //! without a certificate is a guest's: it may ask to join, and nothing else.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt as _};
-use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Sleep, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status};
 
 use super::ClusterError;
-use super::admission::{Envelope, NotAdmitted, PROTOCOL, PeerName};
-use super::certificate::{self, Credentials};
+use super::admission::{Envelope, NotAdmitted, PROTOCOL};
+use super::arrivals::{Proof, Ways, accept};
+use super::certificate::Credentials;
 use super::codec::{AskWire, CodecError, ReplyWire};
 use super::door::Door;
 use super::limits::{
-    ENROL_MESSAGE_BYTES_MAX, GUEST_AGE_MAX, GUESTS_MAX, HANDSHAKE_PAUSE, HANDSHAKE_TIMEOUT, PEER_CONNECTION_AGE_MAX,
-    PEER_CONNECTION_GRACE, PEER_CONNECTION_WINDOW_BYTES, PEER_CONNECTIONS_EACH_MAX, PEER_CONNECTIONS_MAX,
+    ENROL_MESSAGE_BYTES_MAX, PEER_CONNECTION_AGE_MAX, PEER_CONNECTION_GRACE, PEER_CONNECTION_WINDOW_BYTES,
     PEER_DRAIN_TIMEOUT, PEER_HEADER_BYTES_MAX, PEER_KEEPALIVE_INTERVAL, PEER_KEEPALIVE_TIMEOUT, PEER_MESSAGE_BYTES_MAX,
     PEER_PENDING_RESETS_MAX, PEER_STREAM_WINDOW_BYTES, PEER_STREAMS_MAX,
 };
@@ -51,11 +42,13 @@ pub struct Listen {
     pub credentials: Credentials,
 }
 
-/// Serves until `stop` is done, then lets open calls end within a moment.
+/// Serves until `stop` is done, then lets open calls end within a moment. Connections that carry conversations are served
+/// `elsewhere`: whatever events they bring along, Raft's thread has no work with them.
 pub(super) async fn serve(
     listen: Listen,
     keyring: Option<Arc<dyn Keyring>>,
     door: Door,
+    elsewhere: &Handle,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ClusterError> {
     let listener = listen.listener.try_clone().and_then(|listener| {
@@ -72,11 +65,45 @@ pub(super) async fn serve(
         .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
     let members = InterceptedService::new(members, move |request: Request<()>| admit(&checked, request));
 
-    let (ready, incoming) = mpsc::channel(1);
+    let (calls, calling) = mpsc::channel(1);
+    let (conversations, conversing) = mpsc::channel(1);
     let mut tasks = JoinSet::new();
-    tasks.spawn(accept(listener, listen.credentials, ready));
-    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tonic::transport::Server::builder()
+    tasks.spawn(accept(listener, listen.credentials, Ways { calls, conversations }));
+    let (stopping, stopped) = watch::channel(());
+    let serving = server()
+        .add_service(members.clone())
+        .add_service(enrolment)
+        .serve_with_incoming_shutdown(ReceiverStream::new(calling), over(stopped.clone()));
+    let mut apart = JoinSet::new();
+    let talking = server().add_service(members);
+    apart.spawn_on(talking.serve_with_incoming_shutdown(ReceiverStream::new(conversing), over(stopped)), elsewhere);
+    let failing = async {
+        match apart.join_next().await {
+            Some(Ok(Err(cause))) => failed(&cause),
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // It has stopped, as the other one does.
+            Some(_) | None => std::future::pending().await,
+        }
+    };
+    let overdue = async {
+        stop.await;
+        drop(stopping);
+        sleep(PEER_DRAIN_TIMEOUT).await;
+    };
+    tokio::select! {
+        served = serving => served.map_err(|cause| failed(&cause)),
+        failure = failing => Err(failure),
+        () = overdue => Ok(()),
+    }
+}
+
+/// Done once whoever holds the other end has let go of it.
+async fn over(mut stopped: watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
+}
+
+fn server() -> tonic::transport::Server {
+    tonic::transport::Server::builder()
         .max_concurrent_streams(PEER_STREAMS_MAX)
         .http2_max_header_list_size(PEER_HEADER_BYTES_MAX)
         .http2_max_pending_accept_reset_streams(Some(PEER_PENDING_RESETS_MAX))
@@ -86,20 +113,6 @@ pub(super) async fn serve(
         .initial_connection_window_size(PEER_CONNECTION_WINDOW_BYTES)
         .max_connection_age(PEER_CONNECTION_AGE_MAX)
         .max_connection_age_grace(PEER_CONNECTION_GRACE)
-        .add_service(members)
-        .add_service(enrolment)
-        .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async {
-            let _ = stopped.await; // A sender that is gone stops us like one that says so.
-        });
-    let overdue = async {
-        stop.await;
-        drop(stopping);
-        sleep(PEER_DRAIN_TIMEOUT).await;
-    };
-    tokio::select! {
-        served = serving => served.map_err(|cause| failed(&cause)),
-        () = overdue => Ok(()),
-    }
 }
 
 fn failed(cause: &dyn std::fmt::Display) -> ClusterError {
@@ -228,147 +241,5 @@ impl pb::peers_server::Peers for Service {
     }
     async fn status(&self, request: Request<pb::StatusRequest>) -> Result<Response<pb::StatusAnswer>, Status> {
         self.call(request).await
-    }
-}
-
-/// Accepts connections while there are places, and hands on those that prove to be a member's or show nothing at all.
-/// Each proves itself in a task of its own, so that none waits for another.
-async fn accept(listener: TcpListener, credentials: Credentials, ready: mpsc::Sender<io::Result<Proven>>) {
-    let places = Arc::new(Semaphore::new(PEER_CONNECTIONS_MAX));
-    let (counts, guests) = (Counts::default(), Arc::new(Semaphore::new(GUESTS_MAX)));
-    let mut handshakes = JoinSet::new();
-    while let Ok(place) = places.clone().acquire_owned().await {
-        while handshakes.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(_) => {
-                // Out of files, most likely: without a pause we would spin until some are closed.
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let (acceptor, cluster) = (TlsAcceptor::from(credentials.server()), credentials.name().cluster);
-        let (counts, guests, ready) = (counts.clone(), guests.clone(), ready.clone());
-        sleep(HANDSHAKE_PAUSE).await;
-        handshakes.spawn(async move {
-            let address = stream.peer_addr();
-            let proven = timeout(HANDSHAKE_TIMEOUT, prove(stream, acceptor)).await;
-            let proven = proven.unwrap_or_else(|_| Err("it did not prove itself in time".into()));
-            let counted = proven.and_then(|(stream, name)| {
-                let (held, silence) = match name {
-                    None => {
-                        let guest = guests.try_acquire_owned().map_err(|_| "there are too many guests".to_owned())?;
-                        (Held::Guest(guest), Some(Box::pin(sleep(GUEST_AGE_MAX))))
-                    }
-                    Some(name) if name.cluster != cluster => return Err(format!("it is {name}, of another cluster")),
-                    Some(name) => match counts.enter(name.node) {
-                        Some(counted) => (Held::Member(counted), None),
-                        None => return Err(format!("node {} has too many connections", name.node)),
-                    },
-                };
-                Ok(Proven { stream, name, ends: silence, _place: place, _held: held })
-            });
-            match counted {
-                Ok(proven) => drop(ready.send(Ok(proven)).await),
-                Err(why) => tracing::warn!(?address, why, "a connection on the members' port was refused"),
-            }
-        });
-    }
-}
-
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-type Shown = (TlsStream<TcpStream>, Option<PeerName>);
-
-async fn prove(stream: TcpStream, acceptor: TlsAcceptor) -> Result<Shown, String> {
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
-    let name = match stream.get_ref().1.peer_certificates() {
-        None => None,
-        shown => Some(certificate::proven(shown).map_err(|error| error.to_string())?),
-    };
-    Ok((stream, name))
-}
-
-/// How many connections each member has.
-#[derive(Clone, Default)]
-struct Counts(Arc<Mutex<BTreeMap<NodeId, usize>>>);
-
-struct Counted {
-    counts: Counts,
-    node: NodeId,
-}
-
-impl Counts {
-    fn enter(&self, node: NodeId) -> Option<Counted> {
-        let mut counts = self.0.lock();
-        let count = counts.entry(node).or_default();
-        if *count >= PEER_CONNECTIONS_EACH_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(Counted { counts: self.clone(), node })
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut counts = self.counts.0.lock();
-        if let Some(count) = counts.get_mut(&self.node) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.node);
-            }
-        }
-    }
-}
-
-/// Whom a connection proved to come from; nobody where no certificate was shown.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Proof(pub Option<PeerName>);
-
-/// A connection that a member has proven to be its own, or a guest's.
-struct Proven {
-    stream: TlsStream<TcpStream>,
-    name: Option<PeerName>,
-    /// When a guest has to be gone.
-    ends: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
-    _held: Held,
-}
-
-#[expect(dead_code, reason = "held for its place, which ends with it")]
-enum Held {
-    Member(Counted),
-    Guest(OwnedSemaphorePermit),
-}
-
-impl Connected for Proven {
-    type ConnectInfo = Proof;
-    fn connect_info(&self) -> Proof {
-        Proof(self.name)
-    }
-}
-
-impl AsyncRead for Proven {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(ends) = &mut self.ends
-            && ends.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Proven {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

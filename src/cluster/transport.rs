@@ -50,19 +50,18 @@ pub(super) const TO_HEADER: &str = "siemgate-to";
 #[derive(Debug)]
 pub struct Remote {
     credentials: Credentials,
-    /// Bytes that may be unread on one connection.
-    window: u32,
+    kind: LinkKind,
     links: Mutex<BTreeMap<Peer, Link>>,
 }
 
 impl Remote {
     pub fn new(credentials: Credentials) -> Self {
-        Self { credentials, window: PEER_CONNECTION_WINDOW_BYTES, links: Mutex::default() }
+        Self { credentials, kind: LinkKind::Calls, links: Mutex::default() }
     }
 
-    /// For conversations, of which each goes at its own pace.
+    /// For conversations, of which each goes at its own pace. The other side serves them apart from Raft's calls.
     pub fn for_conversations(credentials: Credentials) -> Self {
-        Self { window: CONVERSATIONS_WINDOW_BYTES, ..Self::new(credentials) }
+        Self { kind: LinkKind::Conversations, ..Self::new(credentials) }
     }
 
     /// The connection to a member. One to an address it no longer has is given up.
@@ -75,7 +74,7 @@ impl Remote {
         if links.len() >= PEER_CONNECTIONS_MAX {
             links.pop_first(); // Members come and go; whoever is still one is connected to again.
         }
-        links.entry(to.clone()).or_insert_with(|| Link::to(to, &self.credentials, self.window)).clone()
+        links.entry(to.clone()).or_insert_with(|| Link::to(to, &self.credentials, self.kind)).clone()
     }
 }
 
@@ -134,6 +133,23 @@ pub(super) fn said(words: Streaming<pb::Word>) -> Words {
 
 type Client = PeersClient<InterceptedService<Channel, Headers>>;
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy)]
+enum LinkKind {
+    Calls,
+    Conversations,
+}
+
+impl LinkKind {
+    /// Bytes that may be unread on one connection.
+    const fn window(self) -> u32 {
+        match self {
+            Self::Calls => PEER_CONNECTION_WINDOW_BYTES,
+            Self::Conversations => CONVERSATIONS_WINDOW_BYTES,
+        }
+    }
+}
+
 /// One member's connection.
 #[derive(Clone)]
 struct Link {
@@ -148,8 +164,10 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    fn to(to: &Peer, credentials: &Credentials, window: u32) -> Self {
-        let gate = Arc::new(Gate { to: to.clone(), credentials: credentials.clone(), state: Mutex::default() });
+    fn to(to: &Peer, credentials: &Credentials, kind: LinkKind) -> Self {
+        let (to, credentials) = (to.clone(), credentials.clone());
+        let headers = Headers::new(credentials.name(), &to);
+        let gate = Arc::new(Gate { to, kind, credentials, state: Mutex::default() });
         let connector = tower::service_fn(move |_| {
             let gate = gate.clone();
             async move { gate.connect().await }
@@ -161,9 +179,8 @@ impl Link {
             .keep_alive_while_idle(true)
             .http2_max_header_list_size(PEER_HEADER_BYTES_MAX)
             .initial_stream_window_size(PEER_STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(window);
+            .initial_connection_window_size(kind.window());
         let channel = endpoint.connect_with_connector_lazy(connector);
-        let headers = Headers::new(credentials.name(), to);
         let client = PeersClient::with_interceptor(channel, headers)
             .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
@@ -201,6 +218,7 @@ impl Interceptor for Headers {
 /// Makes a member's connections, and pauses between failures.
 struct Gate {
     to: Peer,
+    kind: LinkKind,
     credentials: Credentials,
     state: Mutex<GateState>,
 }
@@ -248,7 +266,11 @@ impl Gate {
         stream.set_nodelay(true).map_err(text)?;
         // The name is not sent and not checked: certificates of members name nodes, not hosts.
         let nobody = ServerName::try_from("peer").expect("a plain word is a host name");
-        let stream = TlsConnector::from(self.credentials.client()).connect(nobody, stream).await.map_err(text)?;
+        let client = match self.kind {
+            LinkKind::Calls => self.credentials.client(),
+            LinkKind::Conversations => self.credentials.conversing(),
+        };
+        let stream = TlsConnector::from(client).connect(nobody, stream).await.map_err(text)?;
         let found = certificate::proven(stream.get_ref().1.peer_certificates());
         let found = found.map_err(|error| NotConnected(error.to_string()))?;
         let meant = PeerName { cluster: self.credentials.name().cluster, node: self.to.node };

@@ -284,6 +284,10 @@ fn explain(error: &str, blamed: Option<(&Path, &Value)>) -> String {
             at(format!("`{}` is not known here{}", shown(given, blamed), suggestion(given, known)))
         }
         [missing] if error.starts_with("missing field") => format!("`{missing}` is missing"),
+        [] if error.starts_with("invalid socket address") => {
+            let given = blamed.and_then(|(_, value)| value.as_str()).unwrap_or_default().escape_default();
+            at(format!("`{given}` is not an address and a port, such as `127.0.0.1:7443`"))
+        }
         _ => at(blamed.map_or_else(|| error.to_owned(), |(path, value)| redacted(error, path, value))),
     }
 }

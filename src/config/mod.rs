@@ -4,6 +4,7 @@
 mod advertise;
 pub mod document;
 pub mod fault;
+mod logging;
 mod peers;
 pub mod replaying;
 pub mod resources;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use crate::identity::http::BaseUrl;
 use document::Document;
 use fault::{Complaint, Fault, Faults};
+pub use logging::{Log, LogFormat};
 pub use peers::Peers;
 pub use spool::Spool;
 use substitute::Reference;
@@ -84,31 +86,6 @@ impl Default for Listen {
             web: SocketAddr::new(loopback, 7480),
         }
     }
-}
-
-/// What this node says about itself on standard error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// A level (`error`, `warn`, `info`, `debug`, `trace`), or directives such as `info,siemgate::sources=debug`.
-    /// Default: `info`.
-    pub level: String,
-    /// Default: `text`.
-    pub format: LogFormat,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Text }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogFormat {
-    #[default]
-    Text,
-    Json,
 }
 
 /// Spans for a collector.
@@ -204,8 +181,8 @@ impl Config {
         if let Some((given, problem)) = self.peers.fault() {
             wrong("peers", given, problem);
         }
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
-            wrong("log", "level", format!("`{}` is not a log level: {error}", self.log.level));
+        if let Some(problem) = self.log.fault() {
+            wrong("log", "level", problem);
         }
         if let Some(problem) = self.tracing.otlp_endpoint.as_deref().and_then(otlp_fault) {
             wrong("tracing", "otlp_endpoint", problem.to_owned());
@@ -261,7 +238,11 @@ pub fn read_file(path: &Path) -> Result<String, Faults> {
         Ok(found) if found.is_dir() => return Err(fault("this is a folder: name a file".into())),
         Ok(_) | Err(_) => {}
     }
-    std::fs::read_to_string(path).map_err(|error| fault(format!("can't read the file: {error}")))
+    let unread = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file: write it, or name another".to_owned(),
+        _ => format!("can't read the file: {error}"),
+    };
+    std::fs::read_to_string(path).map_err(|error| fault(unread(error)))
 }
 
 #[cfg(test)]
@@ -303,7 +284,10 @@ mod tests {
                 "[node]\ndata_dir = \"data\"\n",
                 "siemgate.toml:2:1: `data_dir` must be an absolute path, such as `/var/lib/siemgate`",
             ),
-            ("[listen]\nweb = \"localhost\"\n", "siemgate.toml:2:1: `listen.web`: invalid socket address syntax"),
+            (
+                "[listen]\nweb = \"localhost\"\n",
+                "siemgate.toml:2:1: `listen.web`: `localhost` is not an address and a port, such as `127.0.0.1:7443`",
+            ),
             (
                 "[listen]\napi = \"0.0.0.0:7443\"\n",
                 "siemgate.toml:2:1: `0.0.0.0:7443` is reachable from other hosts, but the API speaks no TLS yet: use `127.0.0.1:7443` and a tunnel such as SSH",
@@ -347,7 +331,7 @@ mod tests {
         assert!(
             parse("[log]\nlevel = \"siemgate=lots\"\n")
                 .unwrap_err()
-                .starts_with("siemgate.toml:2:1: `siemgate=lots` is not a log level")
+                .starts_with("siemgate.toml:2:1: `level`: `lots` is not a log level")
         );
         assert!(parse("[node\n").unwrap_err().starts_with("siemgate.toml:1:6: "));
     }

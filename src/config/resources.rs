@@ -38,7 +38,7 @@ pub struct Checked {
     pub body: String,
     /// Resources that must exist as long as this one does.
     pub uses: Vec<ResourceKey>,
-    /// Where its secrets are, by the keys that refer to them.
+    /// Where its secrets are read, by the keys that refer to them: `tls.key` is `key` in the table `tls`.
     pub secrets: Vec<(&'static str, SecretRef)>,
 }
 
@@ -224,7 +224,11 @@ pub fn check(key: &ResourceKey, body: &Map<String, Value>) -> Result<Checked, Ve
             let credential = |tenant: &TenantId| ResourceKey::credential(tenant, config.credential().as_str());
             key.tenant.iter().map(credential).collect()
         }
-        ResourceKind::Sink => typed::<SinkSpec>(body, SinkSpec::fault).map(|_| Vec::new())?,
+        ResourceKind::Sink => {
+            let spec = typed::<SinkSpec>(body, SinkSpec::fault)?;
+            secrets.extend(spec.sink.secrets().into_iter().map(|(field, reference)| (field, reference.clone())));
+            Vec::new()
+        }
     };
     Ok(Checked { body: Value::Object(body.clone()).to_string(), uses, secrets })
 }

@@ -6,9 +6,16 @@ pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -
     candidates
         .into_iter()
         .map(|candidate| (distance(given, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= limit || same_but_for_dashes(given, candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= limit || same_but_for_dashes(given, candidate) || begins(given, candidate)
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether it is the first word of a longer name.
+fn begins(given: &str, candidate: &str) -> bool {
+    candidate.strip_prefix(given).is_some_and(|rest| !given.is_empty() && rest.starts_with(['-', '_']))
 }
 
 fn same_but_for_dashes(given: &str, candidate: &str) -> bool {

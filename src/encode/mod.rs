@@ -14,6 +14,7 @@ mod own;
 mod seen;
 mod splunk;
 mod tree;
+mod typed;
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,9 +45,12 @@ pub enum Format {
     Ocsf,
     /// The record as Microsoft sent it, on one line.
     Microsoft,
+    /// Its fields as protobuf, for subscribers: the only format that is no text.
+    Typed,
 }
 
 impl Format {
+    /// Those that are lines of text.
     pub const ALL: &'static [Self] = &[Self::Cef, Self::Leef, Self::Splunk, Self::Ecs, Self::Ocsf, Self::Microsoft];
 
     pub const fn name(self) -> &'static str {
@@ -57,12 +61,15 @@ impl Format {
             Self::Ecs => "ecs",
             Self::Ocsf => "ocsf",
             Self::Microsoft => "microsoft",
+            Self::Typed => "typed",
         }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is not a format: use `cef`, `leef`, `splunk`, `ecs`, `ocsf` or `microsoft`")]
+#[error(
+    "`{given}` is not a format: use `cef`, `leef`, `splunk`, `ecs`, `ocsf` or `microsoft`, or `typed` for subscribers"
+)]
 pub struct BadFormat {
     given: String,
 }
@@ -70,7 +77,7 @@ pub struct BadFormat {
 impl FromStr for Format {
     type Err = BadFormat;
     fn from_str(name: &str) -> Result<Self, BadFormat> {
-        let known = Self::ALL.iter().copied().find(|format| format.name() == name);
+        let known = Self::ALL.iter().copied().chain([Self::Typed]).find(|format| format.name() == name);
         known.ok_or_else(|| BadFormat { given: name.chars().take(40).collect() })
     }
 }
@@ -108,6 +115,7 @@ enum Writer {
     Ecs(Box<ecs::Ecs>),
     Ocsf(Box<ocsf::Ocsf>),
     Microsoft,
+    Typed(typed::Typed),
 }
 
 impl Encoder {
@@ -119,11 +127,12 @@ impl Encoder {
             Format::Ecs => Writer::Ecs(Box::new(ecs::Ecs::new())),
             Format::Ocsf => Writer::Ocsf(Box::new(ocsf::Ocsf::new())),
             Format::Microsoft => Writer::Microsoft,
+            Format::Typed => Writer::Typed(typed::Typed::default()),
         };
         Self { writer }
     }
 
-    /// Appends one line to `out`, without a newline and with none inside.
+    /// Appends the event to `out`: one line, without a newline and with none inside, unless the format is no text.
     pub fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Encoded {
         match &mut self.writer {
             Writer::Cef(cef) => cef.encode(event, out),
@@ -133,6 +142,10 @@ impl Encoder {
             Writer::Ocsf(ocsf) => ocsf.encode(event, out),
             Writer::Microsoft => {
                 microsoft::encode(event.record, out);
+                Encoded::default()
+            }
+            Writer::Typed(typed) => {
+                typed.encode(event, out);
                 Encoded::default()
             }
         }
@@ -180,10 +193,10 @@ mod tests {
 
     #[test]
     fn formats_are_named_as_people_write_them() {
-        for format in Format::ALL {
+        for format in Format::ALL.iter().chain([&Format::Typed]) {
             assert_eq!(format.to_string().parse(), Ok(*format));
         }
-        assert!("xml".parse::<Format>().unwrap_err().to_string().contains("`ocsf` or `microsoft`"));
+        assert!("xml".parse::<Format>().unwrap_err().to_string().contains("`ocsf` or `microsoft`, or `typed`"));
     }
 }
 

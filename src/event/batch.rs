@@ -1,5 +1,6 @@
 //! What a source hands over: entries of raw bytes with their coordinates, and the position after them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -92,6 +93,19 @@ pub struct Version {
 pub enum Position {
     Log(LogPosition),
     Objects(ObjectsPosition),
+}
+
+/// As people read it.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log(log) => match log.from_time() {
+                Some(from) => write!(f, "time {from}"),
+                None => write!(f, "message {}", log.sequence),
+            },
+            Self::Objects(objects) => write!(f, "time {}", objects.from),
+        }
+    }
 }
 
 /// After this message. `offset` is opaque: resume by it, but compare and count by `sequence` alone.

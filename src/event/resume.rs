@@ -3,8 +3,9 @@
 use crate::clock::Timestamp;
 use crate::event::batch::{LogPosition, Position};
 
-/// The least of the positions. Of one that an operator set by time only a number is known that lies surely not after it,
-/// so that it is followed only if all the others are surely later than that time; else that number decides.
+/// The least of the positions. Of one that is known by a time only a number is known that lies surely not after it: it is
+/// followed if all the others are surely later than that time. If the least of the others is surely earlier, that one serves
+/// for both; else the number decides.
 pub fn least<'p>(positions: impl IntoIterator<Item = &'p Position>) -> Option<Position> {
     let positions: Vec<&Position> = positions.into_iter().collect();
     let times = positions.iter().filter_map(|position| from_time(position));
@@ -16,6 +17,14 @@ pub fn least<'p>(positions: impl IntoIterator<Item = &'p Position>) -> Option<Po
         Position::Objects(_) => false,
     };
     let by_time = positions.iter().all(later);
+    let exact = positions.iter().copied().filter(|position| from_time(position).is_none());
+    let exact = exact.reduce(|least, other| if least.reaches(other) { other } else { least });
+    if let Some(Position::Log(exact)) = exact
+        && !exact.goes_by_number()
+        && exact.enqueued < from
+    {
+        return Some(Position::Log(exact.clone()));
+    }
     Some(Position::Log(match floor.filter(|_| by_time) {
         Some(floor) => LogPosition::before_time(from, floor),
         None => LogPosition::after_number(lowest.sequence, Timestamp::ZERO),
@@ -73,7 +82,11 @@ mod tests {
 
     #[test]
     fn nobody_misses_anything_for_a_time_that_another_asked_for() {
-        assert_eq!(least(&[by_time(5, 1), exact(3)]), Some(by_number(1)), "the other needs message 4");
+        assert_eq!(
+            least(&[by_time(5, 1), exact(3)]),
+            Some(exact(3)),
+            "the other needs message 4, and 5 comes after it"
+        );
         assert_eq!(least(&[by_time(5, 1), by_number(8)]), Some(by_number(1)), "who knows when message 8 came");
     }
 }

@@ -18,6 +18,8 @@ pub mod hec {}
 pub mod operations {}
 #[doc = include_str!("replay.md")]
 pub mod replay {}
+#[doc = include_str!("subscriptions.md")]
+pub mod subscriptions {}
 #[doc = include_str!("syslog.md")]
 pub mod syslog {}
 
@@ -74,4 +76,18 @@ pub mod decisions {
     pub mod a_subscription_is_a_sink_that_is_fetched {}
     #[doc = include_str!("decisions/0024-no-sink-waits-for-another.md")]
     pub mod no_sink_waits_for_another {}
+    #[doc = include_str!("decisions/0025-a-sink-that-falls-behind-catches-up-beside-its-feed.md")]
+    pub mod a_sink_that_falls_behind_catches_up_beside_its_feed {}
+    #[doc = include_str!("decisions/0027-where-a-subscription-begins-and-what-it-carries.md")]
+    pub mod where_a_subscription_begins_and_what_it_carries {}
+    #[doc = include_str!("decisions/0028-what-may-be-lost-is-counted.md")]
+    pub mod what_may_be_lost_is_counted {}
+    #[doc = include_str!("decisions/0029-every-scenario-has-a-sink-of-each-kind.md")]
+    pub mod every_scenario_has_a_sink_of_each_kind {}
+    #[doc = include_str!("decisions/0030-what-sinks-are-reached-with-is-sealed.md")]
+    pub mod what_sinks_are_reached_with_is_sealed {}
+    #[doc = include_str!("decisions/0031-a-quarantine-that-is-sealed-and-seen-from-everywhere.md")]
+    pub mod a_quarantine_that_is_sealed_and_seen_from_everywhere {}
+    #[doc = include_str!("decisions/0032-what-is-done-by-hand-is-in-the-audit.md")]
+    pub mod what_is_done_by_hand_is_in_the_audit {}
 }

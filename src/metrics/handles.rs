@@ -9,10 +9,11 @@ use metrics::{Counter, Gauge, Histogram, Label};
 use super::{
     ADMIN_CALLS, CREDENTIAL_EXPIRY, CREDENTIAL_FAILURES, CREDENTIAL_REQUESTS, FAULTS, FEED_CURSOR_AGE, FEED_EPOCH,
     FEED_FRESHNESS, FEED_LAG, FEED_LAG_MESSAGES, FEED_LOST, FEED_QUARANTINED, FEED_READ, FEED_STATE, FEED_UNACCOUNTED,
-    LANE_DELIVERED, LANE_FILTERED, LANE_IN_FLIGHT, LANE_LAGS, LANE_OLDEST, LANE_REFUSED, LANE_SHORTENED,
-    LANE_TIME_TO_LOSS, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED, RAFT_FORGETFUL, RAFT_LEADER, RAFT_LEADER_CHANGES,
-    RAFT_LOG, RAFT_LOG_BYTES, RAFT_PROPOSALS, RAFT_PROPOSE, RAFT_STATE_BYTES, RAFT_SYNC, RAFT_TERM, SINK_ACKNOWLEDGED,
-    SINK_IN_FLIGHT, SINK_RETRIES, SINK_SENT, SINK_STATE, SOURCE_PROBLEM, counter_of, gauge_of, histogram_of,
+    LANE_CATCHING_UP, LANE_DELIVERED, LANE_FILTERED, LANE_IN_FLIGHT, LANE_LAGS, LANE_OLDEST, LANE_REFUSED,
+    LANE_SHORTENED, LANE_TIME_TO_LOSS, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED, RAFT_FORGETFUL, RAFT_LEADER,
+    RAFT_LEADER_CHANGES, RAFT_LOG, RAFT_LOG_BYTES, RAFT_PROPOSALS, RAFT_PROPOSE, RAFT_STATE_BYTES, RAFT_SYNC,
+    RAFT_TERM, SINK_ACKNOWLEDGED, SINK_IN_FLIGHT, SINK_PERHAPS_LOST, SINK_RETRIES, SINK_SENT, SINK_STATE,
+    SOURCE_PROBLEM, counter_of, gauge_of, histogram_of,
 };
 use crate::ids::{CredentialId, FeedId, NodeId, SinkId, SourceId, TenantId};
 
@@ -146,6 +147,7 @@ pub struct Lane {
     pub refused: Sum,
     pub in_flight: Live,
     pub lags: Live,
+    pub catching_up: Live,
     pub oldest: Live,
     pub time_to_loss: Live,
 }
@@ -161,6 +163,7 @@ impl Lane {
             refused: Sum::of(LANE_REFUSED, &labels),
             in_flight: Live::of(LANE_IN_FLIGHT, &labels),
             lags: Live::of(LANE_LAGS, &labels),
+            catching_up: Live::of(LANE_CATCHING_UP, &labels),
             oldest: Live::of(LANE_OLDEST, &labels),
             time_to_loss: Live::of(LANE_TIME_TO_LOSS, &labels),
         }
@@ -168,7 +171,8 @@ impl Lane {
 
     /// Nothing is known of it any more.
     pub fn fade(&self) {
-        [&self.in_flight, &self.lags, &self.oldest, &self.time_to_loss].iter().for_each(|live| live.set_known(None));
+        let known = [&self.in_flight, &self.lags, &self.catching_up, &self.oldest, &self.time_to_loss];
+        known.iter().for_each(|live| live.set_known(None));
     }
 }
 
@@ -177,6 +181,7 @@ pub struct Sink {
     pub sent: Sum,
     pub acknowledged: Sum,
     pub retries: Sum,
+    pub perhaps_lost: Sum,
     pub in_flight: Live,
     pub state: Live,
 }
@@ -189,6 +194,7 @@ impl Sink {
             sent: sum(SINK_SENT),
             acknowledged: sum(SINK_ACKNOWLEDGED),
             retries: sum(SINK_RETRIES),
+            perhaps_lost: sum(SINK_PERHAPS_LOST),
             in_flight: Live::of(SINK_IN_FLIGHT, &labels),
             state: Live::of(SINK_STATE, &labels),
         }

@@ -82,6 +82,10 @@ pub const LANE_IN_FLIGHT: Metric =
 
 pub const LANE_LAGS: Metric =
     gauge("siemgate_lane_lags", "1 while a sink lacks what others have and is served from the backlog, otherwise 0.");
+pub const LANE_CATCHING_UP: Metric = gauge(
+    "siemgate_lane_catching_up",
+    "1 while a sink is behind what is kept of the feed and a reader of its own serves it, otherwise 0.",
+);
 pub const LANE_OLDEST: Metric = gauge(
     "siemgate_lane_oldest_unacknowledged_seconds",
     "How long ago the oldest record was published that a sink has not acknowledged.",
@@ -97,6 +101,10 @@ pub const SINK_ACKNOWLEDGED: Metric =
     counter("siemgate_sink_events_acknowledged_total", "Events the sink has acknowledged at its assurance level.");
 pub const SINK_RETRIES: Metric =
     counter("siemgate_sink_retries_total", "Times delivery to the sink was tried again after a failure.");
+pub const SINK_PERHAPS_LOST: Metric = counter(
+    "siemgate_sink_events_perhaps_lost_total",
+    "Events that counted as delivered at A0 or A1 and may not have been read when the receiver went away.",
+);
 pub const SINK_IN_FLIGHT: Metric =
     gauge("siemgate_sink_in_flight_events", "Events handed to the sink and not yet acknowledged.");
 pub const SINK_STATE: Metric = gauge(
@@ -174,11 +182,13 @@ pub const ALL: &[Metric] = &[
     LANE_REFUSED,
     LANE_IN_FLIGHT,
     LANE_LAGS,
+    LANE_CATCHING_UP,
     LANE_OLDEST,
     LANE_TIME_TO_LOSS,
     SINK_SENT,
     SINK_ACKNOWLEDGED,
     SINK_RETRIES,
+    SINK_PERHAPS_LOST,
     SINK_IN_FLIGHT,
     SINK_STATE,
     CREDENTIAL_EXPIRY,

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use bytes::Bytes;
+use futures_util::future::ready;
+use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
@@ -12,27 +15,29 @@ use super::desk::Desk;
 use super::front::Front;
 use super::keyring::Keyring;
 use super::membership::Membership;
-use super::sinks::{RunningSink, Sinks};
+use super::probe::{self, Journey};
+use super::sink_view::sink_status;
+use super::sinks::Sinks;
 use super::upstream::Upstream;
 use crate::admin::events::Subscriptions;
+use crate::admin::everywhere::{self, Asked};
 use crate::admin::quarantine::{Clear, Cleared, Filter, Listing};
 use crate::admin::sealing::Sealer;
 use crate::admin::view::{
-    Fault, FeedState, FeedStatus, Health, LaneStatus, NodeStatus, Problem, Role, SinkState, SinkStatus, SourceStatus,
-    Status, TapEvent,
+    Fault, FeedState, FeedStatus, Health, LaneState, LaneStatus, NodeStatus, Probed, Problem, Role, SourceStatus,
+    Status, TapEvent, Trip,
 };
 use crate::admin::{Backend, Extents};
 use crate::clock::{Clock, Timestamp};
+use crate::cluster::peers::Peer;
 use crate::cluster::pki::token::Pin;
 use crate::cluster::{self, ControlPlane, ResourceKey, ResourceKind};
-use crate::event::batch::Position;
 use crate::identity::Tokens;
-use crate::ids::{FeedId, SinkId};
+use crate::ids::{FeedId, NodeId, SinkId};
 use crate::pipeline::deadline::time_to_loss;
 use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::status as live;
 use crate::pipeline::tap::{Tap, Tapped, Watcher};
-use crate::sinks::status::State;
 use crate::sources;
 use crate::sources::rest::Graph;
 
@@ -99,6 +104,15 @@ impl NodeBackend {
         Arc::new(TapSender { watchers: self.tap.clone(), board: self.board.clone() })
     }
 
+    /// Answers what other members ask for operators from now on.
+    pub fn answers_members(self: &Arc<Self>) {
+        let _ = self.about.front.host.backend.set(Arc::downgrade(self)); // It is told once.
+    }
+
+    pub async fn answer_member(&self, asked: Asked) -> Vec<Bytes> {
+        everywhere::answer(self, &self.clock, asked).await
+    }
+
     pub fn draining(&self) {
         self.draining.store(true, Relaxed);
     }
@@ -109,6 +123,11 @@ impl NodeBackend {
 
     pub fn started(&self) -> Timestamp {
         self.about.started
+    }
+
+    /// Sends subscribers to other nodes.
+    pub async fn dismiss_subscribers(&self) {
+        self.about.front.dismiss().await;
     }
 
     fn node(&self) -> NodeStatus {
@@ -214,8 +233,31 @@ impl Backend for NodeBackend {
         self.tools.upstream.extents(&self.control, &deployment, feeds).await
     }
 
+    async fn test_sink(&self, sink: String) -> Result<Probed, String> {
+        let mut deployment = self.control.read(|state| Deployment::of(state, &self.keyring));
+        let found = sink.parse::<SinkId>().ok().and_then(|name| deployment.sinks.remove(&name));
+        let spec = found.ok_or_else(|| format!("there is no sink `{sink}` that this node can use"))?.spec;
+        let trip = |journey: &Journey| Trip {
+            arrived: journey.arrived(),
+            words: journey.words(),
+            json: serde_json::to_string(journey).unwrap_or_default(),
+        };
+        let journeys = probe::travel(&spec).await;
+        let (assurance, trips) = (probe::weakest(&journeys), journeys.iter().map(trip).collect());
+        Ok(Probed { kind: spec.sink.kind().to_owned(), assurance, trips })
+    }
+
     async fn quarantined(&self, filter: Filter) -> Result<Listing, String> {
         self.tools.desk.list(filter).await
+    }
+
+    async fn ask_member(&self, node: NodeId, ask: Bytes) -> Result<Bytes, String> {
+        let address = self.control.view().members.into_iter().find(|(it, _)| *it == node).map(|(_, address)| address);
+        let address = address.ok_or("it is not in Raft yet: see that it runs and can be reached")?;
+        // This side goes on until the other has answered: one that ends would end the conversation.
+        let words = stream::once(ready(ask)).chain(stream::pending()).boxed();
+        let answered = self.about.front.peers.converse(&Peer { node, address }, words).await;
+        everywhere::collect(answered.map_err(|failed| failed.to_string())?).await
     }
 
     async fn clear(&self, ids: Vec<String>, how: Clear) -> Result<Vec<Cleared>, String> {
@@ -239,13 +281,18 @@ fn feed_status(
     let lanes = names.into_iter().map(|sink| {
         let counts = counts.get(&sink).copied().unwrap_or_default();
         LaneStatus {
-            position: held.cursors.get(&sink).map_or_else(String::new, in_words),
+            position: held.cursors.get(&sink).map(ToString::to_string).unwrap_or_default(),
             delivered: counts.delivered,
             filtered: counts.filtered,
             in_flight: counts.sent.saturating_sub(counts.delivered),
             shortened: counts.shortened,
             refused: counts.refused,
-            lags: counts.lags,
+            lags: counts.state == live::LaneState::Lagging,
+            state: match counts.state {
+                live::LaneState::Live => LaneState::Live,
+                live::LaneState::Lagging => LaneState::Lagging,
+                live::LaneState::CatchingUp => LaneState::CatchingUp,
+            },
             oldest: counts.outstanding.map(|published| now.since(published)),
             time_to_loss: spec
                 .zip(counts.outstanding)
@@ -267,7 +314,7 @@ fn feed_status(
         read: live.map_or(0, |live| live.read.load(Relaxed)),
         quarantined: live.map_or(0, |live| live.quarantined.load(Relaxed)),
         lost: held.lost_total,
-        unaccounted: live.map_or(0, |live| live.unaccounted.load(Relaxed)),
+        unaccounted: live.map_or(0, live::FeedStatus::all_unaccounted),
         lanes: lanes.collect(),
         problem: live.and_then(live::FeedStatus::problem).map(|problem| Problem {
             at: problem.at,
@@ -291,47 +338,6 @@ fn state_of(state: live::FeedState) -> FeedState {
         live::FeedState::Held => FeedState::Held,
         live::FeedState::Stopped => FeedState::Stopped,
     }
-}
-
-fn in_words(position: &Position) -> String {
-    match position {
-        Position::Log(log) => match log.from_time() {
-            Some(from) => format!("from {from}"),
-            None => format!("sequence {}", log.sequence),
-        },
-        Position::Objects(objects) => format!("from {}", objects.from),
-    }
-}
-
-fn sink_status(name: &SinkId, sink: &RunningSink, now: Timestamp) -> SinkStatus {
-    let status = &sink.status;
-    SinkStatus {
-        sink: name.clone(),
-        kind: sink.spec.sink.kind().to_owned(),
-        format: sink.spec.format.name().to_owned(),
-        state: match status.state() {
-            State::Starting => SinkState::Starting,
-            State::Healthy => SinkState::Healthy,
-            State::Retrying => SinkState::Retrying,
-            State::Suspended => SinkState::Suspended,
-            State::Paused => SinkState::Paused,
-            State::Waiting => SinkState::Waiting,
-        },
-        assurance: status.assurance().to_owned(),
-        sent: status.sent.load(Relaxed),
-        acknowledged: status.acknowledged.load(Relaxed),
-        in_flight: status.in_flight.load(Relaxed),
-        retries: status.retries.load(Relaxed),
-        problem: sink_problem(status, now),
-    }
-}
-
-fn sink_problem(status: &crate::sinks::status::SinkStatus, now: Timestamp) -> Option<Problem> {
-    let failing = "delivery is tried again by itself; nothing is lost meanwhile";
-    let weak = "use relp or HEC where it matters, or a receiver that closes in answer; `assurance = \"a1\"` accepts it";
-    let told = |(ago, error), remedy: &str| Problem { at: now.minus(ago), error, remedy: remedy.to_owned() };
-    let failure = status.last_error().map(|it| told(it, failing));
-    failure.or_else(|| status.weakness().map(|it| told(it, weak)))
 }
 
 /// Shows events to whoever watches, and to the history.

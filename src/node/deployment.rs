@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::idle::Idle;
 use super::keyring::Keyring;
 use super::reconcile::Declared;
 use crate::admin::sealing::as_written;
@@ -13,6 +15,8 @@ use crate::cluster::{ControlState, Resource, ResourceKey, ResourceKind, SecretKe
 use crate::identity;
 use crate::ids::{CredentialId, FeedId, SinkId, SourceId, TenantId};
 use crate::pipeline::spec::SinkSpec;
+use crate::secret::SecretRef;
+use crate::sinks;
 use crate::sinks::subscription::Start;
 use crate::sources;
 
@@ -84,7 +88,9 @@ impl Deployment {
                 self.sources.insert((tenant, parsed(&key.name)?), Configured { spec, fingerprint });
             }
             ResourceKind::Sink => {
-                let spec = from_json::<SinkSpec>(&resource.body)?;
+                let (body, sealed) = as_written(&resource.body);
+                let mut spec = from_json::<SinkSpec>(&body)?;
+                unseal(key, spec.sink.secrets_mut(), &sealed, state, keyring);
                 let file = spec.sink.file();
                 let same_file = |other: &SinkSpec| file.is_some() && other.sink.file() == file;
                 if let Some((other, _)) = self.sinks.iter().find(|(_, other)| same_file(&other.spec)) {
@@ -105,7 +111,7 @@ impl Deployment {
         match own {
             None => source.starts_at_earliest(),
             Some(Start::Earliest) => source.starts_at_earliest() || matches!(source, sources::Config::EventHub(_)),
-            Some(Start::Latest) => false,
+            Some(Start::Latest | Start::Since(_)) => false,
         }
     }
 
@@ -115,18 +121,29 @@ impl Deployment {
         self.sinks.iter().filter(move |(_, sink)| sink.spec.routes.serves(&tenant, &name))
     }
 
+    /// The subscriptions that are suspended when nobody reads them: whether somebody does, and for how long nobody may.
+    pub fn with_idle_ttl<'d>(&'d self, state: &'d ControlState) -> impl Iterator<Item = (&'d SinkId, bool, Duration)> {
+        self.sinks.iter().filter_map(|(name, sink)| {
+            let sinks::Config::Subscription(config) = &sink.spec.sink else { return None };
+            let is_read = state.subscription(name).is_some_and(|of| !of.members.is_empty());
+            Some((name, is_read, config.idle_ttl?.get()))
+        })
+    }
+
     /// Every feed that was found, with who owns it and what it is built from.
-    pub fn declared(&self, state: &ControlState) -> BTreeMap<FeedId, Declared> {
+    pub fn declared(&self, state: &ControlState, idle: &Idle) -> BTreeMap<FeedId, Declared> {
         let mut declared = BTreeMap::new();
         for (feed, held) in state.feeds() {
             let key = (feed.tenant.clone(), feed.source.clone());
             let Some(source) = self.sources.get(&key) else { continue };
-            let sinks: Vec<_> = self.sinks_of(&key).map(|(name, sink)| (name.as_str(), sink.fingerprint)).collect();
+            let sinks: Vec<_> = self.sinks_of(&key).collect();
+            let served = sinks.iter().filter(|(name, _)| !idle.has(name));
+            let served: Vec<_> = served.map(|(name, sink)| (name.as_str(), sink.fingerprint)).collect();
             let now = Declared {
                 owner: held.owner,
                 epoch: held.epoch,
                 recalled: held.recall.is_some(),
-                fingerprint: digest(&(source.fingerprint, &sinks)),
+                fingerprint: digest(&(source.fingerprint, &served)),
                 wanted: !sinks.is_empty(),
             };
             declared.insert(feed.clone(), now);
@@ -165,8 +182,6 @@ impl Deployment {
 /// What reading costs, roughly: a partition carries telemetry, a collection some findings a minute.
 const PARTITION_WEIGHT: u32 = 4;
 const COLLECTION_WEIGHT: u32 = 1;
-/// What is sealed takes the place of the reference it was read from. A credential that was applied by a version without
-/// seals has none: then each node reads the reference for itself.
 fn credential(
     key: &ResourceKey,
     resource: &Resource,
@@ -175,13 +190,25 @@ fn credential(
 ) -> Result<identity::Config, String> {
     let (body, sealed) = as_written(&resource.body);
     let mut config: identity::Config = from_json(&body)?;
-    for (field, reference) in config.secrets_mut() {
-        let place = SecretKey::of_credential(key, field).filter(|_| sealed.iter().any(|it| it == field));
+    unseal(key, config.secrets_mut(), &sealed, state, keyring);
+    Ok(config)
+}
+
+/// What is sealed takes the place of the reference it was read from. A resource that was applied by a version without
+/// such seals has none: then each node reads the reference for itself.
+fn unseal(
+    key: &ResourceKey,
+    references: Vec<(&'static str, &mut SecretRef)>,
+    sealed: &[String],
+    state: &ControlState,
+    keyring: &Arc<Keyring>,
+) {
+    for (field, reference) in references {
+        let place = SecretKey::of(key, field).filter(|_| sealed.iter().any(|it| it == field));
         if let Some(place) = place {
             *reference = keyring.sealed(reference, &place, state.secret(&place));
         }
     }
-    Ok(config)
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, String> {

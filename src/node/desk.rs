@@ -52,6 +52,7 @@ impl Desk {
             records: found.kept.into_iter().map(shown).collect(),
             matching: found.matching,
             total: found.total,
+            closed: found.closed,
             bytes: found.bytes,
             bytes_max: found.bytes_max,
         })
@@ -143,7 +144,7 @@ impl Desk {
             (_, Clear::TryOut) => return Ok(format!("would go to {names}")),
             (_, Clear::Retry | Clear::Drop) => {}
         }
-        let stretch = Stretch { feed, epoch, generation: batch.generation, after: batch.after };
+        let stretch = Stretch { feed, epoch, generation: batch.generation, after: batch.after, live: false };
         let sent = timeout(PATIENCE, send(&lanes, frames, &stretch)).await;
         sent.map_err(|_| "not every sink has acknowledged it in time: look at `siemgate status`".to_owned())??;
         // What only some can't have stays behind for those, under ids of its own.
@@ -162,8 +163,10 @@ impl Desk {
         let names = deployment.sinks_of(&key).map(|(name, _)| name).filter(|name| wants(name.as_str()));
         let lane = |name: &SinkId| {
             if sinks.desk(name).is_some() {
-                // Its subscribers count events by number, among which older ones would be taken for others.
-                return Err(format!("subscription `{name}` takes it, and can't be sent records again yet: export it"));
+                // Its members acknowledge events of the feed's epoch now, and this one is of an epoch that is over.
+                return Err(format!(
+                    "subscription `{name}` takes it, and can't be sent records again: replay its time"
+                ));
             }
             // What would not reach all that want it stays.
             sinks.lane(name, None).ok_or_else(|| format!("sink `{name}` does not run on this node yet: try again"))

@@ -25,7 +25,7 @@ struct World {
 
 fn world(most: &str) -> World {
     let folder = tempfile::tempdir().unwrap();
-    let quarantine = Quarantine::new(folder.path().join("quarantine"));
+    let quarantine = crate::pipeline::quarantine::tests::quarantine(&folder.path().join("quarantine"));
     let sinks = Arc::new(Mutex::new(Sinks::default()));
     let desk = Desk { quarantine, sinks, clock: Clock::System };
     let mut world = World { desk, deployment: Deployment::default(), folder };

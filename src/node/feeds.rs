@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::cluster::FeedState;
 use crate::event::batch::Batch;
-use crate::event::resume::least;
 use crate::identity::{self, Scope, TokenProvider, Tokens};
 use crate::ids::{CredentialId, Epoch, FeedId, FeedPart, SinkId};
 use crate::pipeline::prepare::Lane;
@@ -14,6 +13,7 @@ use crate::sources::event_hubs::{self, Authentication, ConnectionString, EventHu
 use crate::sources::rest::{self, Graph, GraphSource, Kind};
 use crate::sources::{self, Cursor, Resume, Second, Source, SourceError};
 
+use super::beginning::{ReadFrom, read_from};
 use super::deployment::{Deployment, SourceKey};
 use super::watched::{Shown, Watched};
 
@@ -38,7 +38,7 @@ fn held(what: &'static str, cause: impl std::fmt::Display, remedy: &str) -> Sour
 }
 
 /// What lets a hub have a second reader.
-const SECOND_GROUP: &str = "make a second consumer group for this cluster in the event hub, set \
+pub(super) const SECOND_GROUP: &str = "make a second consumer group for this cluster in the event hub, set \
                             `catch_up_consumer_group` of the source to its name, and apply it";
 
 /// Builds sources for one deployment.
@@ -202,16 +202,31 @@ fn part(name: &str) -> FeedPart {
 /// the source's own start, or as its own settings say. Where that is the earliest record, it gets everything upstream still
 /// has; otherwise sources commit where they began at once, so that only a sink added later can be without a cursor, and it
 /// joins the others.
-pub fn resume(epoch: Epoch, held: &FeedState, lanes: &[Lane], from_earliest: impl Fn(&SinkId) -> bool) -> Resume {
+pub fn resume<'l>(
+    epoch: Epoch,
+    held: &FeedState,
+    lanes: &'l [Lane],
+    from_earliest: impl Fn(&SinkId) -> bool,
+) -> Resume {
     let generation = held.generation;
-    let mut new = lanes.iter().filter(|lane| !held.cursors.contains_key(&lane.sink));
+    let resume = Resume { epoch, generation, cursor: None, since: None };
+    let mut new = lanes.iter().filter(|lane| lane.committed.is_none());
     if new.any(|lane| from_earliest(&lane.sink)) {
-        return Resume { epoch, generation, cursor: None };
+        return resume;
     }
-    let seen = held.seen.iter().copied().collect();
-    let least = least(lanes.iter().filter_map(|lane| held.cursors.get(&lane.sink)));
-    let cursor = least.map(|position| Cursor { generation, position, seen });
-    Resume { epoch, generation, cursor }
+    let is_committed = |lane: &&Lane| held.cursors.contains_key(&lane.sink);
+    let placed = lanes.iter().filter(|lane| lane.committed.is_some());
+    let (committed, wished): (Vec<_>, Vec<_>) = placed.partition(is_committed);
+    let places = |lanes: &[&'l Lane]| lanes.iter().filter_map(|lane| lane.committed.as_ref()).collect::<Vec<_>>();
+    match read_from(generation, &places(&committed), &places(&wished)) {
+        ReadFrom::Position(position) => {
+            let seen = held.seen.iter().copied().collect();
+            Resume { cursor: Some(Cursor { generation, position, seen }), ..resume }
+        }
+        ReadFrom::Time(from) => Resume { since: Some(from), ..resume },
+        ReadFrom::Earliest => Resume { since: Some(Timestamp::ZERO), ..resume },
+        ReadFrom::AsConfigured => resume,
+    }
 }
 
 #[cfg(test)]

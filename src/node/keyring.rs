@@ -118,7 +118,7 @@ impl Keyring {
         let (keyring, key) = (Arc::clone(self), key.clone());
         let failed = |key: &SecretKey, cause: String| SecretError::Sealed { place: key.to_string(), cause };
         let Some(record) = record.cloned() else {
-            let open = move || Err(failed(&key, "it is not there any more; apply the credential again".to_owned()));
+            let open = move || Err(failed(&key, "it is not there any more; apply again what it is of".to_owned()));
             return SecretRef::Sealed(SealedSecret::new(reference, [0; 32], open));
         };
         let mut mark = [0; 32];
@@ -131,7 +131,7 @@ impl Keyring {
         let opened = self.ring()?.open(&self.binding(key, record.generation), record.sealed.as_bytes());
         let bytes = opened.map_err(told)?;
         let text = std::str::from_utf8(&bytes)
-            .map_err(|_| SealError { cause: "it is no text; apply the credential again".to_owned() })?;
+            .map_err(|_| SealError { cause: "it is no text; apply again what it is of".to_owned() })?;
         Ok(Secret::new(text.to_owned()))
     }
 }
@@ -234,7 +234,7 @@ mod tests {
         let told = keyring.sealed(&reference, &place(), Some(&moved)).read().unwrap_err().to_string();
         assert!(told.contains("contoso/app/secret") && told.contains("changed, or was moved"), "{told}");
         let told = keyring.sealed(&reference, &place(), None).read().unwrap_err().to_string();
-        assert!(told.contains("apply the credential again"), "{told}");
+        assert!(told.contains("apply again what it is of"), "{told}");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 mod agenda;
 mod backend;
+mod beginning;
 pub mod board;
+mod catch_up;
 pub mod credentials;
 pub mod deadlines;
 pub mod deployment;
@@ -14,6 +16,7 @@ mod error;
 pub mod feeds;
 mod front;
 mod history;
+mod idle;
 pub mod keyring;
 mod lead;
 pub mod ledger;
@@ -22,12 +25,15 @@ mod listing;
 pub mod membership;
 mod part_ledger;
 mod pending;
+pub mod probe;
 mod proposing;
+pub mod quarantine_keys;
 pub mod reconcile;
 pub mod recovery;
 mod renewal;
 mod replaying;
 mod replays;
+mod sink_view;
 pub mod sinks;
 pub mod spool_keys;
 mod spooling;
@@ -56,7 +62,6 @@ use crate::cluster::{Chronicle, ClusterError, ControlPlane, NodeSpec, Role};
 use crate::identity::http::Client;
 use crate::identity::{Tokens, http};
 use crate::lease::Lease;
-use crate::pipeline::quarantine::Quarantine;
 use crate::sources::rest::Graph;
 use backend::{About, NodeBackend, Tools};
 use board::Board;
@@ -141,7 +146,7 @@ impl Node {
         let board = Arc::new(Board::new(clock.clone(), history, credentials));
         let ledger = Arc::new(CommitLedger::new(node, lives.clone(), control.clone(), clock.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
-        let quarantine = Quarantine::new(settings.data_dir.join("quarantine"));
+        let quarantine = quarantine_keys::sealed(&settings.data_dir, &keyring).await;
         let graph = Graph::new(client);
         let front = Front::begin(&control, lives.clone(), sinks.clone(), way, clock.clone());
         let keeper = front.keeper();
@@ -153,6 +158,7 @@ impl Node {
             board.clone(),
             sinks.clone(),
         ));
+        backend.answers_members();
         let (stop, stopped) = watch::channel(false);
         let supervisor = Supervisor {
             node,
@@ -210,9 +216,16 @@ impl Node {
         }
     }
 
+    /// Sends subscribers to other nodes, while the API still carries what they acknowledge. Their part of a drain comes
+    /// first, so that this node's feeds are acknowledged like all others before they are handed over.
+    pub async fn dismiss_subscribers(&self) {
+        self.backend.draining();
+        self.backend.dismiss_subscribers().await;
+    }
+
     /// Stops reading, lets sinks acknowledge what is in flight, commits, hands everything over, and closes the data.
     pub async fn drain(mut self) -> Result<(), NodeError> {
-        self.backend.draining();
+        self.dismiss_subscribers().await;
         self.stop.send_replace(true);
         while self.supervisor.join_next().await.is_some() {}
         let reached = matches!(tokio::time::timeout(SHUTDOWN_REACH, self.control.current()).await, Ok(Ok(_)));

@@ -153,7 +153,12 @@ mod tests {
         let first = begin(&mut state, 400);
         begin(&mut state, 50);
         assert_eq!(of(&state, 1), [(1, "0".into(), 200)]);
-        state.apply(Command::Replay(ReplayCommand::Pause { replay: first, by: String::new(), at: Timestamp::ZERO }));
+        state.apply(Command::Replay(ReplayCommand::Pause {
+            replay: first,
+            by: String::new(),
+            reason: String::new(),
+            at: Timestamp::ZERO,
+        }));
         assert_eq!(of(&state, 1), [(2, "0".into(), 25)]);
     }
 

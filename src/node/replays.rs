@@ -28,6 +28,7 @@ use crate::cluster::{Command, ControlPlane, FeedState, ItemOutcome, Outcome, Rep
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, NodeId};
 use crate::pipeline::backlog::Memory;
+use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::feed::{Feed, FeedEnd, Halt, Reads};
 use crate::pipeline::limits::BACKLOG_BYTES_MAX;
 use crate::pipeline::limits::{COMMIT_INTERVAL, DRAIN_GRACE};
@@ -221,7 +222,7 @@ impl Loop {
         let (replay, feed) = key.clone();
         let ledger = Arc::new(PartLedger::new(replay, feed.clone(), it.epoch, it.part.clone()));
         let sinks = self.with.sinks.lock();
-        let lane = sinks.lane(&it.order.sink, None).filter(|_| sinks.desk(&it.order.sink).is_none());
+        let lane = sinks.lane(&it.order.sink, None);
         drop(sinks);
         let Some(lane) = lane else { return self.not_built(key, &it, &ledger, "the sink can't be used here yet") };
         let Replays { tokens, graph, clock, .. } = &self.with;
@@ -268,6 +269,7 @@ impl Loop {
             spool: None,
             resume: Resume::default(),
             reads: Reads::Stretch,
+            catch_up: CatchUp::Not { remedy: "a replay has one sink" },
         }
     }
 
@@ -384,6 +386,6 @@ fn second(it: &Wanted) -> Second {
     let Wanted { order, part, generation, epoch, .. } = it;
     let noted = part.position.clone().filter(|_| part.generation == *generation);
     let cursor = noted.map(|position| Cursor { generation: *generation, position, seen: Vec::new() });
-    let resume = Resume { epoch: *epoch, generation: *generation, cursor };
+    let resume = Resume { epoch: *epoch, generation: *generation, cursor, since: None };
     Second { resume, from: order.from, until: Some(order.to) }
 }

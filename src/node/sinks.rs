@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::deployment::{Configured, Deployment};
+use super::idle::Changes;
 use super::tasks::resume_panic;
 use crate::encode::Encoder;
 use crate::event::batch::Position;
@@ -137,6 +138,18 @@ impl Sinks {
             status: sink.status.clone(),
             committed,
         })
+    }
+
+    /// Says which subscriptions hold nothing back any more, and which do again.
+    pub fn suspended(&self, changes: &Changes) {
+        for (name, sink) in changes.suspended.iter().filter_map(|name| Some((name, self.running.get(name)?))) {
+            tracing::warn!(sink = %name, "nobody has read the subscription for its `idle_ttl`: it is suspended");
+            sink.status.fell_back("suspended: nobody has read it for its `idle_ttl`".to_owned());
+        }
+        for (name, sink) in changes.resumed.iter().filter_map(|name| Some((name, self.running.get(name)?))) {
+            tracing::info!(sink = %name, "somebody reads the subscription: it goes on where it stood");
+            sink.status.recovered_level();
+        }
     }
 
     /// Where a subscription's events are fetched.

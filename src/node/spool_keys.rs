@@ -58,7 +58,7 @@ impl SpoolKeys for VaultedKeys {
     }
 }
 
-fn made() -> Result<Zeroizing<[u8; KEY_BYTES]>, KeyTrouble> {
+pub(super) fn made() -> Result<Zeroizing<[u8; KEY_BYTES]>, KeyTrouble> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     let no_chance = |_| KeyTrouble("the system gives no randomness: no key can be made until it does".to_owned());
     SystemRandom::new().fill(&mut *key).map_err(no_chance)?;
@@ -73,7 +73,7 @@ fn open(ring: &Ring, binding: &Binding, sealed: &[u8]) -> Option<Zeroizing<[u8; 
     Some(key)
 }
 
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -83,13 +83,16 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Written beside its place and moved there, so that no crash of the node leaves half a key.
 fn write(path: &Path, sealed: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    write_by(&path.with_extension("new"), path, sealed)
+}
+
+/// Written beside its place and moved there, so that no crash of the node leaves half a key.
+pub(super) fn write_by(beside: &Path, path: &Path, sealed: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?;
     file.write_all(sealed)?;
     file.sync_all()?;
-    fs::rename(&new, path)
+    fs::rename(beside, path)
 }
 
 #[cfg(test)]

@@ -11,10 +11,13 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::beginning;
 use super::board::{Board, OnBoard};
+use super::catch_up::catch_up;
 use super::deployment::Deployment;
 use super::discovery::{Discovery, Found};
 use super::feeds::{Builder, Elsewhere, resume};
+use super::idle::Idle;
 use super::keyring::Keyring;
 use super::ledger::CommitLedger;
 use super::life::Life;
@@ -34,6 +37,7 @@ use crate::pipeline::feed::{Feed, FeedEnd, Halt, Reads};
 use crate::pipeline::limits::{DRAIN_GRACE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
 use crate::pipeline::quarantine::Quarantine;
+use crate::pipeline::spec::SinkSpec;
 use crate::pipeline::spool::Spool;
 use crate::pipeline::status::{FeedState, FeedStatus, Problem};
 use crate::pipeline::tap::Tap;
@@ -88,6 +92,8 @@ struct Loop {
     /// The revision of the resources that the deployment was read from.
     revision: Option<u64>,
     running: BTreeMap<FeedId, Running>,
+    /// Subscriptions that nobody reads and that hold nothing back.
+    idle: Idle,
     /// Epochs whose task has ended; see [`steps`].
     spent: BTreeMap<FeedId, Epoch>,
     displaced: BTreeMap<FeedId, (Instant, Duration)>,
@@ -112,6 +118,7 @@ impl Supervisor {
             deployment: Arc::default(),
             revision: None,
             running: BTreeMap::new(),
+            idle: Idle::default(),
             spent: BTreeMap::new(),
             displaced: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -160,22 +167,26 @@ impl Loop {
 
     /// Level-triggered: everything is derived anew from the control state.
     async fn compare(&mut self) {
-        let (fresh, declared, current) = self.with.control.read(|state| {
+        let mut idle = std::mem::take(&mut self.idle);
+        let (fresh, declared, current, changed) = self.with.control.read(|state| {
             let revision = state.counters().revision;
             // Cursors change every second, resources hardly ever: they are read anew only when they did.
             let fresh = (self.revision != Some(revision))
                 .then(|| (revision, Arc::new(Deployment::of(state, &self.with.keyring))));
             let deployment = fresh.as_ref().map_or(&self.deployment, |(_, deployment)| deployment);
             let present = state.member(self.with.node).is_some_and(|member| member.node_epoch == self.life.node_epoch);
-            let declared = deployment.declared(state);
-            (fresh, declared, present && !self.life.lease.is_over())
+            let changed = idle.look(pace(), deployment.with_idle_ttl(state));
+            let declared = deployment.declared(state, &idle);
+            (fresh, declared, present && !self.life.lease.is_over(), changed)
         });
+        self.idle = idle;
         if let Some((revision, deployment)) = fresh {
             self.with.board.deployed(&deployment);
             self.with.sinks.lock().reconcile(&deployment);
             self.revision = Some(revision);
             self.deployment = deployment;
         }
+        self.with.sinks.lock().suspended(&changed);
         self.with.board.credentials.look(&self.deployment);
         self.note_unable(&declared);
         self.discovery.begin(&self.deployment, &self.with);
@@ -199,6 +210,7 @@ impl Loop {
             // A feed that nobody has at the moment may come back.
             let others = |now: &Declared| now.owner.is_some_and(|owner| owner != self.with.node);
             let kept = declared.iter().filter(|(_, now)| !others(now)).map(|(feed, _)| feed);
+            self.upkeep.keep_quarantine(&self.with.quarantine, &self.with.control);
             self.upkeep.keep_spools(self.with.spool.as_ref(), kept.chain(self.running.keys()).cloned().collect());
         }
         self.release(releases).await;
@@ -241,8 +253,12 @@ impl Loop {
         let Some(source) = self.deployment.sources.get(&key) else { return };
         let lanes: Vec<_> = {
             let sinks = self.with.sinks.lock();
-            let wanted = self.deployment.sinks_of(&key);
-            wanted.filter_map(|(name, _)| sinks.lane(name, held.cursors.get(name).cloned())).collect()
+            let wanted = self.deployment.sinks_of(&key).filter(|(name, _)| !self.idle.has(name));
+            let place = |name: &SinkId, sink: &SinkSpec| {
+                let own = || beginning::own(&sink.sink, &source.spec, &feed, &held);
+                held.cursors.get(name).cloned().or_else(own)
+            };
+            wanted.filter_map(|(name, sink)| sinks.lane(name, place(name, &sink.spec))).collect()
         };
         let from_earliest = |sink: &SinkId| self.deployment.starts_at_earliest(sink, &source.spec);
         let resume = resume(epoch, &held, &lanes, from_earliest);
@@ -257,6 +273,7 @@ impl Loop {
         let (stop, stopped) = watch::channel(Halt::No);
         let shown = Shown::default();
         let source = Watched { source, shown: shown.clone() };
+        let catch_up = catch_up(&self.with, &self.deployment, (&feed, epoch), &self.life.lease);
         let elsewhere = Elsewhere::of(&builder, self.deployment.clone(), &feed, begun, &shown);
         let task = Feed {
             feed: feed.clone(),
@@ -273,6 +290,7 @@ impl Loop {
             spool: self.with.spool.clone(),
             resume,
             reads: Reads::All,
+            catch_up,
         };
         tracing::info!(%feed, %epoch, "feed started");
         self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop, shown });

@@ -129,6 +129,16 @@ impl Backlog {
         }
     }
 
+    /// The number of the first batch that is held, or else of the next.
+    pub fn first(&self) -> BatchNumber {
+        if self.on_disk.is_empty() { self.first } else { self.on_disk.start }
+    }
+
+    /// The position before the first batch in memory, or else before the next, where it is known.
+    pub fn before(&self) -> Option<&Position> {
+        self.before.as_ref()
+    }
+
     pub fn on_disk(&self) -> Range<BatchNumber> {
         self.on_disk.clone()
     }

@@ -8,12 +8,36 @@ use crate::sinks::limits::RESEND_AGE;
 /// a busy partition; bytes are bounded by the sink's window.
 pub const IN_FLIGHT_BATCHES_MAX: usize = 256;
 
+/// With so many in flight a sink is asked to confirm what it has: where batches are small, a barrier by bytes or by age
+/// would come after all places are taken, and the feed would stand still until then.
+pub const IN_FLIGHT_BATCHES_ASK: usize = IN_FLIGHT_BATCHES_MAX / 4 * 3;
+
 /// Bytes of batches that the feeds of a node hold in memory together because some sink has not resolved them. It bridges a
 /// receiver's pauses; beyond it what the slowest lack goes to disk.
 pub const BACKLOG_BYTES_MAX: usize = 256 << 20;
 
 /// How long a feed waits before it tries a spool again that was full or failed. Sinks that take some end the wait sooner.
 pub const SPOOL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Sinks whose cursors are further than this behind the furthest are not waited for when a feed begins: where a second reader
+/// is possible, they catch up beside it. 32 of the largest batches are passed in a moment, and cost less than another
+/// connection.
+pub const FAR_BEHIND_MESSAGES: i64 = 4_096;
+
+/// How near a sink that catches up must have come before its feed keeps what comes next for it: a few batches, which are
+/// read and acknowledged sooner than memory fills.
+pub const JOIN_WITHIN_MESSAGES: i64 = 1_024;
+
+/// How long a feed that has no more room waits for a sink that lags, before it lets the sink go. A receiver's pause should
+/// not cost a connection, and the others notice no more than this.
+pub const LET_GO_AFTER: Duration = Duration::from_secs(1);
+
+/// Readers beside one feed at once. Upstream allows five under a consumer group: one is left for a replay, and one for the
+/// time in which a former owner's is still attached.
+pub const CATCH_UPS_MAX: usize = 3;
+
+/// How long after a reader beside a feed could not begin the next attempt is made.
+pub const CATCH_UP_AGAIN: Duration = Duration::from_secs(5);
 
 /// Newly resolved events after which a commit is asked for before its second is over, so that a crash repeats
 /// at most about this many.
@@ -52,4 +76,5 @@ pub const REJECTED_SHARE_WARN_PERCENT: u64 = 20;
 
 const _: () = assert!(DRAIN_GRACE.as_secs() < RESEND_AGE.as_secs(), "no sink that goes by the clock drains in time");
 const _: () = assert!(COMMIT_ITEMS_MAX >= IN_FLIGHT_BATCHES_MAX, "one feed's window fits one proposal");
+const _: () = assert!(JOIN_WITHIN_MESSAGES < FAR_BEHIND_MESSAGES, "a sink that joined is not far behind");
 const _: () = assert!(QUARANTINE_TOTAL_BYTES_MAX >= QUARANTINE_FILE_BYTES_MAX);

@@ -272,7 +272,7 @@ impl Output<'_> {
         };
         let mut refused = Vec::new();
         for (index, (lane, built)) in self.lanes.iter_mut().zip(&mut self.building).enumerate() {
-            let has_it = lane.committed.as_ref().is_some_and(|at| has(at, &entry.coordinates));
+            let has_it = lane.committed.as_ref().is_some_and(|at| has(at, entry));
             if !self.pass.takes(index) || has_it {
                 continue;
             }
@@ -354,9 +354,13 @@ fn origin<'o>(feed: &'o FeedId, coordinates: Option<&'o Coordinates>, published:
 
 /// Whether a sink that stands there has this entry. Message by message, because another owner cut its batches elsewhere.
 /// Of objects a position tells nothing: there may be versions before it that the sink has not.
-fn has(position: &Position, coordinates: &Coordinates) -> bool {
-    match (position, coordinates) {
-        (Position::Log(at), Coordinates::Log { sequence, .. }) => at.sequence >= *sequence,
+fn has(position: &Position, entry: &Entry) -> bool {
+    match (position, &entry.coordinates) {
+        (Position::Log(at), Coordinates::Log { sequence, .. }) => match at.from_time() {
+            // It stands before the first message of that time, whose number nobody knew.
+            Some(from) => entry.published.is_some_and(|published| published < from),
+            None => at.sequence >= *sequence,
+        },
         (Position::Log(_), Coordinates::Object { .. }) | (Position::Objects(_), _) => false,
     }
 }

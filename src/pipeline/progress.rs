@@ -34,6 +34,14 @@ struct Lane {
     advanced: Option<Position>,
     /// When the newest record it was handed was published upstream. Before it was handed any: the first it lacks, nearly.
     published: Option<Timestamp>,
+    away: Option<Away>,
+}
+
+/// The lane is served beside the feed. It is handed nothing here; what it was handed before it may still resolve.
+#[derive(Debug, Clone, Copy)]
+struct Away {
+    /// The batch that it will go on with, once it is agreed.
+    joins: Option<BatchNumber>,
 }
 
 #[derive(Debug)]
@@ -49,10 +57,20 @@ impl Lane {
         self.next - self.in_flight.len() as u64
     }
 
+    /// The first batch that must be kept for it.
+    fn keeps(&self) -> Option<BatchNumber> {
+        self.away.map_or(Some(self.low_water()), |away| away.joins)
+    }
+
+    /// The first batch that it is to be handed here, now or once it is back.
+    fn lacks(&self) -> Option<BatchNumber> {
+        self.away.map_or(Some(self.next), |away| away.joins)
+    }
+
     fn advance(&mut self) {
         while self.in_flight.front().is_some_and(|batch| batch.resolved) {
             let Some(done) = self.in_flight.pop_front() else { break };
-            if self.floor.as_ref().is_none_or(|floor| !floor.reaches(&done.after)) {
+            if self.floor.as_ref().is_none_or(|floor| !covers(floor, &done.after)) {
                 self.advanced = Some(done.after.clone());
                 self.floor = Some(done.after);
             }
@@ -79,6 +97,7 @@ impl Progress {
             published: floor.as_ref().filter(|_| next < end).map(moment),
             floor,
             advanced: None,
+            away: None,
         });
         Self { lanes: lanes.collect(), end, seen: VecDeque::new(), seen_ready: Vec::new() }
     }
@@ -99,7 +118,7 @@ impl Progress {
     /// The lane was handed its next batch. It is resolved once `resolve` says so.
     pub fn hand_over(&mut self, lane: usize, after: Position, published: Option<Timestamp>) -> Option<BatchNumber> {
         let end = self.end;
-        let lane = self.lanes.get_mut(lane).filter(|lane| lane.next < end)?;
+        let lane = self.lanes.get_mut(lane).filter(|lane| lane.next < end && lane.away.is_none())?;
         lane.in_flight.push_back(InFlight { after, published, resolved: false });
         lane.published = published.max(lane.published);
         lane.next += 1;
@@ -128,10 +147,10 @@ impl Progress {
         (!cursors.is_empty() || !seen.is_empty()).then_some(Advance { cursors, seen })
     }
 
-    /// Positions committed in another generation mean nothing for what comes now.
-    pub fn forget_floors(&mut self) {
+    /// Positions of another generation mean nothing for what comes now. A time means the same in all.
+    pub fn forget_floors(&mut self, means_nothing: impl Fn(&Position) -> bool) {
         for lane in &mut self.lanes {
-            lane.floor = None;
+            lane.floor.take_if(|floor| means_nothing(floor));
         }
     }
 
@@ -145,9 +164,68 @@ impl Progress {
         self.lanes.get(lane).map_or(self.end, |lane| lane.next)
     }
 
-    /// Whether there are batches that the lane was not handed yet.
+    /// Whether there are batches that the lane was not handed yet, and that are kept for it.
     pub fn lags(&self, lane: usize) -> bool {
-        self.next(lane) < self.end
+        self.lanes.get(lane).and_then(Lane::lacks).is_some_and(|next| next < self.end)
+    }
+
+    /// Of the lanes that lag, the one that holds up most.
+    pub fn last(&self) -> Option<usize> {
+        let lagging = (0..self.lanes.len()).filter(|lane| self.lags(*lane));
+        lagging.min_by_key(|lane| self.lanes[*lane].lacks())
+    }
+
+    /// The lane is served beside the feed from now on. Nothing is kept for it here.
+    pub fn let_go(&mut self, lane: usize) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.away = Some(Away { joins: None });
+        }
+    }
+
+    pub fn is_away(&self, lane: usize) -> bool {
+        self.lanes.get(lane).is_some_and(|lane| lane.away.is_some())
+    }
+
+    /// So far has a lane come that is away.
+    pub fn stands(&mut self, lane: usize, cursor: Position) {
+        if let Some(lane) = self.lanes.get_mut(lane).filter(|lane| lane.away.is_some()) {
+            lane.floor = Some(cursor);
+        }
+    }
+
+    /// A lane that is away will go on with this batch, or with none for now.
+    pub fn will_join(&mut self, lane: usize, joins: Option<BatchNumber>) {
+        if let Some(away) = self.lanes.get_mut(lane).and_then(|lane| lane.away.as_mut()) {
+            away.joins = joins;
+        }
+    }
+
+    /// What the lane was handed is not waited for any more: all after its cursor it gets anew.
+    pub fn abandon(&mut self, lane: usize) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.in_flight.clear();
+        }
+    }
+
+    /// The lane is back. It goes on with this batch, of which it has what lies no further than its cursor.
+    pub fn rejoin(&mut self, lane: usize, next: BatchNumber, cursor: Position) {
+        let end = self.end;
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            let published = (next < end).then(|| moment(&cursor));
+            *lane = Lane {
+                next: next.min(end),
+                in_flight: VecDeque::new(),
+                floor: Some(cursor),
+                advanced: None,
+                published,
+                away: None,
+            };
+        }
+    }
+
+    /// The lane's cursor as it stands; nothing where none is known.
+    pub fn cursor(&self, lane: usize) -> Option<&Position> {
+        self.lanes.get(lane)?.floor.as_ref()
     }
 
     /// How many batches the lane was handed and has not resolved in order.
@@ -157,12 +235,21 @@ impl Progress {
 
     /// Whether every lane has resolved all that was read.
     pub fn settled(&self) -> bool {
-        self.first_unresolved() == self.end
+        self.first_unresolved() == self.end && self.lanes.iter().all(|lane| lane.away.is_none())
     }
 
-    /// The first batch that some lane has not resolved: all before it are done with.
+    /// The same, but for lanes that are away: of them only what they were handed here counts.
+    pub fn settled_here(&self) -> bool {
+        let settled = |lane: &Lane| match lane.away {
+            None => lane.low_water() == self.end,
+            Some(_) => lane.in_flight.is_empty(),
+        };
+        self.lanes.iter().all(settled)
+    }
+
+    /// The first batch that some lane has not resolved, and is served with from here: all before it are done with.
     pub fn first_unresolved(&self) -> BatchNumber {
-        self.lanes.iter().map(Lane::low_water).min().unwrap_or(self.end)
+        self.lanes.iter().filter_map(Lane::keeps).min().unwrap_or(self.end)
     }
 
     /// About when the oldest was published of what this lane has not resolved; nothing when it has all. Of what it was not
@@ -170,12 +257,28 @@ impl Progress {
     pub fn outstanding(&self, lane: usize) -> Option<Timestamp> {
         let lane = self.lanes.get(lane)?;
         let handed = lane.in_flight.iter().find_map(|batch| batch.published);
-        handed.or_else(|| lane.published.filter(|_| lane.next < self.end))
+        let lacks = || match lane.away {
+            None => lane.published.filter(|_| lane.next < self.end),
+            Some(_) => lane.floor.as_ref().map(moment).or(lane.published),
+        };
+        handed.or_else(lacks)
     }
 
     /// The same of all lanes.
     pub fn oldest_outstanding(&self) -> Option<Timestamp> {
         (0..self.lanes.len()).filter_map(|lane| self.outstanding(lane)).min()
+    }
+}
+
+/// Whether a cursor that stands there says all that this one would. One that stands before a time stays until a message of
+/// that time has come, so that whoever goes on there leaves out what was before.
+fn covers(floor: &Position, after: &Position) -> bool {
+    match (floor, after) {
+        (Position::Log(floor), Position::Log(after)) => match floor.from_time() {
+            Some(from) => after.enqueued < from,
+            None => floor.sequence >= after.sequence,
+        },
+        _ => floor.reaches(after),
     }
 }
 
@@ -188,173 +291,5 @@ fn moment(position: &Position) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::event::batch::LogPosition;
-
-    fn at(sequence: i64) -> Position {
-        Position::Log(LogPosition { offset: sequence.to_string(), sequence, enqueued: Timestamp::ZERO })
-    }
-
-    fn seen(number: u8) -> Seen {
-        Seen { updated: Timestamp::ZERO, digest: [number; 16] }
-    }
-
-    fn live(lanes: usize) -> Progress {
-        Progress::new(vec![(None, 0); lanes], 0)
-    }
-
-    /// A batch is read and every lane is handed it.
-    fn begin(progress: &mut Progress, after: Position, seen: Vec<Seen>, published: Option<Timestamp>) -> BatchNumber {
-        let number = progress.read(seen, published);
-        for lane in 0..progress.lanes.len() {
-            assert_eq!(progress.hand_over(lane, after.clone(), published), Some(number));
-        }
-        number
-    }
-
-    #[test]
-    fn a_cursor_waits_for_the_batches_before_it() {
-        let mut progress = live(1);
-        let (first, second) = (begin(&mut progress, at(1), vec![], None), begin(&mut progress, at(2), vec![], None));
-        progress.resolve(0, second);
-        assert_eq!(progress.take_advance(), None);
-        progress.resolve(0, first);
-        assert_eq!(progress.take_advance().unwrap().cursors, vec![(0, at(2))]);
-        assert!(progress.settled());
-    }
-
-    #[test]
-    fn a_version_counts_as_seen_only_when_every_lane_has_it() {
-        let mut progress = live(2);
-        let batch = begin(&mut progress, at(1), vec![seen(7)], None);
-        progress.resolve(0, batch);
-        let advance = progress.take_advance().unwrap();
-        assert_eq!((advance.cursors, advance.seen), (vec![(0, at(1))], vec![]));
-        progress.resolve(1, batch);
-        let advance = progress.take_advance().unwrap();
-        assert_eq!((advance.cursors, advance.seen), (vec![(1, at(1))], vec![seen(7)]));
-    }
-
-    #[test]
-    fn a_lane_that_was_ahead_commits_only_what_lies_beyond() {
-        let mut progress = Progress::new(vec![(Some(at(2)), 0), (None, 0)], 0);
-        for n in 1..=3 {
-            let batch = begin(&mut progress, at(n), vec![], None);
-            progress.resolve(0, batch);
-            progress.resolve(1, batch);
-            let lanes: Vec<usize> = progress.take_advance().unwrap().cursors.iter().map(|(lane, _)| *lane).collect();
-            assert_eq!(lanes, if n < 3 { vec![1] } else { vec![0, 1] });
-        }
-    }
-
-    #[test]
-    fn a_batch_that_moves_nothing_commits_nothing() {
-        let mut progress = Progress::new(vec![(Some(at(5)), 0)], 0);
-        for (n, moves) in [(5, false), (6, true), (6, false), (7, true)] {
-            let batch = begin(&mut progress, at(n), vec![], None);
-            progress.resolve(0, batch);
-            assert_eq!(progress.take_advance().is_some(), moves, "{n}");
-        }
-    }
-
-    #[test]
-    fn what_the_slowest_lane_has_not_resolved_is_outstanding() {
-        let time = |second: i64| Some(Timestamp::from_millis(second * 1_000));
-        let mut progress = live(2);
-        assert_eq!(progress.oldest_outstanding(), None);
-        let first = begin(&mut progress, at(1), vec![], time(10));
-        let second = begin(&mut progress, at(2), vec![], time(20));
-        progress.resolve(0, first);
-        assert_eq!((progress.in_flight(0), progress.in_flight(1)), (1, 2));
-        progress.resolve(0, second);
-        assert_eq!((progress.in_flight(0), progress.in_flight(1)), (0, 2));
-        assert_eq!(progress.oldest_outstanding(), time(10));
-        progress.resolve(1, first);
-        assert_eq!(progress.oldest_outstanding(), time(20));
-        progress.resolve(1, second);
-        assert_eq!(progress.oldest_outstanding(), None);
-    }
-
-    #[test]
-    fn a_lane_that_lags_holds_nobody_up_but_what_all_must_have_seen() {
-        let time = |second: i64| Some(Timestamp::from_millis(second * 1_000));
-        let mut progress = live(2);
-        for n in 0..3 {
-            let number = progress.read(vec![seen(7)], time(n));
-            progress.hand_over(0, at(n), time(n));
-            progress.resolve(0, number);
-        }
-        progress.hand_over(1, at(0), time(0));
-        assert_eq!((progress.lags(0), progress.lags(1), progress.next(1)), (false, true, 1));
-        let advance = progress.take_advance().unwrap();
-        assert_eq!((advance.cursors, advance.seen), (vec![(0, at(2))], vec![]));
-        progress.resolve(1, 0);
-        assert_eq!(progress.take_advance().unwrap().seen, vec![seen(7)]);
-        assert_eq!((progress.first_unresolved(), progress.settled()), (1, false));
-        assert_eq!((progress.outstanding(0), progress.outstanding(1)), (None, time(0)), "no later than what it lacks");
-        for n in 1..3 {
-            let number = progress.hand_over(1, at(n), time(n)).unwrap();
-            progress.resolve(1, number);
-        }
-        assert!(progress.settled() && !progress.lags(1));
-        assert_eq!(progress.hand_over(1, at(3), None), None, "there is no more");
-    }
-
-    #[test]
-    fn what_a_lane_lacks_is_outstanding_though_it_was_handed_nothing() {
-        let time = |second: i64| Some(Timestamp::from_millis(second * 1_000));
-        let mut progress = live(2);
-        for n in 5..8 {
-            progress.read(vec![], time(n));
-            let number = progress.hand_over(0, at(n), time(n)).unwrap();
-            progress.resolve(0, number);
-        }
-        assert_eq!((progress.outstanding(0), progress.outstanding(1)), (None, time(5)));
-    }
-
-    #[test]
-    fn a_lane_goes_on_within_what_was_kept_of_an_earlier_run() {
-        let mut progress = Progress::new(vec![(Some(at(9)), 9), (Some(at(4)), 5)], 9);
-        assert_eq!((progress.lags(0), progress.lags(1), progress.first_unresolved()), (false, true, 5));
-        assert_eq!(progress.hand_over(1, at(5), None), Some(5));
-        assert_eq!(progress.outstanding(1), Some(Timestamp::ZERO));
-        assert_eq!(progress.read(vec![], None), 9);
-    }
-
-    proptest! {
-        /// S3: a cursor never passes the contiguous resolved low-water mark of its lane; S15: it never steps back.
-        #[test]
-        fn s3_a_cursor_is_the_contiguous_low_water_mark(
-            order in prop::collection::vec((0..3usize, 0..20u64), 0..200),
-        ) {
-            let mut progress = live(3);
-            for n in 0..20 {
-                begin(&mut progress, at(n), vec![seen(u8::try_from(n).unwrap())], None);
-            }
-            let mut resolved = [[false; 20]; 3];
-            let mut cursors = [-1i64; 3];
-            let mut seen_count = 0;
-            for (lane, batch) in order {
-                progress.resolve(lane, batch);
-                resolved[lane][usize::try_from(batch).unwrap()] = true;
-                if let Some(advance) = progress.take_advance() {
-                    seen_count += advance.seen.len();
-                    for (lane, position) in advance.cursors {
-                        let Position::Log(position) = position else { unreachable!() };
-                        prop_assert!(position.sequence > cursors[lane]);
-                        cursors[lane] = position.sequence;
-                    }
-                }
-                for lane in 0..3 {
-                    let contiguous = resolved[lane].iter().take_while(|done| **done).count();
-                    prop_assert_eq!(cursors[lane] + 1, i64::try_from(contiguous).unwrap());
-                }
-                let all = (0..20).take_while(|n| (0..3).all(|lane| resolved[lane][*n])).count();
-                prop_assert_eq!(seen_count, all);
-            }
-        }
-    }
-}
+#[path = "progress_tests.rs"]
+mod tests;

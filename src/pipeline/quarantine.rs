@@ -1,9 +1,10 @@
-//! Where a record goes that can't be processed: whole, with its coordinates and the reason, one JSON object a line.
-//! A record counts as resolved only after its line is durable.
+//! Where a record goes that can't be processed: whole, with its coordinates and the reason, one JSON object a line, and
+//! each line sealed under a key of its tenant. A record counts as resolved only after its line is durable.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,10 +14,12 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{QUARANTINE_FILE_BYTES_MAX, QUARANTINE_TOTAL_BYTES_MAX};
-use super::quarantine_files::{self as files, Found, Kept, Search};
+use super::quarantine_files::{Files, Found, Kept, Search};
+use super::quarantine_keys::{Keys, QuarantineKeys};
+use super::spool::KeyTrouble;
 use crate::clock::Timestamp;
 use crate::event::batch::{Content, Coordinates, Entry, Shape, Version};
-use crate::ids::Generation;
+use crate::ids::{Generation, TenantId};
 
 /// One record that can't be processed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -112,6 +115,12 @@ pub enum QuarantineError {
         QUARANTINE_TOTAL_BYTES_MAX >> 20
     )]
     Full { folder: PathBuf },
+    #[error("there is no key for what is quarantined of {tenant}: {cause}")]
+    NoKey { tenant: TenantId, cause: KeyTrouble },
+    #[error("`{feed}` is the feed of no tenant, so that there is no key to seal its record with")]
+    NoTenant { feed: String },
+    #[error("the system gives no randomness: nothing can be sealed until it does")]
+    NoChance,
 }
 
 /// The node's quarantine folder. Cloning shares it.
@@ -122,7 +131,7 @@ pub struct Quarantine {
 
 #[derive(Debug)]
 struct Inner {
-    folder: PathBuf,
+    files: Files,
     open: Option<Open>,
 }
 
@@ -135,8 +144,9 @@ struct Open {
 
 impl Quarantine {
     /// The folder is made when the first record comes.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner { folder, open: None })) }
+    pub fn new(folder: PathBuf, keys: Arc<dyn QuarantineKeys>) -> Self {
+        let files = Files { keys: Keys::new(keys, &folder), folder };
+        Self { inner: Arc::new(Mutex::new(Inner { files, open: None })) }
     }
 
     /// Appends all and makes them durable. Not cancelled by dropping: the lines are written or the error is lost.
@@ -157,8 +167,8 @@ impl Quarantine {
     ) -> Result<Found, QuarantineError> {
         let inner = self.inner.clone();
         let found = tokio::task::spawn_blocking(move || {
-            let folder = inner.lock().folder.clone();
-            files::find(&folder, &search, &wants)
+            let files = inner.lock().files.clone();
+            files.find(&search, &wants)
         });
         found.await.expect("the search does not panic, and nobody aborts it")
     }
@@ -170,9 +180,38 @@ impl Quarantine {
             let mut inner = inner.lock();
             // The file that is open may be the one that is written anew: what comes next goes to another.
             inner.open = None;
-            files::remove(&inner.folder, &ids)
+            inner.files.remove(&ids)
         });
         removed.await.expect("the removal does not panic, and nobody aborts it")
+    }
+
+    /// Seals what older versions left in the clear, and has every key sealed under the node's newest one.
+    pub async fn seal_older(&self) -> Result<usize, QuarantineError> {
+        let inner = self.inner.clone();
+        let sealed = tokio::task::spawn_blocking(move || inner.lock().files.seal_older());
+        sealed.await.expect("the sealing does not panic, and nobody aborts it")
+    }
+
+    /// S11: destroys the keys of tenants that are gone, and then what was sealed under them. Not cancelled by dropping.
+    pub async fn keep_only(&self, keep: impl Fn(&TenantId) -> bool + Send + 'static) -> Result<usize, QuarantineError> {
+        let inner = self.inner.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            let mut inner = inner.lock();
+            let gone = inner.files.gone(&keep)?;
+            if gone.is_empty() {
+                return Ok(0);
+            }
+            inner.open = None;
+            inner.files.forget(&gone)
+        });
+        removed.await.expect("the removal does not panic, and nobody aborts it")
+    }
+
+    /// Every line as it was before it was sealed, the oldest first, for whoever reads a node's data without the node.
+    pub fn lines(&self) -> Result<Vec<String>, QuarantineError> {
+        let all = Search { after: String::new(), records_max: usize::MAX, bytes_max: usize::MAX };
+        let files = self.inner.lock().files.clone();
+        Ok(files.find(&all, &|_| true)?.kept.into_iter().map(|kept| kept.line).collect())
     }
 }
 
@@ -180,7 +219,8 @@ impl Inner {
     fn append(&mut self, records: &[Quarantined]) -> Result<(), QuarantineError> {
         let mut lines = Vec::new();
         for record in records {
-            serde_json::to_writer(&mut lines, record).expect("strings and numbers always serialise");
+            let line = serde_json::to_vec(record).expect("strings and numbers always serialise");
+            lines.extend_from_slice(self.files.sealed(&record.feed, &line)?.as_bytes());
             lines.push(b'\n');
         }
         let result = self.append_lines(&lines);
@@ -192,7 +232,7 @@ impl Inner {
     }
 
     fn append_lines(&mut self, lines: &[u8]) -> Result<(), QuarantineError> {
-        let folder = self.folder.clone();
+        let folder = self.files.folder.clone();
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |cause| QuarantineError::Write { path, cause }
@@ -204,7 +244,8 @@ impl Inner {
                 return Err(QuarantineError::Full { folder });
             }
             let path = folder.join(format!("{number:06}.ndjson"));
-            let file = OpenOptions::new().create_new(true).append(true).open(&path).map_err(failed(&path))?;
+            let file =
+                OpenOptions::new().create_new(true).append(true).mode(0o600).open(&path).map_err(failed(&path))?;
             File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed(&folder))?;
             self.open = Some(Open { file, path, bytes: 0 });
         }
@@ -221,6 +262,9 @@ fn survey(folder: &Path) -> io::Result<(u64, u64)> {
     let (mut number, mut total) = (1, 0);
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            continue;
+        }
         total += entry.metadata()?.len();
         let stem = entry.path().file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
         number = number.max(stem.unwrap_or(0) + 1);
@@ -229,8 +273,11 @@ fn survey(folder: &Path) -> io::Result<(u64, u64)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use zeroize::Zeroizing;
+
     use super::*;
+    use crate::pipeline::spool::DataKey;
 
     fn record(raw: &[u8]) -> Quarantined {
         Quarantined {
@@ -247,14 +294,34 @@ mod tests {
         }
     }
 
+    /// One key for each tenant, made of its name, as long as there is its file.
+    pub(crate) struct Named;
+
+    impl QuarantineKeys for Named {
+        fn data_key(&self, tenant: &TenantId, file: &Path, make: bool) -> Result<Option<DataKey>, KeyTrouble> {
+            if make {
+                fs::write(file, "").unwrap();
+            }
+            let mut key = Zeroizing::new([1; 32]);
+            key.iter_mut().zip(tenant.as_str().bytes()).for_each(|(byte, letter)| *byte ^= letter);
+            Ok(file.exists().then(|| DataKey::new(&key)))
+        }
+    }
+
+    pub(crate) fn quarantine(folder: &Path) -> Quarantine {
+        Quarantine::new(folder.to_owned(), Arc::new(Named))
+    }
+
     #[tokio::test]
     async fn a_bad_record_is_kept_whole_whatever_its_bytes() {
         let folder = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::new(folder.path().join("quarantine"));
+        let quarantine = quarantine(&folder.path().join("quarantine"));
         quarantine.keep(vec![record(b"{\"a\":\n"), record(b"\xff\x00")]).await.unwrap();
         quarantine.keep(vec![record(b"again")]).await.unwrap();
         let text = fs::read_to_string(folder.path().join("quarantine/000001.ndjson")).unwrap();
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(text.lines().count() == 3 && !text.contains('{') && !text.contains("not JSON"), "{text}");
+        let lines = quarantine.lines().unwrap();
+        let lines: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[0]["raw"], "{\"a\":\n");
         assert_eq!(lines[1]["raw_base64"], STANDARD.encode(b"\xff\x00"));
@@ -264,8 +331,8 @@ mod tests {
     #[tokio::test]
     async fn a_restart_never_writes_after_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
-        Quarantine::new(folder.path().to_owned()).keep(vec![record(b"one")]).await.unwrap();
-        Quarantine::new(folder.path().to_owned()).keep(vec![record(b"two")]).await.unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        quarantine(folder.path()).keep(vec![record(b"one")]).await.unwrap();
+        quarantine(folder.path()).keep(vec![record(b"two")]).await.unwrap();
+        assert!(folder.path().join("000001.ndjson").exists() && folder.path().join("000002.ndjson").exists());
     }
 }

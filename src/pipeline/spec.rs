@@ -38,7 +38,22 @@ impl SinkSpec {
                 "max_message_bytes must be at least {MESSAGE_BYTES_MIN}B: less holds no event; most receivers take 8KiB"
             )
         });
-        fault.or_else(|| self.too_large()).or_else(|| self.sink.fault())
+        fault.or_else(|| self.too_large()).or_else(|| self.no_text()).or_else(|| self.sink.fault())
+    }
+
+    /// One format is protobuf: nothing that takes lines takes it, and nobody could put parts of it together.
+    fn no_text(&self) -> Option<String> {
+        let is_subscription = matches!(self.sink, sinks::Config::Subscription(_));
+        match (self.format, is_subscription, self.oversize) {
+            (Format::Typed, false, _) => Some(
+                "`format = \"typed\"` is protobuf, which only a subscription carries: choose one that is text"
+                    .to_owned(),
+            ),
+            (Format::Typed, true, Oversize::Split) => {
+                Some("`oversize = \"split\"` cuts text, and `format = \"typed\"` is none: leave it out".to_owned())
+            }
+            _ => None,
+        }
     }
 
     fn too_large(&self) -> Option<String> {
@@ -98,6 +113,15 @@ mod tests {
         assert!(udp.fault().unwrap().contains("at most 65507B"));
         let udp = SinkSpec { max_message_bytes: None, ..udp };
         assert_eq!((udp.fault(), udp.size_policy().message_bytes_max), (None, Some(ByteSize::new(1472))));
+    }
+
+    #[test]
+    fn a_format_that_is_no_text_goes_to_subscribers_only() {
+        let fault = |text: &str| serde_json::from_str::<SinkSpec>(text).unwrap().fault();
+        assert_eq!(fault(r#"{"kind":"subscription","format":"typed"}"#), None);
+        assert!(fault(r#"{"kind":"stdout","format":"typed"}"#).unwrap().contains("only a subscription"));
+        let split = fault(r#"{"kind":"subscription","format":"typed","oversize":"split"}"#).unwrap();
+        assert!(split.contains("cuts text"), "{split}");
     }
 
     #[test]

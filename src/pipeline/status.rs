@@ -1,6 +1,7 @@
 //! What a feed is doing, for operators: counters and the last problem, updated by its task and read by anyone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -48,7 +49,20 @@ struct Texts {
     state: FeedState,
     problem: Option<Problem>,
     lanes: BTreeMap<SinkId, LaneCounts>,
+    /// What readers beside the feed do for sinks that are not served by it at the moment.
+    beside: BTreeMap<SinkId, Arc<FeedStatus>>,
     ends: Ends,
+}
+
+/// How a sink gets what a feed reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LaneState {
+    #[default]
+    Live,
+    /// It lacks batches that others were handed, and gets them from the backlog.
+    Lagging,
+    /// It fell behind what is kept of the feed, and is served by a reader of its own.
+    CatchingUp,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +76,21 @@ pub struct LaneCounts {
     pub refused: u64,
     /// When the oldest was published of what the sink has not acknowledged.
     pub outstanding: Option<Timestamp>,
-    /// Whether the sink lacks batches that others were handed.
-    pub lags: bool,
+    pub state: LaneState,
+}
+
+impl LaneCounts {
+    /// With what was counted elsewhere of the same sink.
+    fn with(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            delivered: self.delivered + other.delivered,
+            filtered: self.filtered + other.filtered,
+            shortened: self.shortened + other.shortened,
+            refused: self.refused + other.refused,
+            ..self
+        }
+    }
 }
 
 impl FeedStatus {
@@ -103,12 +130,49 @@ impl FeedStatus {
         self.texts.lock().problem.take().is_some()
     }
 
+    /// The feed's own problem, or else that of a reader beside it.
     pub fn problem(&self) -> Option<Problem> {
-        self.texts.lock().problem.clone()
+        let (own, beside) = {
+            let texts = self.texts.lock();
+            (texts.problem.clone(), texts.beside.clone())
+        };
+        own.or_else(|| {
+            beside.into_iter().find_map(|(sink, status)| {
+                let problem = status.problem()?;
+                Some(Problem { error: format!("sink `{sink}` can't catch up: {}", problem.error), ..problem })
+            })
+        })
     }
 
     pub fn lanes(&self) -> BTreeMap<SinkId, LaneCounts> {
-        self.texts.lock().lanes.clone()
+        let (mut lanes, beside) = {
+            let texts = self.texts.lock();
+            (texts.lanes.clone(), texts.beside.clone())
+        };
+        for (sink, status) in beside {
+            let counts = lanes.entry(sink.clone()).or_default();
+            *counts = counts.with(status.lanes().get(&sink).copied().unwrap_or_default());
+        }
+        lanes
+    }
+
+    /// Messages by which what was read differs from what the source's own numbers say, by whichever reader.
+    pub fn all_unaccounted(&self) -> u64 {
+        let beside = self.texts.lock().beside.clone();
+        self.unaccounted.load(Relaxed) + beside.values().map(|status| status.all_unaccounted()).sum::<u64>()
+    }
+
+    /// A reader beside the feed serves the sink from now on, and counts here.
+    pub fn beside(&self, sink: &SinkId, status: Arc<Self>) {
+        self.texts.lock().beside.insert(sink.clone(), status);
+    }
+
+    /// The feed serves the sink again. What was counted beside it stays.
+    pub fn beside_no_more(&self, sink: &SinkId) {
+        let Some(status) = self.texts.lock().beside.remove(sink) else { return };
+        self.unaccounted.fetch_add(status.all_unaccounted(), Relaxed);
+        let counted = status.lanes().get(sink).copied().unwrap_or_default();
+        self.count(sink, |counts| *counts = counts.with(counted));
     }
 
     pub fn count(&self, sink: &SinkId, change: impl FnOnce(&mut LaneCounts)) {

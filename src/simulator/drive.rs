@@ -73,9 +73,10 @@ async fn drive(cloud: &Cloud, seed: u64, settings: &WorkloadSettings) {
             producers.iter_mut().for_each(|producer| producer.count_partitions(cloud));
         }
         records.advance(span);
-        while records.due() > 0 {
-            for _ in 0..MESSAGES_PER_TURN.min(usize::try_from(records.due()).unwrap_or(usize::MAX)) {
-                if records.due() == 0 {
+        // Whoever pauses it counts what there is: what it is late with comes after the pause.
+        while records.due() > 0 && !*paused.borrow() {
+            for _ in 0..MESSAGES_PER_TURN {
+                if records.due() == 0 || *paused.borrow() {
                     break;
                 }
                 stream_turn = (stream_turn + 1) % producers.len();

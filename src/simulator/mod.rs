@@ -119,12 +119,16 @@ pub async fn start(settings: Settings) -> Result<Running, SimulatorError> {
     Ok(Running { access, addresses, cloud, tasks, shutdown })
 }
 
-/// How much the workload has produced.
+/// How much the workload has produced, and how much of the cloud was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
     pub records: u64,
     pub messages: u64,
     pub changes: u64,
+    /// Messages that left for readers, those that left again included.
+    pub sent: u64,
+    /// Requests that Graph answered in full.
+    pub answered: u64,
 }
 
 impl Running {
@@ -157,13 +161,15 @@ impl Running {
         by_tenant.map(|(tenant, records)| (tenant.to_string(), records.load(Ordering::Relaxed))).collect()
     }
 
-    /// Everything the workload has produced so far.
+    /// Everything so far.
     pub fn totals(&self) -> Totals {
         let counters = &self.cloud.counters;
         Totals {
             records: counters.records.load(Ordering::Relaxed),
             messages: counters.messages.load(Ordering::Relaxed),
             changes: counters.changes.load(Ordering::Relaxed),
+            sent: self.cloud.namespace.sent(),
+            answered: counters.graph_answered.load(Ordering::Relaxed),
         }
     }
 

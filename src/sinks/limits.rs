@@ -22,6 +22,13 @@ pub const BARRIER_ANSWER: Duration = Duration::from_secs(10);
 pub const RESEND_BYTES: u64 = 4 << 20;
 pub const RESEND_AGE: Duration = Duration::from_secs(30);
 
+/// Without a barrier, what lies unread at a receiver that dies is lost. Kernels hold no more than this of one connection,
+/// unless somebody raised their limits: 6 MiB at the receiver and 4 MiB here, as Linux has it.
+pub const UNREAD_BYTES: u64 = 16 << 20;
+/// How soon a host says that it does not take our datagrams: at once if it is there, and after three questions for its
+/// address if it is not.
+pub const UDP_REFUSAL: Duration = Duration::from_secs(5);
+
 /// How long the first probe waits for the receiver to answer a half-close before we settle for the weaker level.
 pub const PROBE_ANSWER: Duration = Duration::from_secs(3);
 
@@ -44,6 +51,9 @@ pub const RELP_ANSWER: Duration = Duration::from_secs(30);
 pub const RELP_CLOSE: Duration = Duration::from_secs(2);
 /// A receiver that refuses a message this often will never take it.
 pub const REFUSALS_MAX: u8 = 3;
+/// More refusals in a row, with nothing taken between them, speak of the receiver and no longer of the messages: a disk
+/// that is full, a ruleset that is gone. As many as twenty bad messages bring.
+pub const REFUSALS_IN_A_ROW: u32 = 20 * REFUSALS_MAX as u32;
 
 /// Bytes of a stretch when its receiver is too slow to confirm a longer one in time.
 pub const STRETCH_BYTES_MIN: u64 = 64 << 10;
@@ -75,12 +85,20 @@ pub const FILE_SYNC_BYTES: u64 = 4 << 20;
 
 const _: () = assert!(WINDOW_BYTES as u64 >= BARRIER_BYTES, "a barrier must be reachable within the window");
 const _: () = assert!(STRETCH_BYTES_MIN < BARRIER_BYTES, "there must be room to shorten a stretch");
+const _: () = assert!(UNREAD_BYTES > RESEND_BYTES, "a window is sent again, so that more than it must be counted");
 const _: () = assert!(WINDOW_BYTES as u64 > RESEND_BYTES, "the weaker level must be able to acknowledge");
 
 /// What one member of a subscription may be sent without acknowledging it, unless the subscription says otherwise. The
 /// sink's window bounds it as well.
 pub const UNACKED_EVENTS: u32 = 10_000;
 pub const UNACKED_BYTES: u64 = 8 << 20;
+/// Who takes events for this long and acknowledges none has most likely stopped dealing with them.
+pub const UNACKED_AGE: Duration = Duration::from_secs(300);
+/// A reader whose node has died comes by another one once the lease has ended, and needs a moment for it.
+pub const IDLE_TTL_MIN: Duration = Duration::from_secs(5);
+/// Feeds that one subscription may give a beginning of their own: as many partitions as the largest hubs of some tenants have
+/// together. Its resource must stay one that a person can read.
+pub const POSITIONS_MAX: usize = 1_024;
 /// Events leave for a subscriber in messages of no more bytes than this, unless one event has more: gRPC clients take no
 /// messages above 4 MiB unless they are told to.
 pub const CHUNK_BYTES: u64 = 1 << 20;

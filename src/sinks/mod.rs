@@ -2,10 +2,13 @@
 
 pub mod file;
 pub mod hec;
+pub mod journey;
 pub mod limits;
+pub mod place;
 pub mod status;
 pub mod subscription;
 pub mod syslog;
+pub mod target_status;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use crate::event::Label;
 use crate::event::batch::Position;
 use crate::ids::{Epoch, FeedId, Generation};
 use crate::lease::Lease;
+use crate::secret::SecretRef;
 use crate::units::ByteSize;
 use status::SinkStatus;
 pub use syslog::config::SyslogConfig;
@@ -85,6 +89,8 @@ pub struct Stretch {
     pub generation: Generation,
     /// Where the feed stands after it.
     pub after: Position,
+    /// Whether the feed's owner reads it in its turn, and no replay beside it.
+    pub live: bool,
 }
 
 /// How a sink says that a parcel is acknowledged. Dropped unsaid, the parcel stays unresolved and is read again.
@@ -120,7 +126,7 @@ impl Stretch {
     pub(crate) fn sample() -> Self {
         let at = crate::event::batch::ObjectsPosition { from: Timestamp::ZERO };
         let feed = "contoso/hub/0".parse().expect("the constant is a feed");
-        Self { feed, epoch: Epoch(1), generation: Generation(1), after: Position::Objects(at) }
+        Self { feed, epoch: Epoch(1), generation: Generation(1), after: Position::Objects(at), live: true }
     }
 }
 
@@ -297,6 +303,26 @@ impl Config {
             Self::Subscription(config) => Some(config.start),
             Self::Syslog(_) | Self::Hec(_) | Self::File(_) | Self::Stdout(_) => None,
         }
+    }
+
+    /// What is read where the sink is applied, by the keys that name it.
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        let places = match self {
+            Self::Hec(config) => config.places(),
+            Self::Syslog(config) => config.places(),
+            Self::File(_) | Self::Stdout(_) | Self::Subscription(_) => Vec::new(),
+        };
+        places.into_iter().filter_map(|(field, place)| Some((field, place.reference()?))).collect()
+    }
+
+    /// The same, for what is to stand in their place.
+    pub fn secrets_mut(&mut self) -> Vec<(&'static str, &mut SecretRef)> {
+        let places = match self {
+            Self::Hec(config) => config.places_mut(),
+            Self::Syslog(config) => config.places_mut(),
+            Self::File(_) | Self::Stdout(_) | Self::Subscription(_) => Vec::new(),
+        };
+        places.into_iter().filter_map(|(field, place)| Some((field, place.reference_mut()?))).collect()
     }
 
     pub fn framing(&self) -> Framing {

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::target_status::TargetStatuses;
+
 /// How a sink fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,11 +34,14 @@ pub struct SinkStatus {
     pub acknowledged: AtomicU64,
     pub in_flight: AtomicU64,
     pub retries: AtomicU64,
+    /// Events that counted as delivered and may never have been read, at the levels that can't know.
+    pub perhaps_lost: AtomicU64,
     failing_since: Mutex<Option<Instant>>,
     assurance: Mutex<&'static str>,
     last_error: Mutex<Option<(Instant, String)>>,
     /// Why it can promise less than its transport could, and since when.
     weakness: Mutex<Option<(Instant, String)>>,
+    pub targets: TargetStatuses,
 }
 
 /// The level of assurance at which a delivery counts once it has not failed for a while; see `sinks::syslog::barrier`.
@@ -124,6 +129,11 @@ impl SinkStatus {
     pub fn acknowledged(&self, events: u32) {
         self.acknowledged.fetch_add(u64::from(events), Relaxed);
         self.in_flight.fetch_sub(u64::from(events), Relaxed);
+    }
+
+    /// Where receivers fetch and come and go: so much is with them now.
+    pub fn has_in_flight(&self, events: u64) {
+        self.in_flight.store(events, Relaxed);
     }
 
     /// Written events that must be written again are no longer in flight.

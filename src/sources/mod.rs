@@ -79,6 +79,8 @@ pub struct Resume {
     pub generation: Generation,
     /// What the cluster has committed for this feed; nothing for a feed never read before.
     pub cursor: Option<Cursor>,
+    /// Where a log begins without a cursor: with what came at this time or later, whatever its own settings say.
+    pub since: Option<Timestamp>,
 }
 
 /// Where a second reader of a feed begins. It reads beside the feed's own, and takes nothing from it.

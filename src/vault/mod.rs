@@ -33,13 +33,13 @@ pub enum VaultError {
     TooLong { limit: usize },
     #[error("the name of a secret is longer than {limit} bytes: choose a shorter one")]
     NameTooLong { limit: usize },
-    #[error("the sealed secret is not whole: apply its credential again")]
+    #[error("the sealed secret is not whole: apply again what it is of")]
     Malformed,
     #[error("the sealed secret has version {version}, which this version of siemgate does not know: upgrade this node")]
     Newer { version: u32 },
     #[error(
-        "the sealed secret was changed, or was moved from where it was sealed: apply its credential again, and look for \
-         who changed it"
+        "the sealed secret was changed, or was moved from where it was sealed: apply again what it is of, and look \
+         for who changed it"
     )]
     Forged,
     #[error(

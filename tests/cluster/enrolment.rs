@@ -289,7 +289,7 @@ async fn a_node_whose_certificate_has_ended_renews_it_by_itself() {
     node.drain().await.unwrap();
 }
 
-fn settings(dir: &Path, listen: &str, advertise: Option<&str>) -> NodeSettings {
+pub fn settings(dir: &Path, listen: &str, advertise: Option<&str>) -> NodeSettings {
     let wires = Wires::Tls { listen: listen.parse().unwrap(), advertise: advertise.map(str::to_owned), own: None };
     let (name, data_dir, clock) = ("test".into(), dir.to_owned(), Clock::System);
     NodeSettings {

@@ -17,11 +17,15 @@ use siemgate::ids::{FeedId, NodeId, TenantId};
 use siemgate::node::{Node, NodeSettings, Spooling, Wires};
 use siemgate::secret::Secret;
 use siemgate::simulator::receiver::{Options, Receiver, Tally};
+use siemgate::simulator::splunk::{self, Splunk};
 use siemgate::simulator::{self, Running};
 use tempfile::TempDir;
 
+use crate::ending::{INDEXING, LOST_AFTER};
+use crate::fronts::Doors;
 use crate::harness::network::Network;
 use crate::harness::{CLUSTER, until};
+use crate::reader::{CREDIT, Reader};
 
 /// Records a second, over all partitions.
 pub const RATE: u64 = 400;
@@ -29,6 +33,9 @@ pub const RATE: u64 = 400;
 /// As the simulator and the receiver are known to the nodes.
 pub const SOURCE: &str = "streaming";
 pub const SINK: &str = "siem";
+/// One sink of each other kind: an indexer that acknowledges, and a subscription.
+pub const SPLUNK: &str = "splunk";
+pub const SOC: &str = "soc";
 /// Time passes in steps that leave a lease room, so that whoever can renews it in between.
 const STEP: Duration = Duration::from_millis(1_000);
 
@@ -44,33 +51,64 @@ pub struct Gateway {
     pub network: Network,
     pub cloud: Running,
     pub receiver: Receiver,
+    pub splunk: Splunk,
+    /// Reads the subscription, unless the scenario does so itself.
+    pub reader: Option<Reader>,
+    doors: Doors,
     pub folder: TempDir,
     pub nodes: BTreeMap<u64, Node>,
     /// They stand still until they are moved, and go on when their node is started again, as a machine's does.
     clocks: BTreeMap<u64, Clock>,
+    spooling: Spooling,
     lives: u64,
 }
 
 impl Gateway {
-    /// So many nodes, all voters, that read one tenant's hub and deliver to one receiver.
+    /// So many nodes, all voters, that read one tenant's hub and deliver to a sink of each kind.
     pub async fn of(count: u64) -> Self {
-        let gateway = Self::unconnected(count).await;
+        let mut gateway = Self::unconnected(count).await;
+        gateway.is_subscribed().await;
         gateway.connect(Secrecy::Reference).await;
         gateway
     }
 
+    /// Makes the subscription, and has somebody read it from now on.
+    pub async fn is_subscribed(&mut self) {
+        let body = json!({"kind": "subscription", "format": "microsoft", "start": "earliest", "unacked_events": CREDIT,
+            "routes": self.routes()});
+        self.put(ResourceKind::Sink, None, SOC, body, vec![]).await;
+        self.reader = Some(Reader::start(SOC, self.folder.path(), self.doors.clone()));
+    }
+
     /// So many nodes, all voters, and nothing to read yet.
     pub async fn unconnected(count: u64) -> Self {
-        let mut settings = simulator::Settings::new(11, 1).unwrap();
+        Self::with(count, 1, Spooling::default()).await
+    }
+
+    /// The same with several tenants; the sinks are the first one's.
+    pub async fn of_tenants(count: u64, tenants: usize) -> Self {
+        Self::with(count, tenants, Spooling::default()).await
+    }
+
+    /// The same, with so much room for what sinks lack.
+    pub async fn spooling(count: u64, spooling: Spooling) -> Self {
+        Self::with(count, 1, spooling).await
+    }
+
+    async fn with(count: u64, tenants: usize, spooling: Spooling) -> Self {
+        let mut settings = simulator::Settings::new(11, tenants).unwrap();
         settings.workload.records_per_second = RATE;
         settings.workload.changes_per_second = 0;
         let (network, folder) = (Network::default(), tempfile::tempdir().unwrap());
         settings.history = Some(folder.path().join("produced.jsonl"));
-        let history = Some(folder.path().join("received.jsonl"));
+        let history = |sink: &str| Some(folder.path().join(format!("received-{sink}.jsonl")));
         let cloud = simulator::start(settings).await.unwrap();
-        let receiver = Receiver::start(Options { history, ..Options::default() }).await.unwrap();
-        let (nodes, clocks) = (BTreeMap::new(), BTreeMap::new());
-        let mut gateway = Self { network, cloud, receiver, folder, nodes, clocks, lives: 0 };
+        let receiver = Receiver::start(Options { history: history(SINK), ..Options::default() }).await.unwrap();
+        let indexes = splunk::Options { acknowledges: true, indexing: INDEXING, ..splunk::Options::default() };
+        let splunk = Splunk::start(splunk::Options { history: history(SPLUNK), ..indexes }).await.unwrap();
+        let (nodes, clocks, doors) = (BTreeMap::new(), BTreeMap::new(), Doors::default());
+        let mut gateway =
+            Self { network, cloud, receiver, splunk, reader: None, doors, folder, nodes, clocks, spooling, lives: 0 };
         gateway.start(1).await;
         for node in 2..=count {
             gateway.join(node).await;
@@ -110,10 +148,12 @@ impl Gateway {
                 plane: Box::new(plane),
                 entered: Arc::new(move |door| network.connect(NodeId(node), door)),
             },
-            spooling: Spooling::default(),
+            spooling: self.spooling.clone(),
             api: String::new(),
         };
-        self.nodes.insert(node, Node::start(settings).await.unwrap());
+        let running = Node::start(settings).await.unwrap();
+        self.doors.open(node, running.backend().subscriptions().expect("every node has subscribers"));
+        self.nodes.insert(node, running);
     }
 
     async fn join(&mut self, node: u64) {
@@ -179,6 +219,8 @@ impl Gateway {
 
     async fn take_away(&mut self, node: u64) {
         self.network.disconnect(NodeId(node));
+        self.doors.close(node);
+        self.reader.iter().for_each(|reader| reader.lost(node));
         let killed = self.nodes.remove(&node).unwrap_or_else(|| panic!("node {node} does not run"));
         let control = killed.control().clone();
         drop(killed);
@@ -189,6 +231,7 @@ impl Gateway {
     pub async fn stop(&mut self, node: u64) {
         self.tell("stop", node);
         let stopped = self.nodes.remove(&node).unwrap_or_else(|| panic!("node {node} does not run"));
+        self.doors.close(node);
         stopped.drain().await.unwrap();
         self.network.disconnect(NodeId(node));
     }
@@ -201,13 +244,15 @@ impl Gateway {
 
     /// Applies what an operator would apply.
     pub async fn connect(&self, secrecy: Secrecy) {
-        let access = self.cloud.access.tenants[0].clone();
+        self.connect_sinks().await;
+        self.connect_tenant(0, secrecy).await;
+    }
+
+    pub async fn connect_tenant(&self, number: usize, secrecy: Secrecy) {
+        let access = self.cloud.access.tenants[number].clone();
         let tenant: TenantId = access.name.parse().unwrap();
-        let path = self.folder.path().join("hub-secret");
+        let path = self.folder.path().join(format!("hub-secret-{number}"));
         std::fs::write(&path, &access.connection_string).unwrap();
-        let sink = json!({"kind": "syslog", "address": self.receiver.address().to_string(), "format": "cef",
-            "structured_data": true});
-        self.put(ResourceKind::Sink, None, SINK, sink, vec![]).await;
         self.put(ResourceKind::Tenant, None, &access.name, json!({"directory": access.directory}), vec![]).await;
         let home = ResourceKey::tenant(&tenant);
         let reference = format!("${{file:{}}}", path.display());
@@ -222,9 +267,27 @@ impl Gateway {
         self.put(ResourceKind::Source, Some(&tenant), SOURCE, source, uses).await;
     }
 
+    /// What the sinks get: all there is of the first tenant.
+    fn routes(&self) -> Value {
+        json!({"tenants": [self.cloud.access.tenants[0].name]})
+    }
+
+    /// A syslog receiver and an indexer, which get every record untouched.
+    async fn connect_sinks(&self) {
+        let siem = json!({"kind": "syslog", "address": self.receiver.address().to_string(), "format": "microsoft",
+            "structured_data": true, "max_message_bytes": "64KiB", "routes": self.routes()});
+        self.put(ResourceKind::Sink, None, SINK, siem, vec![]).await;
+        let token = self.folder.path().join("splunk-token");
+        std::fs::write(&token, splunk::TOKEN).unwrap();
+        let splunk = json!({"kind": "hec", "url": self.splunk.url(), "token": format!("${{file:{}}}", token.display()),
+            "format": "microsoft", "acknowledge": true, "gzip": false,
+            "ack_timeout": format!("{}s", LOST_AFTER.as_secs()), "routes": self.routes()});
+        self.put(ResourceKind::Sink, None, SPLUNK, splunk, vec![]).await;
+    }
+
     /// Each of these nodes has a key of its own, so that no other opens what one has sealed.
     async fn seal(&self, node: u64, credential: &ResourceKey, secret: &str) {
-        let key = SecretKey::of_credential(credential, "connection_string").unwrap();
+        let key = SecretKey::of(credential, "connection_string").unwrap();
         let sealed = self.node(node).backend().sealer().seal(&key, 1, &Secret::new(secret.to_owned())).unwrap();
         let put = SecretCommand::Put { key, replaces: 0, sealed, at: Clock::System.now() };
         assert_eq!(self.node(1).control().propose(Command::Secret(put)).await.unwrap(), Outcome::Done);

@@ -76,7 +76,8 @@ async fn when_the_leader_dies_its_feeds_go_on_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn feeds_that_a_node_cannot_build_pass_on_to_the_one_that_can() {
-    let gateway = Gateway::unconnected(3).await;
+    let mut gateway = Gateway::unconnected(3).await;
+    gateway.is_subscribed().await;
     gateway.connect(Secrecy::SealedBy(1)).await;
     until("the feeds are found", async || (!gateway.owners(1).is_empty()).then_some(())).await;
     let all = gateway.owners(1).into_keys().collect();

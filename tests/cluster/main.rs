@@ -6,10 +6,13 @@
 mod agreement;
 mod catching_up;
 mod clocks;
+mod conversations;
 #[path = "../history/ending.rs"]
 mod ending;
 mod enrolment;
+mod falling_behind;
 mod forgetting;
+mod fronts;
 mod gateway;
 mod handover;
 mod harness;
@@ -21,8 +24,13 @@ mod judge;
 mod members;
 mod moved;
 mod own_certificates;
+mod quarantine;
+#[path = "../history/reader.rs"]
+mod reader;
 mod recovery;
 mod renewal;
+mod sink_secrets;
+mod sinks;
 mod subscriber;
 mod subscribers;
 mod tls;

@@ -42,7 +42,7 @@ impl Seen {
     /// By the events that come of this subscription, into a file of its own in this folder.
     pub fn of(folder: &Path, subscription: &'static str) -> Self {
         let count = std::fs::read_dir(folder).unwrap().count();
-        let history = std::fs::File::create(folder.join(format!("{subscription}-{count}.jsonl"))).unwrap();
+        let history = std::fs::File::create(folder.join(format!("received-{subscription}.{count}.jsonl"))).unwrap();
         let (ids, tenants, feeds) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         Self { subscription, history, ids, tenants, feeds }
     }
@@ -59,12 +59,24 @@ impl Seen {
             *self.ids.entry(event.id).or_default() += 1;
         }
     }
+    /// What this connection is about to acknowledge.
+    fn confirm(&mut self, delivery: &Delivery) {
+        let events = EventBatch::decode(delivery.batch.clone()).unwrap().events;
+        let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
+        let at = Clock::System.now().nanos();
+        let line = json!({"kind": "confirmed", "at": at, "sink": self.subscription, "ids": ids});
+        writeln!(self.history, "{line}").unwrap();
+    }
     pub fn distinct(&self) -> u64 {
         self.ids.len() as u64
     }
     /// How many were seen here or there.
     pub fn together(&self, other: &Self) -> u64 {
         self.distinct() + other.ids.keys().filter(|id| !self.ids.contains_key(*id)).count() as u64
+    }
+    /// How many were seen here and there.
+    pub fn in_both(&self, other: &Self) -> u64 {
+        other.ids.keys().filter(|id| self.ids.contains_key(*id)).count() as u64
     }
     pub fn duplicates(&self) -> u64 {
         self.ids.values().sum::<u64>() - self.distinct()
@@ -102,6 +114,17 @@ impl Subscriber {
         timeout(LONG, self.news.next()).await.expect("some news in time")
     }
 
+    /// What feeds it has now, once it is told that they have changed.
+    pub async fn new_feeds(&mut self) -> Vec<FeedStart> {
+        loop {
+            match self.next().await {
+                Some(News::Feeds(feeds)) => return feeds,
+                Some(News::Heartbeat) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     pub async fn delivery(&mut self) -> Delivery {
         loop {
             match self.next().await {
@@ -130,6 +153,7 @@ impl Subscriber {
     pub async fn read(&mut self, seen: &mut Seen) {
         if let Some(delivery) = self.delivery_within(Duration::from_millis(500)).await {
             seen.note(&delivery, self.epoch);
+            seen.confirm(&delivery);
             self.grant(delivery.events).await;
             self.acknowledge(self.ack_of(&delivery)).await;
         }

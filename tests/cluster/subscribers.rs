@@ -1,23 +1,32 @@
 //! Subscriptions of a whole cluster: any node serves them, members share their feeds, and nobody loses an event.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use prost::Message as _;
 use serde_json::{Value, json};
-use siemgate::admin::events::{CloseReason, NotOpened, Shown, Start};
+use siemgate::admin::Backend as _;
+use siemgate::admin::events::{CloseReason, NotOpened, Place, Shown, Start};
+use siemgate::clock::{Clock, Timestamp};
 use siemgate::cluster::ResourceKind;
 use siemgate::cluster::limits::LEASE_TTL;
 use siemgate::sinks::subscription::TokenHash;
+use siemgate::wire::EventBatch;
 use tokio::time::Instant;
 
-use crate::gateway::{Gateway, SINK, Secrecy};
+use crate::gateway::{Gateway, RATE, SOC, Secrecy};
 use crate::harness::{LONG, until};
+use crate::history::Setup;
 use crate::subscriber::{Seen, Subscriber, asking, token};
 
-const SOC: &str = "soc";
 const CREDIT: u32 = 1_000;
-const BOTH: &[&str] = &[SINK, SOC];
 /// What a member may have been sent unacknowledged.
 const REPLACED: usize = 10_000;
+
+/// A connection that takes another's place is sent what that one had.
+fn replaced(setup: &mut Setup) {
+    setup.own.insert((SOC.to_owned(), "replace".to_owned()), REPLACED);
+}
 
 impl Gateway {
     async fn subscription(&self, name: &str, settings: Value) {
@@ -36,7 +45,7 @@ impl Gateway {
         gateway
     }
 
-    fn seen(&self) -> Seen {
+    pub fn seen(&self) -> Seen {
         Seen::of(self.folder.path(), SOC)
     }
 
@@ -77,6 +86,11 @@ async fn any_node_serves_all_events_of_the_cluster_once() {
     read_some(&mut reader, &mut seen, 1_000).await;
     read_all(&gateway, &mut [&mut reader], &mut seen).await;
     assert_eq!(seen.duplicates(), 0);
+    // Every node owned some of what came to the one in front.
+    for node in 1..=3 {
+        let owned = gateway.owned_by(node, 2);
+        assert!(!owned.is_empty() && owned.is_subset(&seen.feeds), "of node {node}: {owned:?} in {:?}", seen.feeds);
+    }
     reader.finish().await;
 
     // What was acknowledged is committed: the next connection, elsewhere, is told where it goes on, and gets nothing twice.
@@ -87,9 +101,24 @@ async fn any_node_serves_all_events_of_the_cluster_once() {
     };
     let mut reader = until("all cursors are committed", committed).await;
     reader.grant(CREDIT).await;
-    assert!(reader.delivery_within(Duration::from_secs(1)).await.is_none(), "everything was acknowledged");
+    let more = reader.delivery_within(Duration::from_secs(1)).await;
+    if let Some(more) = &more {
+        seen.note(more, reader.epoch);
+    }
+    assert!(more.is_none(), "everything was acknowledged; {} of it came again: {more:?}", seen.duplicates());
+    // That silence says something only if the way still works: what is produced now comes, and nothing from before.
+    let before = gateway.produced();
+    gateway.cloud.resume();
+    until("more is produced", async || (gateway.produced() > before + RATE).then_some(())).await;
+    gateway.cloud.pause();
+    let mut fresh = gateway.seen();
+    while fresh.distinct() < gateway.produced() - before {
+        reader.read(&mut fresh).await;
+    }
+    assert!(reader.delivery_within(Duration::from_secs(1)).await.is_none(), "no more than was produced");
+    assert_eq!((fresh.duplicates(), fresh.in_both(&seen)), (0, 0), "all of it is new");
     drop(reader);
-    gateway.keeps_its_promises_to(BOTH, REPLACED).await;
+    gateway.keeps_its_promises_with(replaced).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,24 +126,34 @@ async fn members_share_the_feeds_and_take_over_from_one_who_leaves() {
     let gateway = Gateway::with_subscription(3, json!({"start": "earliest"})).await;
     let mut first = Subscriber::open(gateway.node(1), SOC, "a").await;
     let mut second = Subscriber::open(gateway.node(2), SOC, "b").await;
+    let named = |of: &Subscriber| of.feeds.iter().map(|feed| feed.feed.clone()).collect::<BTreeSet<_>>();
+    // The one who was there before is told what is left to it.
+    let left: BTreeSet<_> = first.new_feeds().await.into_iter().map(|feed| feed.feed).collect();
+    let theirs = named(&second);
+    let all: BTreeSet<_> = gateway.owners(1).into_keys().collect();
+    assert!(!left.is_empty() && !theirs.is_empty() && left.is_disjoint(&theirs), "{left:?} and {theirs:?}");
+    assert_eq!(&left | &theirs, all, "no feed is nobody's");
     first.grant(CREDIT).await;
     second.grant(CREDIT).await;
     let (mut of_first, mut of_second) = (gateway.seen(), gateway.seen());
-    let shared = Instant::now();
-    while of_first.feeds.is_empty() || of_second.feeds.is_empty() || shared.elapsed() < Duration::from_secs(3) {
+    let begun = Instant::now();
+    while of_first.feeds != left || of_second.feeds != theirs {
+        assert!(begun.elapsed() < LONG, "{:?} and {:?}", of_first.feeds, of_second.feeds);
         first.read(&mut of_first).await;
         second.read(&mut of_second).await;
+        assert!(of_first.feeds.is_subset(&left) && of_second.feeds.is_subset(&theirs), "each gets its own feeds only");
     }
-    let theirs: std::collections::BTreeSet<_> = second.feeds.iter().map(|feed| feed.feed.clone()).collect();
-    assert!(of_second.feeds.is_subset(&theirs), "{:?}", of_second.feeds);
-    let mut seen = of_first;
-    let before = seen.duplicates();
+    assert_eq!((of_first.duplicates(), of_second.duplicates(), of_first.in_both(&of_second)), (0, 0, 0));
+    let acknowledged = of_second.distinct();
     second.finish().await;
+    let mut seen = of_first;
     read_all_of(&gateway, &mut first, &mut seen, &of_second).await;
-    assert_eq!(seen.feeds.union(&of_second.feeds).count(), gateway.owners(1).len());
-    assert_eq!(before, 0);
+    assert_eq!(seen.feeds, all, "who is left has all feeds");
+    assert!(seen.distinct() + acknowledged >= gateway.produced());
+    // It acknowledged all that it was sent before it left, so that none of it came to the other.
+    assert_eq!((seen.duplicates(), seen.in_both(&of_second)), (0, 0));
     drop(first);
-    gateway.keeps_its_promises_to(BOTH, REPLACED).await;
+    gateway.keeps_its_promises_with(replaced).await;
 }
 
 /// Reads until both together have seen everything.
@@ -149,7 +188,7 @@ async fn s1_of_two_subscribers_under_one_name_the_newer_reads_and_the_older_ackn
     read_all(&gateway, &mut [&mut newer], &mut seen).await;
     assert_eq!(seen.duplicates(), 0, "the newer one got all of it, once");
     drop((older, newer));
-    gateway.keeps_its_promises_to(BOTH, REPLACED).await;
+    gateway.keeps_its_promises_with(replaced).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -172,10 +211,10 @@ async fn s1_when_the_node_in_front_dies_the_subscriber_goes_on_elsewhere() {
     read_all(&gateway, &mut [&mut reader], &mut seen).await;
     // What the dead node owned is read again from the last commit, a second ago at most; the others repeat what they had
     // sent unacknowledged.
-    let bound = 3 * UNACKED + 2 * crate::gateway::RATE;
+    let bound = 3 * UNACKED + 2 * RATE;
     assert!(seen.duplicates() <= bound, "{} came twice", seen.duplicates());
     drop(reader);
-    gateway.keeps_its_promises_to(BOTH, REPLACED).await;
+    gateway.keeps_its_promises_with(replaced).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,7 +238,7 @@ async fn b3_a_subscriber_that_never_acknowledges_is_sent_its_cap_and_no_more() {
     read_all(&gateway, &mut [&mut reader], &mut again).await;
     assert_eq!(again.duplicates(), 0, "nothing that was not acknowledged is missing");
     drop(reader);
-    gateway.keeps_its_promises_to(BOTH, REPLACED).await;
+    gateway.keeps_its_promises_with(replaced).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -219,4 +258,83 @@ async fn only_its_own_token_opens_a_subscription_and_a_change_closes_it() {
     gateway.subscription(SOC, json!({"tokens": [hash(&others)]})).await;
     assert_eq!(reader.closing().await, CloseReason::Changed, "whoever lost the right to read is sent away");
     assert!(matches!(open(SOC, token(&mine)).await, Err(NotOpened::Denied { .. })));
+}
+
+/// Everything so far has come to the other sink, so that the cluster stands behind it.
+async fn until_all_is_delivered(gateway: &Gateway) {
+    gateway.cloud.pause();
+    let all = async || (gateway.receiver.tally().total.received >= gateway.produced()).then_some(());
+    until("the other sink has everything", all).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_begins_at_the_time_or_the_message_that_it_names() {
+    let gateway = Gateway::unconnected(3).await;
+    gateway.connect(Secrecy::Reference).await;
+    gateway.until_shared_by(&[1, 2, 3]).await;
+    let before = async || (gateway.produced() > RATE).then_some(());
+    until("there is something to leave out", before).await;
+    until_all_is_delivered(&gateway).await;
+    // Upstream counts in milliseconds.
+    let (left_out, time) = (gateway.produced(), Timestamp::from_millis(Clock::System.now().millis() + 1));
+    until("time has passed", async || (Clock::System.now() > time.plus(Duration::from_millis(1))).then_some(())).await;
+    gateway.cloud.resume();
+    until("there is something to read", async || (gateway.produced() > left_out + RATE).then_some(())).await;
+    until_all_is_delivered(&gateway).await;
+
+    gateway.subscription(SOC, json!({"start": time.to_string()})).await;
+    let mut reader = Subscriber::open(gateway.node(1), SOC, "a").await;
+    assert_eq!(reader.feeds.len(), gateway.owners(1).len());
+    assert!(reader.feeds.iter().all(|feed| feed.start == Start::Since(time)), "{:?}", reader.feeds);
+    reader.grant(2 * CREDIT * 10).await;
+    let mut seen = gateway.seen();
+    while seen.distinct() < gateway.produced() - left_out {
+        reader.read(&mut seen).await;
+    }
+    assert!(reader.delivery_within(Duration::from_secs(1)).await.is_none(), "not one from before that time");
+    assert_eq!(seen.distinct() + left_out, gateway.produced());
+
+    // Of one feed everything from a message on, and of the others only what comes from now on, which is nothing.
+    const FIRST: i64 = 3;
+    let feed = gateway.owners(1).into_keys().next().unwrap();
+    let numbered = json!({"positions": {feed.to_string(): FIRST}});
+    gateway.subscription("numbered", numbered).await;
+    let mut reader = Subscriber::open(gateway.node(2), "numbered", "a").await;
+    let starts = reader.feeds.iter().map(|it| (it.feed == feed, it.start.clone()));
+    assert!(starts.clone().all(|(this, start)| start == if this { Start::From(FIRST) } else { Start::Latest }));
+    assert!(starts.clone().any(|(this, _)| this));
+    reader.grant(2 * CREDIT * 10).await;
+    let (mut messages, mut last) = (0, None);
+    while let Some(delivery) = reader.delivery_within(Duration::from_secs(2)).await {
+        assert_eq!(delivery.feed, feed);
+        let events = EventBatch::decode(delivery.batch.clone()).unwrap().events;
+        messages += events.iter().filter(|event| event.record == 0).count() as i64;
+        last = delivery.after.or(last);
+    }
+    let Some(Place::Sequence(last)) = last else { panic!("nothing came") };
+    assert_eq!(messages, last + 1 - FIRST, "from message {FIRST} to {last}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_nobody_reads_is_suspended_and_goes_on_where_it_stood() {
+    let settings = json!({"start": "earliest", "idle_ttl": "5s"});
+    let gateway = Gateway::with_subscription(1, settings).await;
+    let problem = async || {
+        let status = gateway.node(1).backend().status().await;
+        status.sinks.into_iter().find(|sink| sink.sink.as_str() == SOC)?.problem.map(|problem| problem.error)
+    };
+    let told = until("it is suspended", problem).await;
+    assert!(told.contains("nobody has read it"), "{told}");
+    // The other sink goes on meanwhile, and the feeds are read for it alone.
+    let before = gateway.receiver.tally().total.received;
+    let flows = async || (gateway.receiver.tally().total.received > before + RATE).then_some(());
+    until("the other sink goes on", flows).await;
+    let mut reader = Subscriber::open(gateway.node(1), SOC, "a").await;
+    reader.grant(CREDIT).await;
+    let mut seen = gateway.seen();
+    read_all(&gateway, &mut [&mut reader], &mut seen).await;
+    assert_eq!(seen.duplicates(), 0, "everything from the beginning, once");
+    until("nothing is wrong any more", async || problem().await.is_none().then_some(())).await;
+    drop(reader);
+    gateway.keeps_its_promises_with(replaced).await;
 }

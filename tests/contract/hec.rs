@@ -109,7 +109,7 @@ impl Sink {
             framing.frame(&stamp, text.as_bytes(), &mut frames);
         }
         let after = Position::Objects(ObjectsPosition { from: Timestamp::ZERO });
-        let stretch = Stretch { feed, epoch: Epoch(1), generation: Generation(1), after };
+        let stretch = Stretch { feed, epoch: Epoch(1), generation: Generation(1), after, live: true };
         let receipt = Some(Receipt::new(stretch, 0, self.sent, EVENTS, self.ack_sender.clone()));
         self.sent += 1;
         let (bytes, lease) = (Bytes::from(frames.bytes), self.lease.clone());

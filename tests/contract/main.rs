@@ -7,3 +7,4 @@ mod graph;
 mod hec;
 mod syslog;
 mod syslog_transports;
+mod syslog_window;

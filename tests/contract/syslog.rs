@@ -81,7 +81,7 @@ impl Sink {
             self.config.framing().frame(&stamp, &self.payload, &mut frames);
         }
         let after = Position::Objects(ObjectsPosition { from: Timestamp::ZERO });
-        let stretch = Stretch { feed, epoch: Epoch(1), generation: Generation(1), after };
+        let stretch = Stretch { feed, epoch: Epoch(1), generation: Generation(1), after, live: true };
         let receipt = Some(Receipt::new(stretch, 0, self.sent, 10, self.ack_sender.clone()));
         self.sent += 1;
         let lease = self.lease.clone();

@@ -8,8 +8,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use siemgate::secret::Secret;
 use siemgate::simulator::receiver::{Behaviour, Options, Protocol, Receiver};
+use siemgate::sinks::SyslogConfig;
+use siemgate::sinks::syslog::journey::travel;
 use siemgate::tls::{self, Identity};
-use tokio::net::UdpSocket;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::syslog::{BOUND, Sink};
@@ -153,6 +157,70 @@ async fn a_message_that_relp_refuses_three_times_is_named_and_delays_nobody() {
     sink.end().await;
 }
 
+/// Eighty refusals without a message taken between them are the receiver's doing. Once it takes others again, the bad ones
+/// are found out as usual.
+#[tokio::test]
+async fn a_relp_receiver_that_refuses_everything_fails_and_fills_no_quarantine() {
+    let receiver = Receiver::start(Options { protocol: Protocol::Relp, ..Options::default() }).await.unwrap();
+    let mut sink = Sink::with(json!({"address": receiver.address().to_string(), "transport": "relp"}));
+    let usual = std::mem::replace(&mut sink.payload, b"CEF:0|simulator-refuses-this".to_vec());
+    for _ in 0..8 {
+        sink.send().await;
+    }
+    sink.in_trouble().await;
+    let (_, error) = sink.status.last_error().unwrap();
+    assert!(error.contains("refuses every message, the last with `500 the message is not wanted`"), "{error}");
+    let failing = sink.status.targets.all().remove(0);
+    assert_eq!((failing.assurance, failing.error.unwrap().1, failing.delivered), ("A3", error, None));
+    assert_eq!(sink.status.acknowledged.load(std::sync::atomic::Ordering::Relaxed), 0, "nothing was given up");
+
+    sink.payload = usual;
+    for round in 1..=6 {
+        sink.send().await;
+        let taken = async {
+            while receiver.tally().total.distinct < 10 * round {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(BOUND, taken).await.unwrap();
+    }
+    for _ in 0..8 {
+        assert_eq!(sink.acknowledged().await.refused.len(), 10);
+    }
+    assert!(sink.status.targets.all()[0].delivered.is_some());
+    sink.end().await;
+}
+
+/// A receiver that resets whatever is half-closed takes events and confirms nothing; one that never closes does the same.
+#[tokio::test]
+async fn a_test_names_the_level_that_the_sink_would_reach() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut resets = JoinSet::new();
+    resets.spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+            socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    });
+    let closes = Receiver::start(Options::default()).await.unwrap();
+    for (address, asked, level) in [
+        (closes.address().to_string(), None, Some("A2")),
+        (address.clone(), None, Some("A1")),
+        (address.clone(), Some("a1"), Some("A1")),
+        (address, Some("a2"), None),
+    ] {
+        let mut settings = json!({"address": address});
+        if let Some(asked) = asked {
+            settings["assurance"] = json!(asked);
+        }
+        let config: SyslogConfig = serde_json::from_value(settings).unwrap();
+        let journey = travel(&config, b"9 <110>test\n").await.remove(0);
+        assert_eq!((journey.assurance(), journey.arrived()), (level, level.is_some()), "{}", journey.words());
+    }
+}
+
 #[tokio::test]
 async fn every_message_is_one_datagram() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -225,6 +293,10 @@ async fn the_second_receiver_takes_over_when_the_first_is_gone() {
     sink.send().await;
     assert_eq!(sink.acknowledged().await.batch, 1);
     assert_eq!(second.tally().total.distinct, 10);
+    let [failing, working] = <[_; 2]>::try_from(sink.status.targets.all()).unwrap();
+    assert!(failing.error.is_some() && failing.delivered.is_some(), "{failing:?}");
+    assert!(working.error.is_none() && working.delivered.is_some(), "{working:?}");
+    assert_eq!((failing.assurance, working.assurance), ("A2", "A2"));
     sink.end().await;
 }
 

@@ -125,7 +125,7 @@ pub fn contents_agree(history: &History, setup: &Setup, expected: &Expected) -> 
             found.push(violation(Rule::Content, what));
         }
         let produced = expected.places.get(&line.id).and_then(|place| place.sha256.as_deref());
-        if setup.verbatim && produced.is_some_and(|produced| produced != line.sha256) {
+        if setup.verbatim.contains(&line.sink) && produced.is_some_and(|produced| produced != line.sha256) {
             let what = format!("{} of {} came to {} altered", line.id, line.feed, line.sink);
             found.push(violation(Rule::Content, what));
         }
@@ -139,13 +139,18 @@ type Blame<'a> = (Option<(usize, &'a str)>, &'a str);
 /// B1: what a sink gets again is owed to the last fault before it, and there is only so much of it.
 pub fn duplicates_are_bounded(history: &History, setup: &Setup) -> Vec<Violation> {
     let mut seen: HashSet<(&str, &str)> = HashSet::new();
-    let mut fault: Option<(usize, &str)> = None;
+    let mut faults: HashMap<&str, (usize, &str)> = HashMap::new();
     let mut counts: BTreeMap<Blame<'_>, (usize, &str)> = BTreeMap::new();
     for (number, line) in history.lines.iter().enumerate() {
         match line {
-            // A fault that explains no duplicates takes no blame from the one before it.
-            Line::Fault { what, .. } if setup.duplicates.contains_key(what) => fault = Some((number, what)),
+            // A fault that explains no duplicates of a sink takes no blame there from the one before it.
+            Line::Fault { what, .. } => {
+                for sink in setup.sinks.iter().filter(|sink| setup.allowed(sink, what).is_some()) {
+                    faults.insert(sink, (number, what));
+                }
+            }
             Line::Received(line) if !seen.insert((&line.sink, &line.id)) => {
+                let fault = faults.get(line.sink.as_str()).copied();
                 counts.entry((fault, &line.sink)).or_insert((0, &line.id)).0 += 1;
             }
             _ => {}
@@ -154,7 +159,7 @@ pub fn duplicates_are_bounded(history: &History, setup: &Setup) -> Vec<Violation
     let mut found = Vec::new();
     for ((fault, sink), (count, example)) in counts {
         let what = fault.map_or("no fault", |(_, what)| what);
-        let allowed = fault.and_then(|(_, what)| setup.duplicates.get(what)).copied().unwrap_or(0);
+        let allowed = fault.and_then(|(_, what)| setup.allowed(sink, what)).unwrap_or(0);
         if count > allowed {
             let what = format!("{sink} got {count} duplicates after {what}, of {allowed} allowed, such as {example}");
             found.push(violation(Rule::Duplicates, what));

@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
+use siemgate::admin::view::{FeedStatus, LaneStatus};
 use siemgate::clock::Clock;
 use siemgate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL};
+use siemgate::sinks::hec::limits::{BATCH_EVENTS, IN_FLIGHT_MAX};
 use siemgate::sinks::limits::{BARRIER_AGE, WINDOW_BYTES};
 
 use crate::history::line::Thing;
-use crate::history::{History, Setup, check};
+use crate::history::{History, Kind, Setup, check};
+use crate::reader::CREDIT;
 
 /// From a receiver's confirmation to the commit: a tick of the ledger, and room for a busy machine.
 const SETTLED: Duration = Duration::from_secs(3);
@@ -30,43 +33,92 @@ pub struct Load {
     pub frame: usize,
 }
 
-/// A run that ended quiet, between these feeds and these sinks.
-pub fn setup(load: Load, feeds: BTreeMap<String, String>, sinks: &[&str]) -> Setup {
+/// No scenario has more nodes.
+const NODES_MAX: usize = 3;
+
+/// How long the fake indexer of a scenario keeps events in memory before they are indexed.
+pub const INDEXING: Duration = Duration::from_millis(500);
+/// When an acknowledgement that did not come will not come any more: ids of an indexer that died are known to nobody.
+pub const LOST_AFTER: Duration = Duration::from_secs(15);
+/// From being indexed to the question that brings the answer: the sink asks less and less often until it brings something.
+const ASKED: Duration = Duration::from_secs(2);
+
+/// How many events may be on their way to a sink of this kind, unconfirmed or uncommitted, while `more` time passes.
+fn on_their_way(kind: Kind, load: Load, more: Duration) -> usize {
     let Load { records_per_second, frame } = load;
-    // What is acknowledged and not yet committed, and a window of frames on their way; of which no more can have been
-    // sent than there was.
+    let confirmed_after = match kind {
+        Kind::Stream => BARRIER_AGE,
+        Kind::Indexed => INDEXING + ASKED,
+        // Our reader acknowledges whatever it gets at once.
+        Kind::Fetched => Duration::ZERO,
+    };
     let window = usize::try_from(COMMIT_EVENTS).unwrap() + WINDOW_BYTES / frame;
     let sent = |span: Duration| usize::try_from(records_per_second * (span.as_secs() + 1)).unwrap();
-    let crash = window.min(sent(BARRIER_AGE + COMMIT_INTERVAL + SETTLED));
-    let cut = window.min(sent(BARRIER_AGE + COMMIT_INTERVAL + SETTLED + FENCED));
-    let bounds = [
-        ("kill", crash),
-        ("kill-leader", crash),
-        ("freeze", crash),
-        ("full-disk", cut),
-        ("cut", cut),
-        // One write, at most 64 KiB.
-        ("wake", (64 << 10) / frame + 1),
+    window.min(sent(confirmed_after + COMMIT_INTERVAL + SETTLED + more))
+}
+
+/// What the node that is woken had in its hands: one write of at most 64 KiB, the requests that were on their way, or a
+/// subscriber's credit.
+fn one_write(kind: Kind, load: Load) -> usize {
+    match kind {
+        Kind::Stream => (64 << 10) / load.frame + 1,
+        Kind::Indexed => IN_FLIGHT_MAX * usize::try_from(BATCH_EVENTS).unwrap(),
+        Kind::Fetched => usize::try_from(CREDIT).unwrap(),
+    }
+}
+
+/// B1: how many events each fault may bring again to a sink of this kind.
+fn bounds(kind: Kind, load: Load) -> Vec<(&'static str, usize)> {
+    let crash = on_their_way(kind, load, Duration::ZERO);
+    let cut = on_their_way(kind, load, FENCED);
+    let credit = if kind == Kind::Fetched { usize::try_from(CREDIT).unwrap() } else { 0 };
+    let death = match kind {
         // What was written and not confirmed is written again.
-        ("sink-dies", crash),
+        Kind::Stream => ("sink-dies", crash),
+        Kind::Indexed => ("indexer-dies", crash),
+        // Each node may have sent it as much.
+        Kind::Fetched => ("reader-dies", NODES_MAX * credit),
+    };
+    vec![
+        death,
+        // With the node in front of a subscriber goes what that was sent and did not acknowledge.
+        ("kill", crash + credit),
+        ("kill-leader", crash + credit),
+        ("freeze", crash + credit),
+        ("full-disk", cut + credit),
+        ("cut", cut + credit),
+        ("wake", one_write(kind, load)),
         ("stop", 0),
         ("drain", 0),
-        // A cursor goes back to the beginning: all that was there comes again.
-        ("rewind", window),
+        // A syslog sink's cursor goes back to the beginning: all that was there comes again. Others lose their owner.
+        ("rewind", if kind == Kind::Stream { WINDOW_BYTES / load.frame } else { crash }),
         ("sleep", 0),
-    ];
+    ]
+}
+
+/// A run that ended quiet, between these feeds and these sinks.
+pub fn setup(load: Load, feeds: BTreeMap<String, String>, sinks: &[(&str, Kind)]) -> Setup {
+    let of_sink = |(sink, kind): &(&str, Kind)| {
+        let sink = (*sink).to_owned();
+        bounds(*kind, load).into_iter().map(move |(fault, bound)| ((sink.clone(), fault.to_owned()), bound))
+    };
     let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap();
     Setup {
         feeds,
-        sinks: sinks.iter().map(ToString::to_string).collect(),
+        sinks: sinks.iter().map(|(sink, _)| (*sink).to_owned()).collect(),
+        kinds: sinks.iter().map(|(sink, kind)| ((*sink).to_owned(), *kind)).collect(),
         drained: true,
-        duplicates: bounds.map(|(fault, bound)| (fault.to_owned(), bound)).into(),
+        own: sinks.iter().flat_map(of_sink).collect(),
         lasting: BTreeMap::from([
             ("cut".into(), nanos(FENCED)),
             ("full-disk".into(), nanos(FENCED)),
+            // The owner learns of it, ends what it had under way, and begins anew.
+            ("rewind".into(), nanos(SETTLED)),
             ("sink-dies".into(), nanos(DEAD)),
+            ("indexer-dies".into(), nanos(DEAD)),
         ]),
         settled: Some(nanos(SETTLED)),
+        unheard: nanos(FENCED),
         ..Setup::default()
     }
 }
@@ -79,14 +131,25 @@ pub fn tell(folder: &Path, fault: &str, node: u64) {
     fs::write(&path, format!("{text}{line}\n")).unwrap();
 }
 
-/// What everybody wrote into this folder, and `more`. A receiver writes `received-<sink>.jsonl`; where there is but one, its
-/// file may be without the name of `sink`.
+/// What everybody wrote into this folder, and `more`. A receiver writes `received-<sink>.jsonl`, or one file a life with a
+/// number after a dot; where there is but one receiver, its file may be without the name of `sink`.
 pub fn history(folder: &Path, sink: &str, more: Option<String>) -> History {
+    parsed(folder, sink, more, |_| true)
+}
+
+/// What cloud and nodes wrote, without what arrived: enough to look at cursors, and soon read.
+pub fn commits(folder: &Path) -> History {
+    parsed(folder, "", None, |name| !name.starts_with("received"))
+}
+
+fn parsed(folder: &Path, sink: &str, more: Option<String>, wanted: impl Fn(&str) -> bool) -> History {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    let files = files.filter(|path| path.file_name().is_some_and(|name| wanted(&name.to_string_lossy())));
     let named = |path: PathBuf| {
         let stem = path.file_stem().unwrap().to_string_lossy();
-        let sink = stem.strip_prefix("received-").unwrap_or(sink).to_owned();
+        let named = stem.strip_prefix("received-").and_then(|named| named.split('.').next());
+        let sink = named.unwrap_or(sink).to_owned();
         (sink, fs::read_to_string(&path).unwrap())
     };
     let texts: Vec<(String, String)> = files.map(named).chain(more.map(|more| (sink.to_owned(), more))).collect();
@@ -106,6 +169,24 @@ pub fn all_is_committed(history: &History, feeds: &BTreeMap<String, String>, sin
         (Thing::Message { sequence, .. }, Some(feed)) => last.get(feed.as_str()).is_some_and(|last| last >= sequence),
         _ => true,
     })
+}
+
+/// How many events came twice, over all sinks.
+pub fn duplicates(history: &History) -> usize {
+    let mut seen = HashSet::new();
+    history.received().filter(|line| !seen.insert((&line.sink, &line.id))).count()
+}
+
+/// S16: whether a feed's ledger is closed for these sinks: everything it read was delivered to each of them, filtered or
+/// refused, and upstream's own numbers say that this was all.
+pub fn adds_up(feed: &FeedStatus, wanted: impl Fn(&str) -> bool) -> bool {
+    let of_lane = |lane: &LaneStatus| lane.delivered + lane.filtered + lane.refused;
+    let lanes: Vec<&LaneStatus> = feed.lanes.iter().filter(|lane| wanted(lane.sink.as_str())).collect();
+    let closed = lanes.iter().all(|lane| lane.in_flight == 0 && !lane.lags && of_lane(lane) <= feed.read);
+    // One that was ahead of the others when its owner began had the first of it from the owner before.
+    let most = lanes.iter().map(|lane| of_lane(lane)).max();
+    // What nobody can read goes to no sink.
+    closed && feed.unaccounted == 0 && most.is_none_or(|most| most + feed.quarantined == feed.read)
 }
 
 /// All promises were kept. With several nodes, S6 says nothing unless states were compared.

@@ -118,7 +118,7 @@ pub fn ids_follow_from_coordinates(history: &History, setup: &Setup, expected: &
             found.push(violation(Rule::Isolation, what));
         }
         let (feed, record) = match (expected.places.get(&line.id), gaps.get(&line.id), versions.get(line.id.as_str())) {
-            (Some(place), _, _) => (place.feed.as_str(), place.record),
+            (Some(place), _, _) => (place.feed.as_str(), Some(place.record)),
             (None, Some(feed), _) | (None, None, Some(feed)) => (*feed, line.record),
             (None, None, None) => {
                 let what = format!("{} received {} of {}, which nothing produced has", line.sink, line.id, line.feed);
@@ -130,8 +130,9 @@ pub fn ids_follow_from_coordinates(history: &History, setup: &Setup, expected: &
             let what = format!("{} received {} under {} instead of {feed}", line.sink, line.id, line.feed);
             found.push(violation(Rule::Isolation, what));
         }
-        if record != line.record {
-            let what = format!("{} received {} as record {} instead of {record}", line.sink, line.id, line.record);
+        if line.record.is_some() && record != line.record {
+            let (got, record) = (line.record.unwrap_or_default(), record.unwrap_or_default());
+            let what = format!("{} received {} as record {got} instead of {record}", line.sink, line.id);
             found.push(violation(Rule::Identity, what));
         }
     }

@@ -8,7 +8,10 @@ use serde::Deserialize;
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Line {
     Produced(Produced),
+    /// An indexer has it in memory, and may lose it there.
+    Accepted(Received),
     Received(Received),
+    Confirmed(Confirmed),
     Malformed(Malformed),
     Epoch(Assigned),
     Committed(Committed),
@@ -16,9 +19,17 @@ pub enum Line {
     Quarantined(Resolved),
     Filtered(Resolved),
     Gap(Gap),
-    Rewound { at: i64, feed: String, sink: String, applied: Option<u64> },
+    Rewound {
+        at: i64,
+        feed: String,
+        sink: String,
+        applied: Option<u64>,
+    },
     State(State),
-    Fault { at: i64, what: String },
+    Fault {
+        at: i64,
+        what: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -58,8 +69,19 @@ pub struct Received {
     pub id: String,
     pub feed: String,
     pub epoch: u64,
-    pub record: u64,
+    /// Its number within its message, where the sink is told.
+    pub record: Option<u64>,
+    #[serde(default)]
     pub sha256: String,
+}
+
+/// The sender was told that these arrived, or is about to be.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Confirmed {
+    pub at: i64,
+    #[serde(default)]
+    pub sink: String,
+    pub ids: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -145,7 +167,8 @@ impl Line {
     pub fn at(&self) -> i64 {
         match self {
             Self::Produced(line) => line.at,
-            Self::Received(line) => line.at,
+            Self::Accepted(line) | Self::Received(line) => line.at,
+            Self::Confirmed(line) => line.at,
             Self::Epoch(line) => line.at,
             Self::Committed(line) => line.at,
             Self::Read(line) => line.at,
@@ -154,6 +177,16 @@ impl Line {
             Self::Malformed(line) => line.at,
             Self::State(line) => line.at,
             Self::Rewound { at, .. } | Self::Fault { at, .. } => *at,
+        }
+    }
+
+    /// The sink of a line that its receiver writes.
+    fn sink_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Accepted(line) | Self::Received(line) => Some(&mut line.sink),
+            Self::Confirmed(line) => Some(&mut line.sink),
+            Self::Malformed(line) => Some(&mut line.sink),
+            _ => None,
         }
     }
 
@@ -176,8 +209,8 @@ impl Line {
             Self::Produced(_) => 1,
             Self::Epoch(_) => 2,
             Self::Read(_) => 3,
-            Self::Received(_) | Self::Malformed(_) => 4,
-            Self::Quarantined(_) | Self::Filtered(_) | Self::Gap(_) => 5,
+            Self::Accepted(_) | Self::Received(_) | Self::Malformed(_) => 4,
+            Self::Quarantined(_) | Self::Filtered(_) | Self::Gap(_) | Self::Confirmed(_) => 5,
             Self::Committed(_) | Self::Rewound { .. } => 6,
             Self::State(_) => 7,
         }
@@ -206,13 +239,10 @@ impl History {
             let whole = text.ends_with('\n') || text.is_empty();
             let count = text.lines().count();
             for (number, line) in text.lines().enumerate() {
-                match serde_json::from_str(line) {
+                match serde_json::from_str::<Line>(line) {
                     Ok(mut line) => {
-                        if let Line::Received(Received { sink: named, .. })
-                        | Line::Malformed(Malformed { sink: named, .. }) = &mut line
-                            && named.is_empty()
-                        {
-                            *named = (*sink).to_owned();
+                        if let Some(named) = line.sink_mut().filter(|named| named.is_empty()) {
+                            (*sink).clone_into(named);
                         }
                         lines.push(line);
                     }

@@ -13,7 +13,10 @@
 //!   `"incident":"4001"`, because an incident brings its alerts along.
 //!
 //! From a receiver, one line a frame (`sink` may be missing, then the file's name for it counts):
-//! - `{"kind":"received","at":…,"sink":…,"conn":…,"id":…,"feed":…,"epoch":…,"record":…,"sha256":…}`
+//! - `{"kind":"received","at":…,"sink":…,"conn":…,"id":…,"feed":…,"epoch":…,"record":…,"sha256":…}` when it has the event
+//!   for good; `record` may be missing where a sink isn't told;
+//! - `{"kind":"accepted",…}`, with the same members, when an indexer has it in memory and may still lose it;
+//! - `{"kind":"confirmed","at":…,"conn":…,"ids":[…]}` when it tells, or is about to tell, the sender that it has them;
 //! - `{"kind":"malformed","at":…,"conn":…,"reason":…}`
 //!
 //! From a node:
@@ -43,7 +46,7 @@ mod order;
 pub mod quarantine;
 mod versions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use line::History;
@@ -59,15 +62,47 @@ pub struct Setup {
     pub drained: bool,
     /// The largest number of duplicates after one fault, by what it was. Other faults explain none.
     pub duplicates: BTreeMap<String, usize>,
+    /// The same by sink and fault, where a sink's kind has a bound of its own.
+    pub own: BTreeMap<(String, String), usize>,
+    /// What is not a stream.
+    pub kinds: BTreeMap<String, Kind>,
     /// How long a fault keeps its node from committing what it still delivers, in nanoseconds; nothing is no time at all.
     pub lasting: BTreeMap<String, i64>,
     /// How long after a receiver confirmed a connection everything on it is committed, in nanoseconds. A fault later
     /// than that brings nothing of it again.
     pub settled: Option<i64>,
-    /// Whether sinks write records untouched, so that their bytes must be those produced.
-    pub verbatim: bool,
+    /// How long after a fault the word of a subscriber or an indexer, that it has events, may still be on its way to a node
+    /// that is gone, in nanoseconds.
+    pub unheard: i64,
+    /// Sinks that get records untouched, so that their bytes must be those produced.
+    pub verbatim: BTreeSet<String>,
     /// The first sequence that matters, for a feed that didn't begin at the earliest message.
     pub starts: BTreeMap<String, i64>,
+}
+
+impl Setup {
+    pub fn kind(&self, sink: &str) -> Kind {
+        self.kinds.get(sink).copied().unwrap_or_default()
+    }
+
+    /// How much may come twice to this sink after this fault; nothing for a fault that is none of this sink's.
+    pub fn allowed(&self, sink: &str, fault: &str) -> Option<usize> {
+        let own = self.own.get(&(sink.to_owned(), fault.to_owned()));
+        own.or(self.duplicates.get(fault)).copied()
+    }
+}
+
+/// How a sink tells its sender that it has something, and what order it keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Connections one after the other; that the next one is opened says that the last was confirmed.
+    #[default]
+    Stream,
+    /// Says of each event when it is indexed. What it lost from memory comes later than what followed it, so that only
+    /// what it accepts for the first time comes in order.
+    Indexed,
+    /// Says of each event that it has it. Connections are in order.
+    Fetched,
 }
 
 /// The promise that was broken; numbered as in the design.
@@ -131,9 +166,9 @@ pub fn check(history: &History, setup: &Setup) -> Vec<Violation> {
     found.extend(control::commits_are_fenced_and_never_decrease(history));
     found.extend(control::states_agree(history));
     found.extend(control::commits_follow_receipt(history, setup, &expected));
-    found.extend(order::positions_increase(history, &expected));
+    found.extend(order::positions_increase(history, setup, &expected));
     found.extend(objects::latest_versions_arrive(history, setup));
-    found.extend(objects::versions_never_regress(history));
+    found.extend(objects::versions_never_regress(history, setup));
     found.extend(objects::commits_follow_receipt(history, setup));
     found
 }

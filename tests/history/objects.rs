@@ -1,11 +1,11 @@
 //! Convergent objects: the latest version of each arrives, none goes back, and no commit runs ahead of them (S1, S3, S13).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::control::moment;
 use super::delivery::Resolutions;
-use super::line::{History, Produced, Read, Thing};
-use super::{Rule, Setup, Violation, violation};
+use super::line::{History, Line, Produced, Read, Thing};
+use super::{Kind, Rule, Setup, Violation, violation};
 
 /// One version as upstream had it.
 struct Version<'a> {
@@ -79,15 +79,22 @@ pub fn latest_versions_arrive(history: &History, setup: &Setup) -> Vec<Violation
     found
 }
 
-/// S13: on one connection and within one epoch no object goes back to an older version.
-pub fn versions_never_regress(history: &History) -> Vec<Violation> {
+/// S13: on one connection and within one epoch no object goes back to an older version. Of an indexer that counts for what
+/// it accepts for the first time.
+pub fn versions_never_regress(history: &History, setup: &Setup) -> Vec<Violation> {
     let by_id: HashMap<&str, &Read> = history.reads().map(|read| (read.id.as_str(), read)).collect();
     let mut newest: HashMap<(&str, u64, u64, &str, &str), i64> = HashMap::new();
+    let mut accepted: HashSet<(&str, u64, &str)> = HashSet::new();
     let mut found = Vec::new();
-    for line in history.received() {
+    for line in &history.lines {
+        let (line, conn) = match line {
+            Line::Received(line) if setup.kind(&line.sink) != Kind::Indexed => (line, line.conn),
+            Line::Accepted(line) if accepted.insert((&line.sink, line.epoch, &line.id)) => (line, 0),
+            _ => continue,
+        };
         let Some(read) = by_id.get(line.id.as_str()) else { continue };
         let updated = moment(Some(&read.updated)).unwrap_or(i64::MIN);
-        let key = (line.sink.as_str(), line.conn, line.epoch, read.feed.as_str(), read.object.as_str());
+        let key = (line.sink.as_str(), conn, line.epoch, read.feed.as_str(), read.object.as_str());
         let before = newest.entry(key).or_insert(updated);
         if updated < *before {
             let what = format!(

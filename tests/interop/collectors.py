@@ -1,4 +1,4 @@
-"""Real receivers of syslog: Debian's rsyslog and syslog-ng, each started anew as often as a test wants.
+"""Real receivers: Debian's rsyslog and syslog-ng, and a subscriber in Python, each started anew as often as a test wants.
 
 Every life of a receiver writes to a file of its own, one message a line as it came: what a killed one left unfinished
 at the end of its file was not stored, and must not run into the next record.
@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 
 from stage import Process, eventually
 
@@ -143,6 +144,20 @@ class SyslogNg(Collector):
         state = [["-R", "persist"], ["-p", "pid"], ["-c", "control"]]
         places = [part for flag, name in state for part in (flag, str(self.folder / name))]
         return [*self._programs.syslog_ng, "-F", "--no-caps", "-f", configuration, *places]
+
+
+class Member(Collector):
+    """A subscriber, which stores an event before it acknowledges it. It needs Python's gRPC."""
+
+    TOKEN = "m" * 64
+
+    def start(self):
+        self.lives += 1
+        program = pathlib.Path(__file__).with_name("subscriber.py")
+        places = ["--node-log", self.folder.parent / "siemgate.err", "--out", self.folder / f"received-{self.lives}"]
+        wanted = ["--subscription", self.name, "--token", self.TOKEN]
+        name = f"{self.name}-{self.lives}"
+        self.process = Process(name, self.folder, sys.executable, program, *places, *wanted)
 
 
 class Programs:

@@ -2,7 +2,7 @@
 """A subscriber in Python, as anybody would write one, against a real node with a simulated cloud.
 
 `Subscriber` below is the example: it is generated from the API's own `events.proto` at run time, opens a subscription,
-grants credit, and acknowledges what it has dealt with. The rest checks that every event comes once to two members who
+grants credit, and acknowledges what it has dealt with; `values` reads the fields of a typed event. The rest checks that every event comes once to two members who
 share the feeds, that what was not acknowledged comes again, that a wrong token opens nothing, and that reflection and
 health answer.
 """
@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import hashlib
 import importlib
+import ipaddress
 import json
 import pathlib
 import queue
@@ -26,7 +27,7 @@ from grpc_tools import protoc
 from stage import PATIENCE_SECONDS, Process, Surprise, check, eventually
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TOKENS = {"soc": "s" * 64, "other": "o" * 64}
+TOKENS = {"soc": "s" * 64, "other": "o" * 64, "typed": "t" * 64}
 CREDIT = 500
 EVENTS = 3_000
 
@@ -63,8 +64,14 @@ tokens = ["{soc}"]
 [[sink]]
 name = "other"
 kind = "subscription"
-format = "microsoft"
+format = "typed"
 tokens = ["{other}"]
+[[sink]]
+name = "typed"
+kind = "subscription"
+format = "typed"
+start = "2020-01-01T00:00:00Z"
+tokens = ["{typed}"]
 """
 
 
@@ -126,6 +133,39 @@ def read(subscriber, seen, until):
         subscriber.acknowledge(delivery)
         if until():
             return
+
+
+def values(fields):
+    """The fields of a typed event by their names, each as what it is."""
+    readers = {
+        "ip": lambda octets: str(ipaddress.ip_address(octets)),
+        "mac": lambda octets: octets.hex(":"),
+        "list": lambda texts: list(texts.texts),
+        "json": json.loads,
+    }
+    named = ((field.name, field.WhichOneof("value"), field) for field in fields)
+    return {name: readers.get(kind, lambda value: value)(getattr(field, kind)) for name, kind, field in named if kind}
+
+
+def typed(api, channel):
+    """Everything since a time, by its fields."""
+    subscriber = opens(api, channel, "typed", TOKENS["typed"])
+    check(subscriber.opened.format == "typed", "the server says how payloads are written")
+    starts = {feed.WhichOneof("start") for feed in subscriber.opened.feeds.feeds}
+    check(starts <= {"since_nanos", "after"}, f"each feed says that it begins at a time: {starts}")
+    seen, classes, names = set(), set(), set()
+    for delivery in subscriber:
+        for event in delivery.batch.events:
+            read_back = api[0].TypedEvent.FromString(event.payload)
+            classes.add(read_back.class_ if hasattr(read_back, "class_") else getattr(read_back, "class"))
+            names.update(values(read_back.fields))
+            seen.add(event.id)
+        subscriber.acknowledge(delivery)
+        if len(seen) >= EVENTS:
+            break
+    subscriber.finish()
+    check("" not in classes and len(classes) > 3, f"events are of {len(classes)} classes")
+    check("device.name" in names and len(names) > 20, f"they have {len(names)} fields")
 
 
 def refused(api, channel, subscription, token, code):
@@ -192,7 +232,9 @@ def command_line(siemgate, folder, address):
     token.chmod(0o600)
     command = [siemgate, "subscribe", "other", "--api", address, "--token-file", token, "-n", str(EVENTS), "-o", "json"]
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=PATIENCE_SECONDS).stdout.splitlines()
-    ids = [json.loads(line)["id"] for line in lines]
+    events = [json.loads(line) for line in lines]
+    ids = [event["id"] for event in events]
+    check(all(event["payload"]["class"] for event in events), "`siemgate subscribe` shows the fields of typed events")
     check(len(ids) == len(set(ids)) == EVENTS, f"`siemgate subscribe` reads all {EVENTS} events once")
 
 
@@ -224,6 +266,7 @@ def main():
         refused(api, channel, "soc", TOKENS["other"], grpc.StatusCode.PERMISSION_DENIED)
         refused(api, channel, "missing", TOKENS["soc"], grpc.StatusCode.PERMISSION_DENIED)
         refused(api, channel, "soc", "short", grpc.StatusCode.UNAUTHENTICATED)
+        typed(api, channel)
         command_line(siemgate, folder, address)
         channel.close()
         node.stop()

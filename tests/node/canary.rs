@@ -15,6 +15,7 @@ use rustls_pki_types::pem::PemObject;
 use siemgate::cluster::{self, ControlPlane, Level, Outcome, Sizes};
 use siemgate::ids::NodeId;
 use siemgate::simulator;
+use siemgate::simulator::splunk::{Options, Splunk};
 
 use super::stage::{Process, Stage};
 
@@ -25,6 +26,8 @@ const POLL: Duration = Duration::from_millis(50);
 const APP_SECRET: &str = "canary~app+4711/secret=\"quoted\"";
 const WRONG_SECRET: &str = "canary~wrong+4712/secret=%";
 const ENV_SECRET: &str = "canary~env+4713/secret";
+/// Of Splunk's HTTP Event Collector. What is sent with it must be letters that a header takes.
+const SINK_TOKEN: &str = "canary~hec+4714/token";
 const ENV_NAME: &str = "SIEMGATE_TEST_CANARY";
 
 const CERTIFICATE: &[u8] = include_bytes!("../../src/simulator/entra/fixtures/client.cert.pem");
@@ -125,13 +128,15 @@ fn say_everything(stage: &Stage) {
     fs::write(&path, config.replace("level = \"warn\"", "level = \"trace\"")).unwrap();
 }
 
-/// What an operator adds by hand: a certificate, a secret that Entra refuses, and one from the environment.
-fn by_hand(stage: &Stage) {
+/// What an operator adds by hand: a certificate, a secret that Entra refuses, one from the environment, and a sink with
+/// a token.
+fn by_hand(stage: &Stage, splunk: &Splunk) {
     let access = &stage.cloud.access;
     let tenant = &access.tenants[0];
     fs::write(stage.path("cert.pem"), CERTIFICATE).unwrap();
     fs::write(stage.path("key.pem"), PRIVATE_KEY).unwrap();
     fs::write(stage.path("wrong"), WRONG_SECRET).unwrap();
+    fs::write(stage.path("token"), SINK_TOKEN).unwrap();
     let file = |name: &str| format!("${{file:{}}}", stage.path(name).display());
     let credential = |name: &str, grant: &str, proof: &str| {
         format!(
@@ -158,6 +163,9 @@ fn by_hand(stage: &Stage) {
         source("alerts-env", "env"),
     ];
     fs::write(stage.path("by-hand.toml"), text.concat()).unwrap();
+    let (url, token) = (splunk.url(), file("token"));
+    let sink = format!("[[sink]]\nname = \"splunk\"\nkind = \"hec\"\nurl = \"{url}\"\ntoken = \"{token}\"\n");
+    fs::write(stage.path("sink.toml"), sink + "format = \"splunk\"\n").unwrap();
 }
 
 /// Runs a command against the node and returns all it said.
@@ -221,6 +229,9 @@ fn ask(stage: &Stage, node: &mut Process, left: &mut Left) {
         &["get", "--output", "json"],
         &["get", "--output", "toml"],
         &["get"],
+        &["sink", "test", "splunk", "--output", "json"],
+        &["sink", "pause", "splunk"],
+        &["sink", "resume", "splunk"],
         &["apply", "--dry-run", "--output", "json"],
     ] {
         let file = stage.path("by-hand.toml").display().to_string();
@@ -267,7 +278,8 @@ async fn no_secret_is_in_any_file_log_or_answer_of_a_node() {
     let mut stage = Stage::set(settings, false).await;
     stage.configure(true);
     say_everything(&stage);
-    by_hand(&stage);
+    let splunk = Splunk::start(Options { token: SINK_TOKEN.to_owned(), ..Options::default() }).await.unwrap();
+    by_hand(&stage, &splunk);
     let connection = stage.cloud.access.tenants[0].connection_string.clone();
     let key = connection.split("SharedAccessKey=").nth(1).unwrap().split(';').next().unwrap();
     let one_line = PRIVATE_KEY.lines().nth(10).unwrap();
@@ -278,6 +290,7 @@ async fn no_secret_is_in_any_file_log_or_answer_of_a_node() {
         Canary::new("the key of the connection string", key),
         Canary::new("the connection string", &connection),
         Canary::new("the private key", one_line),
+        Canary::new("the sink's token", SINK_TOKEN),
     ];
     let mut left = Left::default();
 
@@ -285,6 +298,9 @@ async fn no_secret_is_in_any_file_log_or_answer_of_a_node() {
     let api = address(&stage, &mut node, "api");
     let file = stage.path("by-hand.toml").display().to_string();
     left.add("apply", siemgate(&stage, &api, &["apply", &file]));
+    let file = stage.path("sink.toml").display().to_string();
+    left.add("apply the sink", siemgate(&stage, &api, &["apply", &file]));
+    until(&stage, "the sink sends with its token", || splunk.tally().received > 0);
     until(&stage, "records arrive", || stage.streamed() > 400);
     let source = |name: &str| stage.receiver.tally().source(&format!("{}/{name}", stage.cloud.access.tenants[0].name));
     until(&stage, "alerts arrive by secret and by certificate", || {
@@ -297,15 +313,18 @@ async fn no_secret_is_in_any_file_log_or_answer_of_a_node() {
     end(&stage, node, &mut left);
 
     // What is sealed is enough: the files are gone, and everything goes on.
-    for name in ["app", "hub"] {
+    for name in ["app", "hub", "token"] {
         fs::remove_file(stage.path(name)).unwrap();
     }
+    let taken = || splunk.tally().received;
+    let taken_before = taken();
     let (streamed, alerts) = (stage.streamed(), source("alerts-signed").distinct);
     let mut node = stage.start_node(false);
     until(&stage, "records and alerts arrive after a restart", || {
         stage.streamed() > streamed + 100
             && stage.receiver.tally().source(&format!("{}/alerts-signed", stage.cloud.access.tenants[0].name)).distinct
                 > alerts
+            && taken() > taken_before
     });
     ask(&stage, &mut node, &mut left);
     end(&stage, node, &mut left);

@@ -54,6 +54,17 @@ impl Stage {
         Node::start(settings).await.unwrap()
     }
 
+    /// Sends messages to one partition of the tenant's hub and counts their records.
+    pub fn produce_in(&mut self, partition: u32, messages: u32) -> u64 {
+        let access = &self.cloud.access.tenants[0];
+        for _ in 0..messages {
+            let message = self.workload.next_message(Clock::System.now());
+            self.records += message.records as u64;
+            self.cloud.namespace().append(&access.hub, partition, message.body).unwrap();
+        }
+        self.records
+    }
+
     /// Sends messages to the tenant's hub and counts their records.
     pub fn produce(&mut self, messages: u32) -> u64 {
         let access = &self.cloud.access.tenants[0];

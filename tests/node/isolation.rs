@@ -1,12 +1,14 @@
 //! S9: what a subscriber gets is of the tenants that it is authorised for, to the last byte. Every subset of the tenants,
-//! with and without a filter of classes, is a subscription; every token is shown to every one of them.
+//! with and without a filter of classes, and as typed fields from a time on, is a subscription; every token is shown to
+//! every one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use prost::Message as _;
+use serde_json::{Value, json};
 use siemgate::admin::access::Tokens;
 use siemgate::admin::server::Server;
 use siemgate::clock::Clock;
@@ -44,7 +46,25 @@ struct Subscription {
     name: String,
     tenants: BTreeSet<String>,
     narrowed: bool,
+    /// Of typed fields, from a time on.
+    typed: bool,
     token: String,
+}
+
+impl Subscription {
+    fn body(&self) -> Value {
+        let hash = TokenHash::of(self.token.as_bytes()).to_string();
+        let format = if self.typed { "typed" } else { "microsoft" };
+        let routes = json!({"tenants": self.tenants});
+        let mut body = json!({"kind": "subscription", "format": format, "routes": routes, "tokens": [hash]});
+        if self.narrowed {
+            body["routes"]["classes"] = json!([CLASS]);
+        }
+        if self.typed {
+            body["start"] = json!("2020-01-01T00:00:00Z");
+        }
+        body
+    }
 }
 
 fn subscriptions(tenants: &[TenantAccess]) -> Vec<Subscription> {
@@ -54,9 +74,22 @@ fn subscriptions(tenants: &[TenantAccess]) -> Vec<Subscription> {
         let wanted = tenants.iter().enumerate().filter(|(n, _)| subset & (1 << n) != 0);
         let name = format!("s{subset}{}", if narrowed { "-narrow" } else { "" });
         let token = format!("{name}-{}", "t".repeat(40));
-        Subscription { tenants: wanted.map(|(_, tenant)| tenant.name.clone()).collect(), name, narrowed, token }
+        let tenants = wanted.map(|(_, tenant)| tenant.name.clone()).collect();
+        Subscription { tenants, name, narrowed, typed: false, token }
     })
     .collect()
+}
+
+/// The same tenants, asked for otherwise.
+fn typed(rows: &[Subscription]) -> Vec<Subscription> {
+    let whole = rows.iter().filter(|row| !row.narrowed);
+    whole
+        .map(|row| {
+            let name = format!("{}-typed", row.name);
+            let token = format!("{name}-{}", "t".repeat(40));
+            Subscription { tenants: row.tenants.clone(), name, narrowed: false, typed: true, token }
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,14 +100,10 @@ async fn s9_no_byte_of_a_tenant_reaches_a_subscriber_not_authorised_for_it() {
     let cloud = simulator::start(settings).await.unwrap();
     let node = start(&folder).await;
     let rows = subscriptions(&cloud.access.tenants);
-    for row in &rows {
-        let mut routes = json!({"tenants": row.tenants});
-        if row.narrowed {
-            routes["classes"] = json!([CLASS]);
-        }
-        let hash = TokenHash::of(row.token.as_bytes()).to_string();
-        let body = json!({"kind": "subscription", "format": "microsoft", "routes": routes, "tokens": [hash]});
-        put(&node, ResourceKind::Sink, None, &row.name, body, vec![]).await;
+    let typed = typed(&rows);
+    let all = || rows.iter().chain(&typed);
+    for row in all() {
+        put(&node, ResourceKind::Sink, None, &row.name, row.body(), vec![]).await;
     }
     let mut produced = BTreeMap::new();
     for (n, access) in cloud.access.tenants.iter().enumerate() {
@@ -84,8 +113,8 @@ async fn s9_no_byte_of_a_tenant_reaches_a_subscriber_not_authorised_for_it() {
     let (address, _serving, _stop) = serve(&node).await;
     let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
 
-    for row in &rows {
-        for other in &rows {
+    for row in all() {
+        for other in all() {
             let shown = try_open(&channel, &row.name, &other.token).await;
             assert_eq!(shown.is_ok(), row.name == other.name, "{} with the token of {}", row.name, other.name);
         }
@@ -95,7 +124,7 @@ async fn s9_no_byte_of_a_tenant_reaches_a_subscriber_not_authorised_for_it() {
         assert!(try_open(&channel, &row.name, ADMINISTRATOR).await.is_ok());
     }
     // The ids of each tenant's events: all of them, and those of the class. The last rows have every tenant.
-    let mut known: BTreeMap<(String, bool), BTreeSet<String>> = BTreeMap::new();
+    let mut known = Known::new();
     for row in rows.iter().rev() {
         let whole = row.tenants.len() == produced.len();
         let ids = |name: &String| known.get(&(name.clone(), row.narrowed)).map_or(0, |ids| ids.len() as u64);
@@ -118,12 +147,34 @@ async fn s9_no_byte_of_a_tenant_reaches_a_subscriber_not_authorised_for_it() {
             ids.insert(event.id.clone());
         }
     }
+    for row in &typed {
+        reads_the_same_by_fields(&channel, &cloud.access.tenants, row, &known).await;
+    }
     for (tenant, records) in &produced {
         let ids = |narrowed| &known[&(tenant.clone(), narrowed)];
         assert_eq!(ids(false).len() as u64, *records);
         assert!(ids(true).is_subset(ids(false)) && ids(true).len() < ids(false).len(), "the class is a part of all");
     }
     node.drain().await.unwrap();
+}
+
+/// The ids of each tenant's events: all of them, and those of the class.
+type Known = BTreeMap<(String, bool), BTreeSet<String>>;
+
+/// What comes as typed fields is what came as records, and nothing of a stranger.
+async fn reads_the_same_by_fields(channel: &Channel, tenants: &[TenantAccess], row: &Subscription, known: &Known) {
+    let expected: BTreeSet<_> = row.tenants.iter().flat_map(|name| &known[&(name.clone(), false)]).collect();
+    let events = read(channel, row, expected.len() as u64).await;
+    let strangers: Vec<_> = tenants.iter().filter(|it| !row.tenants.contains(&it.name)).collect();
+    for event in &events {
+        assert!(row.tenants.contains(&event.tenant), "{} got an event of {}", row.name, event.tenant);
+        let fields = v1::TypedEvent::decode(&event.payload[..]).unwrap();
+        assert!(!fields.class.is_empty() && !fields.fields.is_empty(), "{fields:?}");
+        let text = String::from_utf8_lossy(&event.payload);
+        let marks = strangers.iter().flat_map(|stranger| [&stranger.directory, &stranger.domain]);
+        assert!(marks.clone().all(|mark| !text.contains(mark)), "{} got {text}", row.name);
+    }
+    assert_eq!(events.iter().map(|event| &event.id).collect::<BTreeSet<_>>(), expected, "{}", row.name);
 }
 
 async fn start(folder: &tempfile::TempDir) -> Node {

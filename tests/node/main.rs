@@ -5,11 +5,14 @@
 mod canary;
 mod checker;
 mod crash;
+mod far_behind;
+mod fetched;
 mod flow;
 #[path = "../history/mod.rs"]
 mod history;
 mod isolation;
 mod locked;
+mod poison;
 mod replay;
 mod seen;
 mod spans;

@@ -21,7 +21,7 @@ use super::flow::{BOUND, Stage, put, reference};
 use super::stage;
 
 /// A node that delivers to two sinks, of which the second is at `other`.
-async fn deliver(stage: &Stage, node: &Node, other: &Receiver, group: Option<&str>) {
+pub async fn deliver(stage: &Stage, node: &Node, other: &Receiver, group: Option<&str>) {
     let access = &stage.cloud.access.tenants[0];
     let tenant: TenantId = access.name.parse().unwrap();
     stage.stream_to_receiver(node).await;
@@ -42,7 +42,7 @@ async fn tell(node: &Node, command: ReplayCommand) {
     assert_eq!(outcome, Outcome::Done);
 }
 
-async fn begin(stage: &Stage, node: &Node, sink: &str, from: Timestamp, to: Timestamp, rate: u32) -> ReplayId {
+pub async fn begin(stage: &Stage, node: &Node, sink: &str, from: Timestamp, to: Timestamp, rate: u32) -> ReplayId {
     let replay = node.control().read(siemgate::cluster::ControlState::next_replay);
     let order = ReplayOrder {
         tenant: stage.cloud.access.tenants[0].name.parse().unwrap(),
@@ -63,7 +63,7 @@ fn parts(node: &Node, replay: ReplayId) -> Vec<ReplayPart> {
 }
 
 /// Waits until the control state shows it.
-async fn until(node: &Node, what: &str, reached: impl Fn(&Replay, &[ReplayPart]) -> bool, replay: ReplayId) {
+pub async fn until(node: &Node, what: &str, reached: impl Fn(&Replay, &[ReplayPart]) -> bool, replay: ReplayId) {
     let wait = async {
         loop {
             let job = node.control().read(|state| state.replay(replay).cloned()).unwrap();
@@ -83,7 +83,7 @@ async fn until(node: &Node, what: &str, reached: impl Fn(&Replay, &[ReplayPart])
 }
 
 /// A moment after all that was produced before, and before all that is produced after.
-async fn between() -> Timestamp {
+pub async fn between() -> Timestamp {
     let moment = Clock::System.now().plus(Duration::from_millis(5));
     while Clock::System.now() < moment.plus(Duration::from_millis(5)) {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -150,10 +150,12 @@ async fn s5_a_replay_brings_exactly_its_stretch_to_its_sink_with_the_ids_of_the_
     // Slowly, so that it is cancelled on its way.
     let replay = begin(&stage, &node, "siem", Timestamp::ZERO, to, 100).await;
     until(&node, "it begins", |_, parts| parts.iter().any(|part| part.events > 0), replay).await;
-    tell(&node, ReplayCommand::Pause { replay, by: "test".into(), at: Clock::System.now() }).await;
+    tell(&node, ReplayCommand::Pause { replay, by: "test".into(), reason: String::new(), at: Clock::System.now() })
+        .await;
     let more = stage.produce(20);
     stage.receives(more).await;
-    tell(&node, ReplayCommand::Resume { replay, by: "test".into(), at: Clock::System.now() }).await;
+    tell(&node, ReplayCommand::Resume { replay, by: "test".into(), reason: String::new(), at: Clock::System.now() })
+        .await;
     let (by, reason) = ("test".to_owned(), String::new());
     tell(&node, ReplayCommand::Cancel { replay, by, reason, at: Clock::System.now() }).await;
     node.drain().await.unwrap();

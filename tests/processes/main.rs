@@ -15,7 +15,12 @@ mod ending;
 #[expect(dead_code, reason = "the checker's own tests need more of it")]
 mod history;
 mod judge;
+mod memory;
 mod one_node;
 mod owners;
+#[path = "../history/reader.rs"]
+#[expect(dead_code, reason = "here a connection to a node that dies ends by itself")]
+mod reader;
+mod sinks;
 mod world;
 mod world_itself;

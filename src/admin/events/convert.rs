@@ -23,9 +23,10 @@ pub(super) fn word_from_wire(request: v1::SubscribeRequest) -> Word {
 
 pub(super) fn news_to_wire(news: News) -> v1::SubscribeResponse {
     let message = match news {
-        News::Opened { epoch, feeds, unacked_events, unacked_bytes } => {
+        News::Opened { epoch, feeds, unacked_events, unacked_bytes, format } => {
             let (subscription_epoch, feeds) = (epoch.0, Some(feeds_to_wire(feeds)));
-            Message::Opened(v1::Opened { subscription_epoch, feeds, unacked_events, unacked_bytes })
+            let format = format.to_owned();
+            Message::Opened(v1::Opened { subscription_epoch, feeds, unacked_events, unacked_bytes, format })
         }
         News::Delivery(delivery) => Message::Delivery(delivery_to_wire(delivery)),
         News::Feeds(feeds) => Message::Feeds(feeds_to_wire(feeds)),
@@ -53,6 +54,7 @@ fn delivery_to_wire(delivery: Delivery) -> v1::Delivery {
         count: delivery.events,
         after: delivery.after.map(place_to_wire),
         batch: Some(EventBatch::framed(delivery.batch)),
+        replayed: delivery.replayed,
     }
 }
 
@@ -66,6 +68,8 @@ fn feeds_to_wire(feeds: Vec<FeedStart>) -> v1::FeedList {
             Start::After(place) => Wire::After(place_to_wire(place)),
             Start::Earliest => Wire::Earliest(v1::Begin {}),
             Start::Latest => Wire::Latest(v1::Begin {}),
+            Start::Since(time) => Wire::SinceNanos(time.nanos()),
+            Start::From(sequence) => Wire::FromSequence(sequence),
         }),
     });
     v1::FeedList { feeds: feeds.collect() }

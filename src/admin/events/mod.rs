@@ -71,7 +71,7 @@ pub struct Ack {
 /// What a client is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    Opened { epoch: Epoch, feeds: Vec<FeedStart>, unacked_events: u64, unacked_bytes: u64 },
+    Opened { epoch: Epoch, feeds: Vec<FeedStart>, unacked_events: u64, unacked_bytes: u64, format: &'static str },
     Delivery(Delivery),
     Feeds(Vec<FeedStart>),
     Heartbeat,
@@ -89,6 +89,8 @@ pub struct Delivery {
     pub after: Option<Place>,
     /// An encoded `EventBatch`.
     pub batch: Bytes,
+    /// A replay asked for it.
+    pub replayed: bool,
 }
 
 /// Where delivery of a feed stands.
@@ -105,6 +107,10 @@ pub enum Start {
     After(Place),
     Earliest,
     Latest,
+    /// What came, or was last changed, at this time or later.
+    Since(Timestamp),
+    /// This message.
+    From(i64),
 }
 
 /// A position as people are shown it.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::places::{place, time};
 use crate::admin::convert::span_from_wire;
-use crate::cli::output::{count, span, table as columns};
+use crate::cli::output::{count, some, span, table as columns};
 use crate::wire::v1;
 use v1::upstream_extent::Kind;
 
@@ -99,7 +99,8 @@ fn beyond(feed: &v1::FeedCursors, position: &v1::CursorPosition) -> Option<Strin
     let lost = log.oldest.saturating_sub(at).saturating_sub(1);
     Some(match (log.newest.saturating_sub(at), lost) {
         (_, 1..) => {
-            format!("{lost} messages after it have expired upstream: they are lost, and a gap record will say so.")
+            let lost = some(u64::try_from(lost).unwrap_or_default(), "message");
+            format!("Upstream no longer has the {lost} after it: they are lost, and a gap record will say so.")
         }
         (0, _) => "Upstream has nothing beyond it.".to_owned(),
         (..0, _) => {
@@ -107,8 +108,8 @@ fn beyond(feed: &v1::FeedCursors, position: &v1::CursorPosition) -> Option<Strin
         }
         (1.., _) => {
             let kept = at.saturating_add(1).saturating_sub(log.oldest);
-            let beyond = log.newest.saturating_sub(at);
-            format!("Upstream has {beyond} messages beyond it, and still keeps the {kept} before.")
+            let beyond = some(u64::try_from(log.newest.saturating_sub(at)).unwrap_or_default(), "message");
+            format!("Upstream has {beyond} beyond it, and still keeps the {kept} before.")
         }
     })
 }
@@ -123,7 +124,9 @@ fn again(feed: &v1::FeedCursors, sink: &v1::SinkCursor) -> String {
     let since = "what it acknowledged since that commit";
     let twice = match sink.in_flight {
         Some(0) => format!("nothing is in flight, so that this sink would get again at most {since}."),
-        Some(in_flight) => format!("this sink might get again the {in_flight} events in flight, and {since}."),
+        Some(in_flight) => {
+            format!("this sink might get again the {} in flight, and {since}.", some(in_flight, "event"))
+        }
         None => "how much is in flight, only its owner knows: ask there.".to_owned(),
     };
     format!("If the feed moved to another node now, {begins}; {twice}")

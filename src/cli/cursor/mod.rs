@@ -2,7 +2,7 @@
 
 mod explain;
 pub(super) mod moving;
-mod places;
+pub(super) mod places;
 
 use std::io::IsTerminal as _;
 
@@ -168,6 +168,6 @@ fn as_json(feed: &v1::FeedCursors) -> Value {
     json!({
         "feed": feed.feed, "kind": feed.kind, "owner": feed.owner, "epoch": feed.epoch, "generation": feed.generation,
         "sinks": feed.sinks.iter().map(sink).collect::<Vec<_>>(), "upstream": upstream, "gaps": feed.gaps,
-        "lost": feed.lost,
+        "lost": feed.lost, "here": feed.here,
     })
 }

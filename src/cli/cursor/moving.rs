@@ -119,22 +119,27 @@ async fn make(doing: Doing, wanted: v1::MoveCursorsRequest) -> anyhow::Result<()
     let wanted = v1::MoveCursorsRequest { reason, dry_run, operator: operator(), ..wanted };
     let mut operations = operate(&connection).await?;
     let changes = operations.move_cursors(request(wanted)).await.map_err(refusal)?.into_inner().changes;
+    report(&changes, dry_run, format)
+}
+
+/// Says what was changed, or would be; an error if some of it can't be.
+pub(in crate::cli) fn report(changes: &[v1::CursorChange], dry_run: bool, format: Format) -> anyhow::Result<()> {
     let text = match format.output {
-        Output::Table => table(&changes, dry_run),
+        Output::Table => table(changes, dry_run),
         Output::Json => {
             let changes: Vec<_> = changes.iter().map(as_json).collect();
             output::json(&json!({"dry_run": dry_run, "changes": changes}))?
         }
     };
     output::print(&text)?;
-    let refused = changes.iter().filter(|change| !change.refused.is_empty()).count();
-    if refused > 0 {
-        bail!(
-            "{refused} of {} cursors can't be moved like that; without --dry-run nothing would be moved",
-            changes.len()
-        );
+    let (refused, all) = (changes.iter().filter(|change| !change.refused.is_empty()).count(), changes.len());
+    match (refused, dry_run) {
+        (0, _) => Ok(()),
+        (_, true) => bail!("{refused} of {all} cursors can't be moved like that; without --dry-run none would be"),
+        (_, false) => {
+            bail!("{refused} of {all} cursors were not moved, the others were; see why, and move those again")
+        }
     }
-    Ok(())
 }
 
 fn table(changes: &[v1::CursorChange], dry_run: bool) -> String {
@@ -154,7 +159,7 @@ fn table(changes: &[v1::CursorChange], dry_run: bool) -> String {
 
 fn in_words(change: &v1::CursorChange) -> String {
     let messages = |count: Option<u64>| {
-        count.map_or_else(|| "an unknown number of events".to_owned(), |n| format!("{n} messages"))
+        count.map_or_else(|| "an unknown number of events".to_owned(), |n| output::some(n, "message"))
     };
     match change.effect() {
         v1::CursorEffect::None => "none: it stands there".to_owned(),

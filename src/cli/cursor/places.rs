@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use crate::admin::convert::time_from_wire;
 use crate::wire::v1;
 
-pub(super) fn time(time: &prost_types::Timestamp) -> String {
+pub(in crate::cli) fn time(time: &prost_types::Timestamp) -> String {
     time_from_wire(time).to_string()
 }
 
 /// What is done with.
-pub(super) fn place(position: Option<&v1::CursorPosition>) -> String {
+pub(in crate::cli) fn place(position: Option<&v1::CursorPosition>) -> String {
     match position {
         Some(v1::CursorPosition { sequence: Some(sequence), time: Some(at) }) => {
             format!("message {sequence} ({})", time(at))
@@ -22,6 +22,6 @@ pub(super) fn place(position: Option<&v1::CursorPosition>) -> String {
     }
 }
 
-pub(super) fn as_json(position: &v1::CursorPosition) -> Value {
+pub(in crate::cli) fn as_json(position: &v1::CursorPosition) -> Value {
     json!({"sequence": position.sequence, "time": position.time.as_ref().map(time)})
 }

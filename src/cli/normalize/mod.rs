@@ -53,7 +53,7 @@ pub struct Args {
     pub from: From,
     /// What to write: `cef` for ArcSight, `leef` for QRadar, `splunk` for its HTTP Event Collector, `ecs` for Elastic,
     /// `ocsf` for security lakes, or `microsoft` for the untouched record
-    #[arg(long, default_value_t = Format::Cef)]
+    #[arg(long, default_value_t = Format::Cef, value_parser = text_format)]
     pub format: Format,
     /// With `cef`: write CEF:1, which knows IPv6 in `src` and `dst`, instead of CEF:0, which every receiver reads
     #[arg(long)]
@@ -178,6 +178,17 @@ pub fn main(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(summary.exit_code())
+}
+
+/// What is written here are lines.
+fn text_format(name: &str) -> Result<Format, String> {
+    match name.parse() {
+        Ok(Format::Typed) => {
+            Err("`typed` is protobuf, which is for subscribers: choose a format that is text".to_owned())
+        }
+        Ok(format) => Ok(format),
+        Err(bad) => Err(bad.to_string()),
+    }
 }
 
 /// Reads records from `input` and writes events to `output` until either ends. Memory is bounded by the longest line.

@@ -12,7 +12,7 @@ pub(super) fn places_of(format: Format, line: &str) -> Places {
     match format {
         Format::Cef => cef(line, &mut places),
         Format::Leef => leef(line, &mut places),
-        Format::Splunk | Format::Ecs | Format::Ocsf | Format::Microsoft => {
+        Format::Splunk | Format::Ecs | Format::Ocsf | Format::Microsoft | Format::Typed => {
             if let Ok(json) = serde_json::from_str(line) {
                 nested(&json, &mut String::new(), &mut places);
             }

@@ -5,6 +5,7 @@ use super::{CodecError, parse};
 use crate::cluster::command::{ItemOutcome, MoveOutcome, Outcome, Refusal};
 use crate::cluster::invitation::NotInvited;
 use crate::cluster::member::Standing;
+use crate::cluster::replay_job::ReplayId;
 use crate::ids::{Epoch, Generation, Leadership, NodeEpoch, NodeId};
 use crate::wire::cluster::v1 as pb;
 
@@ -111,6 +112,7 @@ fn refusal_to_wire(refusal: &Refusal) -> pb::Refusal {
         Refusal::CursorMoved { feed, sink } => {
             Kind::CursorMoved(pb::CursorMoved { feed: feed.to_string(), sink: sink.to_string() })
         }
+        Refusal::ReplayTaken { next } => Kind::ReplayTaken(next.0),
     };
     pb::Refusal { kind: Some(kind) }
 }
@@ -142,6 +144,7 @@ fn refusal_from_wire(wire: pb::Refusal) -> Result<Refusal, CodecError> {
         Kind::CursorMoved(pb::CursorMoved { feed, sink }) => {
             Refusal::CursorMoved { feed: parse("feed", &feed)?, sink: parse("sink", &sink)? }
         }
+        Kind::ReplayTaken(next) => Refusal::ReplayTaken { next: ReplayId(next) },
     })
 }
 

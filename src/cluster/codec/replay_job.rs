@@ -26,8 +26,8 @@ pub(super) fn replay_to_wire(command: &ReplayCommand) -> pb::ReplayCommand {
             items: items.iter().map(item_to_wire).collect(),
             at_nanos: at.nanos(),
         }),
-        ReplayCommand::Pause { replay, by, at } => turn(replay, pb::ReplayTurn::Pause, by, "", at),
-        ReplayCommand::Resume { replay, by, at } => turn(replay, pb::ReplayTurn::Resume, by, "", at),
+        ReplayCommand::Pause { replay, by, reason, at } => turn(replay, pb::ReplayTurn::Pause, by, reason, at),
+        ReplayCommand::Resume { replay, by, reason, at } => turn(replay, pb::ReplayTurn::Resume, by, reason, at),
         ReplayCommand::Cancel { replay, by, reason, at } => turn(replay, pb::ReplayTurn::Cancel, by, reason, at),
     };
     pb::ReplayCommand { kind: Some(kind) }
@@ -50,8 +50,8 @@ pub(super) fn replay_from_wire(wire: pb::ReplayCommand) -> Result<ReplayCommand,
         Kind::Turn(pb::TurnReplay { replay, turn, by, reason, at_nanos }) => {
             let (replay, at) = (ReplayId(replay), Timestamp::from_nanos(at_nanos));
             match pb::ReplayTurn::try_from(turn) {
-                Ok(pb::ReplayTurn::Pause) => ReplayCommand::Pause { replay, by, at },
-                Ok(pb::ReplayTurn::Resume) => ReplayCommand::Resume { replay, by, at },
+                Ok(pb::ReplayTurn::Pause) => ReplayCommand::Pause { replay, by, reason, at },
+                Ok(pb::ReplayTurn::Resume) => ReplayCommand::Resume { replay, by, reason, at },
                 Ok(pb::ReplayTurn::Cancel) => ReplayCommand::Cancel { replay, by, reason, at },
                 Ok(pb::ReplayTurn::Unspecified) => return Err(CodecError::absent("the turn of a replay")),
                 Err(_) => return Err(CodecError::newer(format!("a turn {turn} of a replay"))),

@@ -40,6 +40,7 @@ pub(super) fn secret_key_to_wire(key: &SecretKey) -> pb::SecretKey {
         SecretKind::Authority => pb::SecretKind::Authority,
         SecretKind::Credential => pb::SecretKind::Credential,
         SecretKind::RefreshToken => pb::SecretKind::RefreshToken,
+        SecretKind::Sink => pb::SecretKind::Sink,
     };
     let tenant = key.tenant.as_ref().map(ToString::to_string).unwrap_or_default();
     pb::SecretKey { kind: kind.into(), tenant, name: key.name.clone() }
@@ -51,6 +52,7 @@ pub(super) fn secret_key_from_wire(wire: Option<pb::SecretKey>) -> Result<Secret
         Ok(pb::SecretKind::Authority) => SecretKind::Authority,
         Ok(pb::SecretKind::Credential) => SecretKind::Credential,
         Ok(pb::SecretKind::RefreshToken) => SecretKind::RefreshToken,
+        Ok(pb::SecretKind::Sink) => SecretKind::Sink,
         Ok(pb::SecretKind::Unspecified) => return Err(CodecError::absent("secret kind")),
         Err(_) => return Err(CodecError::newer(format!("secret kind {}", wire.kind))),
     };

@@ -13,8 +13,9 @@ use prost::Message as _;
 
 use super::commands::{admit, any_command, any_history, assign_feeds, declare, drain, feed, members};
 use super::samples::{
-    commands, commands_of_delivery, commands_of_leaders, commands_of_members, commands_of_trust, state,
-    state_of_delivery, state_of_lapses, state_of_leaders, state_of_members, state_of_trust,
+    commands, commands_of_delivery, commands_of_leaders, commands_of_members, commands_of_sink_secrets,
+    commands_of_trust, state, state_of_delivery, state_of_lapses, state_of_leaders, state_of_members,
+    state_of_sink_secrets, state_of_trust,
 };
 use super::sim_disk::SimDisk;
 use crate::cluster::codec::{
@@ -155,6 +156,14 @@ fn bytes_of_version_six_read_as_they_always_did_and_are_still_written() {
 }
 
 #[test]
+fn bytes_of_version_seven_read_as_they_always_did_and_are_still_written() {
+    let entry = Entry { log_id: log_id(2, 3), payload: EntryPayload::Normal(Batch(commands_of_sink_secrets())) };
+    check_frame("frame-commands.v7", FrameBody::Entries(vec![entry]));
+    assert_eq!(state_of_sink_secrets().secrets().count(), 1);
+    check_snapshot("v7", snapshot_of(state_of_sink_secrets()));
+}
+
+#[test]
 fn an_entry_has_the_level_of_its_commands_and_a_state_the_level_of_its_cluster() {
     let version = |commands: &[Command]| {
         let entry = Entry { log_id: log_id(1, 1), payload: EntryPayload::Normal(Batch(commands.to_vec())) };
@@ -176,6 +185,9 @@ fn an_entry_has_the_level_of_its_commands_and_a_state_the_level_of_its_cluster()
     }
     for command in commands_of_delivery() {
         assert_eq!(version(&[drain(3, true), command.clone()]), 6, "{command:?}");
+    }
+    for command in commands_of_sink_secrets() {
+        assert_eq!(version(&[drain(3, true), command.clone()]), 7, "{command:?}");
     }
     let version = |state| {
         let (head, state) = snapshot_of(state);

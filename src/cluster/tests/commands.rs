@@ -295,7 +295,7 @@ fn any_command_of_members() -> impl Strategy<Value = Command> {
         1 => node().prop_map(remove),
         8 => prop::collection::vec((0..3_u8, node()), 0..4).prop_map(|moves| assign_feeds(&moves)),
         8 => (0..2_u8, 1..3_u64, 1..4_u64).prop_map(|(n, epoch, to)| recall(n, epoch, to)),
-        1 => prop_oneof![Just(Level::MEMBERS), Just(Level::LEADERS), Just(Level::TRUST), Just(Level::LAPSES), Just(Level::DELIVERY)].prop_map(|level| Command::RaiseLevel { level }),
+        1 => prop_oneof![Just(Level::MEMBERS), Just(Level::LEADERS), Just(Level::TRUST), Just(Level::LAPSES), Just(Level::DELIVERY), Just(Level::SINK_SECRETS), Just(Level::ACCOUNTS)].prop_map(|level| Command::RaiseLevel { level }),
         1 => (0..3_u64).prop_map(|n| Command::BeginIncarnation { incarnation: Incarnation(n) }),
     ]
 }

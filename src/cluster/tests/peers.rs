@@ -8,7 +8,7 @@ use openraft::{CommittedLeaderId, EntryPayload};
 use proptest::prelude::*;
 use prost::Message;
 
-use super::commands::{any_command, sink_id, source_key, tenant_key};
+use super::commands::{any_command, feed, sink_id, source_key, tenant_key};
 use crate::cluster::ClusterError;
 use crate::cluster::codec::{
     AskWire, CodecError, ReplyWire, accusation_to_wire, append_to_wire, beat_to_wire, change_to_wire, chunk_to_wire,
@@ -18,6 +18,7 @@ use crate::cluster::command::{ItemOutcome, MoveOutcome, Outcome, Refusal};
 use crate::cluster::member::Standing;
 use crate::cluster::membership::Change;
 use crate::cluster::peers::{Accusation, Ask, Beat, Chunk, ChunkTaken, PeerStatus, Reply, Verdict};
+use crate::cluster::replay_job::ReplayId;
 use crate::cluster::types::{Batch, Entry, LogId, Vote};
 use crate::ids::{Epoch, Generation, NodeEpoch, NodeId};
 use crate::wire::cluster::v1 as pb;
@@ -150,6 +151,8 @@ fn outcomes() -> Vec<Outcome> {
         Refusal::HoldsFeeds { node, feeds: 2 },
         Refusal::OlderNode { node, knows: 1 },
         Refusal::Superseded,
+        Refusal::CursorMoved { feed: feed(0), sink: sink_id(1) },
+        Refusal::ReplayTaken { next: ReplayId(4) },
     ];
     let unfit = standings.map(|standing| Refusal::Unfit { node, standing });
     let mut all = vec![Outcome::Done, Outcome::Epoch(epoch), Outcome::Items(items), Outcome::Assigned(moves)];

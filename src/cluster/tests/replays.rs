@@ -7,10 +7,13 @@ use super::commands::{
     assign_feeds, at, declare, delete, feed, log_position, members, part, release, sink_id, sink_key, source_id,
     source_key, start_knowing, tenant_id, world,
 };
+use crate::cluster::audit::{AuditAction, AuditRecord};
 use crate::cluster::codec::FrameBody;
 use crate::cluster::command::{Command, ItemOutcome, Outcome, Refusal};
 use crate::cluster::level::Level;
-use crate::cluster::limits::{REPLAY_RATE_MAX, REPLAYS_AT_ONCE_MAX, REPLAYS_KEPT_MAX};
+use crate::cluster::limits::{
+    AUDIT_BY_BYTES_MAX, AUDIT_TEXT_BYTES_MAX, REPLAY_RATE_MAX, REPLAYS_AT_ONCE_MAX, REPLAYS_KEPT_MAX,
+};
 use crate::cluster::replay_job::{ReplayCommand, ReplayId, ReplayItem, ReplayOrder, ReplayPart, ReplayStanding};
 use crate::cluster::state::{ControlState, Part, Touched};
 use crate::cluster::types::{Batch, Entry};
@@ -43,10 +46,20 @@ fn advance(replay: u64, n: u8, node: u64, epoch: u64, part: ReplayPart) -> Comma
     Command::Replay(ReplayCommand::Advance { node, node_epoch, items: vec![item], at: at(301) })
 }
 fn pause(replay: u64) -> Command {
-    Command::Replay(ReplayCommand::Pause { replay: ReplayId(replay), by: "a".into(), at: at(302) })
+    Command::Replay(ReplayCommand::Pause {
+        replay: ReplayId(replay),
+        by: "a".into(),
+        reason: String::new(),
+        at: at(302),
+    })
 }
 fn resume(replay: u64) -> Command {
-    Command::Replay(ReplayCommand::Resume { replay: ReplayId(replay), by: "a".into(), at: at(303) })
+    Command::Replay(ReplayCommand::Resume {
+        replay: ReplayId(replay),
+        by: "a".into(),
+        reason: String::new(),
+        at: at(303),
+    })
 }
 fn cancel(replay: u64) -> Command {
     let (by, reason) = ("a".into(), "enough".into());
@@ -120,12 +133,13 @@ fn an_order_that_can_not_be_meant_is_refused_with_the_reason() {
     for (command, told) in [
         (bad(|order| order.to = order.from), "`to` must lie after `from`"),
         (bad(|order| order.to = at(301)), "`to` lies in the future"),
+        (bad(|order| (order.from, order.to) = (at(301), at(300))), "`from` lies in the future"),
         (bad(|order| order.rate = 0), "`rate` is 1 to"),
         (bad(|order| order.rate = REPLAY_RATE_MAX + 1), "`rate` is 1 to"),
         (bad(|order| order.reason = "x".repeat(513)), "limit of 512"),
         (bad(|order| order.sink = sink_id(9)), "sink `sink-9` does not exist"),
         (bad(|order| order.source = "none".parse().unwrap()), "source `contoso/none` does not exist"),
-        (begin(2, order()), "begun by somebody else"),
+        (begin(2, order()), "the next is 1"),
         (pause(1), "replay 1 does not exist"),
     ] {
         let told_is = refused(state.apply(command));
@@ -238,17 +252,58 @@ fn commands() -> Vec<Command> {
 fn bytes_about_replays_read_as_they_always_did_and_are_still_written() {
     let entry = Entry { log_id: log_id(2, 3), payload: EntryPayload::Normal(Batch(commands())) };
     check_frame("frame-replays.v6", FrameBody::Entries(vec![entry]));
-    let mut state = owned();
-    let knowing = [1, 2, 3].map(|node| start_knowing(node, Level::DELIVERY));
-    for command in knowing.into_iter().chain([Command::RaiseLevel { level: Level::DELIVERY }]) {
-        state.apply(command);
-    }
-    for command in [assign_feeds(&[(0, 1), (1, 2)])].into_iter().chain(commands()) {
-        state.apply(command);
-    }
-    assert_eq!(state.counters().level, Level::DELIVERY);
+    let state = after_all_at(Level::DELIVERY);
+    assert_eq!((state.counters().level, state.audit().count()), (Level::DELIVERY, 0));
     check_snapshot("replays.v6", snapshot_of(state));
+    check_snapshot("replays.v8", snapshot_of(after_all_at(Level::ACCOUNTS)));
     assert!(commands().iter().all(|command| command.level() == Level::DELIVERY));
+}
+
+fn after_all_at(level: Level) -> ControlState {
+    let mut state = owned();
+    let knowing = [1, 2, 3].map(|node| start_knowing(node, level));
+    let begun = [Command::RaiseLevel { level }, assign_feeds(&[(0, 1), (1, 2)])];
+    for command in knowing.into_iter().chain(begun).chain(commands()) {
+        state.apply(command);
+    }
+    state
+}
+
+#[test]
+fn the_audit_says_who_did_what_to_which_replay_and_why() {
+    let mut state = after_all_at(Level::ACCOUNTS);
+    let told = |state: &ControlState| {
+        let noted = |(_, record): (u64, &AuditRecord)| match &record.action {
+            AuditAction::Noted { what } => format!("{}: {what} ({})", record.by, record.reason),
+            AuditAction::MovedCursor { .. } => panic!("no cursor was moved"),
+        };
+        state.audit().map(noted).collect::<Vec<_>>()
+    };
+    let order = order().to_string();
+    let expected = [
+        format!("administrator: replay 1 begun: {order} (the receiver lost an hour)"),
+        format!("a: replay 1 paused: {order} ()"),
+        format!("a: replay 1 resumed: {order} ()"),
+        format!("administrator: replay 2 begun: {order} (the receiver lost an hour)"),
+        format!("a: replay 2 cancelled: {order} (enough)"),
+        format!("administrator: replay 3 begun: {order} (the receiver lost an hour)"),
+        format!("a: replay 3 paused: {order} ()"),
+    ];
+    assert_eq!((told(&state), state.audit_broken_at()), (expected.to_vec(), None));
+
+    // What changed nothing was not done: neither the same again, nor what is refused.
+    for command in [pause(3), cancel(2), begin(3, self::order()), begin(9, self::order()), resume(2)] {
+        state.apply(command);
+    }
+    let long =
+        ReplayCommand::Resume { replay: ReplayId(3), by: "ä".repeat(300), reason: "ä".repeat(300), at: at(305) };
+    assert_eq!((told(&state).len(), state.apply(Command::Replay(long))), (7, Outcome::Done));
+    let (_, last) = state.audit().next_back().unwrap();
+    assert_eq!(
+        (last.by.len(), last.reason.len()),
+        (AUDIT_BY_BYTES_MAX, AUDIT_TEXT_BYTES_MAX),
+        "whole letters that fit"
+    );
 }
 
 pub(super) fn any_command_of_replays() -> impl Strategy<Value = Command> {

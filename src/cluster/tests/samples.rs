@@ -44,6 +44,22 @@ pub(super) fn state_of_delivery() -> ControlState {
     }
     state
 }
+/// Every command that level 7 added.
+pub(super) fn commands_of_sink_secrets() -> Vec<Command> {
+    let place = |field| SecretKey::of(&sink_key(0), field).expect("a sink has secrets");
+    vec![
+        put_secret(place("token"), 0, b"sealed once"),
+        put_secret(place("token"), 1, b"sealed twice"),
+        put_secret(place("tls.key"), 0, b"sealed"),
+        delete_secret(place("tls.key")),
+    ]
+}
+pub(super) fn state_of_sink_secrets() -> ControlState {
+    let knowing = [1, 2, 3].map(|node| start_knowing(node, Level::SINK_SECRETS));
+    let raised = [Command::RaiseLevel { level: Level::SINK_SECRETS }];
+    let before = world().into_iter().chain(members()).chain(knowing).chain(raised);
+    state_after(before.chain(commands_of_sink_secrets()).collect())
+}
 /// Every command of level 1, and every kind of value in one.
 pub(super) fn commands() -> Vec<Command> {
     let mut all = world();

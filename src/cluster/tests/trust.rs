@@ -1,12 +1,13 @@
 //! The rules of sealed secrets and of invitations.
 
 use super::commands::{
-    admit, credential_key, delete, delete_secret, invite, members, put_secret, redeem, refresh_token, remove, start,
-    withdraw, world,
+    admit, credential_key, delete, delete_secret, invite, members, put_secret, redeem, refresh_token, remove, sink_key,
+    start, withdraw, world,
 };
 use crate::clock::Timestamp;
 use crate::cluster::command::{Command, Outcome, Refusal, ResourceKey, ResourceKind};
 use crate::cluster::invitation::{InviteCommand, NotInvited};
+use crate::cluster::level::Level;
 use crate::cluster::limits::{INVITATION_LIFE_MAX, INVITATIONS_MAX, SEALED_BYTES_MAX, SECRET_NAME_BYTES_MAX};
 use crate::cluster::member::Role;
 use crate::cluster::secret_record::{SecretKey, SecretKind};
@@ -59,6 +60,7 @@ fn a_secret_has_a_name_an_owner_and_a_size_within_bounds() {
         SecretKey { name: "x".repeat(SECRET_NAME_BYTES_MAX + 1), ..refresh_token() },
         SecretKey { tenant: None, ..refresh_token() },
         SecretKey { kind: SecretKind::Authority, ..refresh_token() },
+        SecretKey { kind: SecretKind::Sink, ..refresh_token() },
     ];
     for key in bad {
         assert!(matches!(refusal(state.apply(put_secret(key.clone(), 0, b"x"))), Refusal::Malformed { .. }), "{key}");
@@ -170,4 +172,20 @@ fn the_secrets_of_a_credential_go_with_it_and_those_of_others_stay() {
     assert_eq!(state.apply(delete(ResourceKey::tenant(&tenant))), Outcome::Done);
     assert!(state.secrets().all(|(key, _)| key.tenant.as_ref() != Some(&tenant)));
     assert!(state.secret(&others[1]).is_some() && state.secret(&others[2]).is_some());
+}
+
+#[test]
+fn the_secrets_of_a_sink_go_with_it_and_are_of_a_level_of_their_own() {
+    let mut state = settled();
+    let token = |sink: u8| SecretKey::of(&sink_key(sink), "token").unwrap();
+    let put = |sink| put_secret(token(sink), 0, b"sealed");
+    assert_eq!((put(0).level(), delete_secret(token(0)).level()), (Level::SINK_SECRETS, Level::SINK_SECRETS));
+    assert_eq!(put_secret(refresh_token(), 0, b"sealed").level(), Level::TRUST);
+    let alike = SecretKey { kind: SecretKind::Credential, name: token(0).name, ..refresh_token() };
+    for command in [put(0), put(1), put_secret(alike.clone(), 0, b"sealed")] {
+        assert_eq!(state.apply(command), Outcome::Done);
+    }
+    assert_eq!(state.apply(delete(sink_key(0))), Outcome::Done);
+    assert_eq!(state.secret(&token(0)), None);
+    assert!(state.secret(&token(1)).is_some() && state.secret(&alike).is_some(), "those of others stay");
 }

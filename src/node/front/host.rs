@@ -1,14 +1,17 @@
 //! The owner's side: lets in whom the cluster knows as a member, and leads it to the subscription's desk.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::super::backend::NodeBackend;
 use super::super::sinks::Sinks;
 use super::INTRODUCTION;
+use crate::admin::everywhere::{self, Asked};
 use crate::cluster::ControlPlane;
 use crate::cluster::peers::{Visited, Words};
 use crate::ids::{Epoch, MemberName, NodeId, SinkId};
@@ -23,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Host {
     pub control: ControlPlane,
     pub sinks: Arc<Mutex<Sinks>>,
+    /// Whoever answers what another member asks for an operator, once the node has begun.
+    pub backend: Arc<OnceLock<Weak<NodeBackend>>>,
+    pub asks: Arc<Semaphore>,
 }
 
 impl Visited for Host {
@@ -35,6 +41,9 @@ impl Visited for Host {
 impl Host {
     async fn let_in(self, from: NodeId, mut words: Words) -> Words {
         let first = timeout(INTRODUCTION, words.next()).await.ok().flatten();
+        if let Some(answer) = first.as_ref().and_then(|first| self.asked(first)) {
+            return answer;
+        }
         let Some(Ok(ToOwner::Visit { subscription, member, epoch })) = first.map(ToOwner::decode) else {
             return refuse("the first word must say who visits");
         };
@@ -51,6 +60,20 @@ impl Host {
             Ok(visitor) => serve(visitor, words),
             Err(_) => refuse("no such member is known here, or no such subscription"),
         }
+    }
+
+    /// The answer to what another member asks for an operator; nothing where its first word is about something else.
+    fn asked(&self, first: &[u8]) -> Option<Words> {
+        let asked = Asked::decode(first)?;
+        let backend = self.backend.get().and_then(Weak::upgrade);
+        let Some((backend, place)) = backend.zip(self.asks.clone().try_acquire_owned().ok()) else {
+            return Some(stream::iter(everywhere::refusal("it is busy with others' questions: try again")).boxed());
+        };
+        let answer = async move {
+            let _place = place;
+            backend.answer_member(asked).await
+        };
+        Some(stream::once(answer).flat_map(stream::iter).boxed())
     }
 
     /// A place at the desk, if this member came by the node that asks, under this epoch.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 pub use host::Host;
@@ -26,6 +26,8 @@ pub use keeper::Keeper;
 use super::life::Life;
 use super::sinks::Sinks;
 use crate::admin::events::{Asking, News, NotOpened, Shown, Subscriptions, Word};
+use crate::admin::limits::MEMBER_ASKS_MAX;
+use crate::admin::sealing::as_written;
 use crate::clock::Clock;
 use crate::cluster::peers::{Peers, Visited};
 use crate::cluster::{ClusterError, Command, ControlPlane, Outcome, ResourceKey, SubscriptionCommand};
@@ -41,6 +43,8 @@ const FETCH_EVENTS: u32 = 2_000;
 const CREDIT_MAX: u32 = 1 << 20;
 /// How long a node may take to hear of a member that has joined.
 const INTRODUCTION: Duration = Duration::from_secs(5);
+/// How long a node that stops waits for its subscribers' last acknowledgements.
+const DISMISSAL: Duration = Duration::from_secs(3);
 /// Words on their way to one owner.
 const WORDS_QUEUED: usize = 64;
 
@@ -64,6 +68,8 @@ pub struct Connections {
     open: Arc<Mutex<BTreeSet<u64>>>,
     /// Told when one has ended.
     ended: watch::Sender<()>,
+    /// Whether this node sends its subscribers to others.
+    leaving: watch::Sender<bool>,
 }
 
 /// One subscriber's connection, for as long as this is held.
@@ -109,10 +115,22 @@ impl Front {
         clock: Clock,
     ) -> Self {
         let (node, control) = (control.view().node, control.clone());
-        let host = Arc::new(Host { control: control.clone(), sinks: sinks.clone() });
+        let (backend, asks) = (Arc::default(), Arc::new(Semaphore::new(MEMBER_ASKS_MAX)));
+        let host = Arc::new(Host { control: control.clone(), sinks: sinks.clone(), backend, asks });
         let visited: Arc<dyn Visited> = host.clone();
         control.is_visited_by(Arc::downgrade(&visited));
         Self { node, control, lives, sinks, peers, host, clock, connections: Connections::default() }
+    }
+
+    /// Sends all subscribers to other nodes, each once it has acknowledged what it was sent. One that takes its time is not
+    /// waited for: what it did not acknowledge it gets again.
+    pub async fn dismiss(&self) {
+        self.connections.leaving.send_replace(true);
+        let mut ended = self.connections.ended.subscribe();
+        let all = async { while !self.connections.open.lock().is_empty() && ended.changed().await.is_ok() {} };
+        if timeout(DISMISSAL, all).await.is_err() {
+            tracing::warn!("some subscribers did not acknowledge in time what they were sent: they get it again");
+        }
     }
 
     /// Whoever keeps this node's desks and connections in step with the cluster.
@@ -125,7 +143,7 @@ impl Front {
         let (body, revision) = self.control.read(|state| {
             state.resource(&ResourceKey::sink(name)).map(|resource| (resource.body.clone(), resource.revision))
         })?;
-        let spec: SinkSpec = serde_json::from_str(&body).ok()?;
+        let spec: SinkSpec = serde_json::from_str(&as_written(&body).0).ok()?;
         let sinks::Config::Subscription(config) = &spec.sink else { return None };
         Some(Found { config: config.clone(), spec, revision })
     }
@@ -144,6 +162,9 @@ impl Front {
         };
         if !admitted {
             return Err(denied());
+        }
+        if *self.connections.leaving.borrow() {
+            return Err(NotOpened::Unavailable { why: "this node stops: connect to another".to_owned() });
         }
         let connection = self.connections.begin();
         let node_epoch = self.lives.borrow().node_epoch;

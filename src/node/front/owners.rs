@@ -15,6 +15,8 @@ pub struct Owners {
     known: BTreeMap<NodeId, Owner>,
     /// By whom each feed was delivered last.
     feeds: BTreeMap<FeedId, NodeId>,
+    /// By feed the last that was delivered and not acknowledged.
+    unacknowledged: BTreeMap<FeedId, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -58,14 +60,23 @@ impl Owners {
         self.grant(lent.unwrap_or(0).saturating_sub(events));
     }
 
-    pub fn delivered(&mut self, feed: &FeedId, node: NodeId) {
+    pub fn delivered(&mut self, feed: &FeedId, node: NodeId, through: u64) {
+        self.unacknowledged.insert(feed.clone(), through);
         if self.feeds.get(feed) != Some(&node) {
             self.feeds.insert(feed.clone(), node);
         }
     }
 
+    /// Whether everything that was asked for has come, and was acknowledged.
+    pub fn is_quiet(&self) -> bool {
+        self.unacknowledged.is_empty() && self.known.values().all(|owner| owner.asked.is_none())
+    }
+
     /// Answers whether anybody can be told.
     pub fn acknowledge(&mut self, ack: Acknowledgement) -> bool {
+        if self.unacknowledged.get(&ack.feed).is_some_and(|through| *through <= ack.through) {
+            self.unacknowledged.remove(&ack.feed);
+        }
         let owner = self.feeds.get(&ack.feed).and_then(|node| self.known.get_mut(node));
         owner.is_some_and(|owner| {
             owner.acks.insert(ack.feed.clone(), ack);
@@ -144,8 +155,10 @@ mod tests {
         let mut owners = Owners::default();
         owners.came(NodeId(1));
         assert!(!owners.acknowledge(ack(3)), "nothing was delivered of it");
-        owners.delivered(&ack(3).feed, NodeId(1));
-        assert!(owners.acknowledge(ack(3)) && owners.acknowledge(ack(7)));
+        assert!(owners.is_quiet());
+        owners.delivered(&ack(3).feed, NodeId(1), 7);
+        assert!(owners.acknowledge(ack(3)) && !owners.is_quiet());
+        assert!(owners.acknowledge(ack(7)) && owners.is_quiet());
         let next = owners.next_ack(NodeId(1)).unwrap();
         assert_eq!((&next, owners.next_ack(NodeId(1))), (&ack(7), None));
         owners.keep_ack(NodeId(1), next);

@@ -49,6 +49,9 @@ pub struct Session {
     feeds: Vec<FeedStart>,
     outbox: VecDeque<News>,
     said_last: Instant,
+    leaving: watch::Receiver<bool>,
+    /// Until when a subscriber may acknowledge what it was sent, once this node stops.
+    leaves: Option<Instant>,
     /// Until when owners may hear the last words of a subscriber that has finished.
     ending: Option<Instant>,
     over: bool,
@@ -61,6 +64,7 @@ enum Action {
     Opened(NodeId, Option<Words>),
     Changed,
     Look,
+    Leave,
     TooLate,
 }
 
@@ -72,7 +76,7 @@ impl Session {
         words: BoxStream<'static, Word>,
         connection: Connection,
     ) -> Self {
-        let changes = front.control.changes();
+        let (changes, leaving) = (front.control.changes(), front.connections.leaving.subscribe());
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut session = Self {
@@ -92,6 +96,8 @@ impl Session {
             feeds: Vec::new(),
             outbox: VecDeque::new(),
             said_last: Instant::now(),
+            leaving,
+            leaves: None,
             ending: None,
             over: false,
             _connection: connection,
@@ -99,8 +105,8 @@ impl Session {
         session.feeds = session.list();
         let config = &session.found.config;
         let (unacked_events, unacked_bytes) = (config.unacked_events.into(), config.unacked_bytes.get());
-        let feeds = session.feeds.clone();
-        session.outbox.push_back(News::Opened { epoch, feeds, unacked_events, unacked_bytes });
+        let (feeds, format) = (session.feeds.clone(), session.found.spec.format.name());
+        session.outbox.push_back(News::Opened { epoch, feeds, unacked_events, unacked_bytes, format });
         session
     }
 
@@ -120,14 +126,28 @@ impl Session {
             self.tell_owners();
             let action = self.select().await;
             self.apply(action);
-            self.over |= self.ending.is_some() && self.heard.is_empty() && self.opening.is_empty();
+            if self.leaves.is_some() && self.ending.is_none() && self.outbox.is_empty() && self.owners.is_quiet() {
+                self.finish();
+            }
+            if self.ending.is_some() && self.heard.is_empty() && self.opening.is_empty() {
+                self.end();
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        match self.leaves {
+            Some(_) => self.close(CloseReason::NodeStops, "this node stops: connect to another"),
+            None => self.over = true,
         }
     }
 
     async fn select(&mut self) -> Action {
+        let until = self.ending.or(self.leaves);
         tokio::select! {
             word = self.words.next(), if self.ending.is_none() => Action::Word(word),
-            () = sleep_until(self.ending.unwrap_or_else(Instant::now)), if self.ending.is_some() => Action::TooLate,
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => Action::TooLate,
+            _ = self.leaving.wait_for(|leaving| *leaving), if self.leaves.is_none() => Action::Leave,
             Some((node, word)) = self.heard.next(), if !self.heard.is_empty() => {
                 Action::Heard(node, FromOwner::decode(word))
             }
@@ -140,7 +160,9 @@ impl Session {
     fn apply(&mut self, action: Action) {
         match action {
             Action::Word(None) => self.finish(),
-            Action::TooLate => self.over = true,
+            Action::Leave => self.leaves = Some(Instant::now() + LAST_WORDS),
+            Action::TooLate if self.ending.is_none() => self.finish(),
+            Action::TooLate => self.end(),
             Action::Word(Some(word)) => self.hear_subscriber(word),
             Action::Heard(node, Ok(word)) => self.hear_owner(node, word),
             Action::Heard(node, Err(bad)) => {
@@ -205,7 +227,7 @@ impl Session {
             FromOwner::Part { more, chunk } => {
                 self.owners.answered(node, chunk.as_ref().map_or(0, |chunk| chunk.events), more);
                 if let Some(chunk) = chunk.filter(|_| self.ending.is_none()) {
-                    self.owners.delivered(&chunk.feed, node);
+                    self.owners.delivered(&chunk.feed, node, chunk.through);
                     self.outbox.push_back(News::Delivery(delivery(chunk)));
                 }
             }
@@ -230,7 +252,8 @@ impl Session {
                     break;
                 }
             }
-            if let Some(events) = self.owners.ask(*node)
+            if self.leaves.is_none()
+                && let Some(events) = self.owners.ask(*node)
                 && say.try_send(ToOwner::Fetch { events }.encode()).is_err()
             {
                 self.owners.unask(*node);
@@ -308,8 +331,7 @@ impl Session {
     }
 
     fn list(&self) -> Vec<FeedStart> {
-        let rule = (&self.found.spec.routes, self.found.config.start);
-        self.front.control.read(|state| feeds_of(state, &self.subscription, &self.member, rule))
+        self.front.control.read(|state| feeds_of(state, &self.subscription, &self.member, &self.found.spec))
     }
 
     fn compare_feeds(&mut self) {
@@ -330,5 +352,6 @@ fn delivery(chunk: Chunk) -> Delivery {
         events: chunk.events,
         after: chunk.after.as_ref().map(place_of),
         batch: chunk.frames,
+        replayed: chunk.replayed,
     }
 }

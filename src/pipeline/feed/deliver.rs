@@ -3,24 +3,22 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::run::Run;
-use super::{Feed, FeedEnd};
+use super::{Feed, FeedEnd, Reads};
 use crate::event::batch::Batch;
 use crate::pipeline::backlog::{Place, record_bytes};
 use crate::pipeline::ledger::Ledger;
-use crate::pipeline::limits::IN_FLIGHT_BATCHES_MAX;
+use crate::pipeline::limits::{IN_FLIGHT_BATCHES_ASK, IN_FLIGHT_BATCHES_MAX};
 use crate::pipeline::prepare::{Frames, Pass};
 use crate::pipeline::progress::BatchNumber;
 use crate::pipeline::room::{Load, Room, room, try_room};
 use crate::pipeline::spans;
-use crate::sinks::{Receipt, Stretch};
+use crate::sinks::{Parcel, Receipt, Stretch};
 use crate::sources::Source;
 
 impl<L: Ledger, S: Source> Run<L, S> {
     /// Whether reading on helps anybody: there is a sink that has all that was read, and space for what others lack.
     pub(super) fn wants_more(&self) -> bool {
-        let mut lanes = 0..self.feed.lanes.len();
-        let keeps_up = |lane| !self.progress.lags(lane) && self.progress.in_flight(lane) < IN_FLIGHT_BATCHES_MAX;
-        lanes.any(keeps_up) && (!self.anybody_lags() || self.backlog.to_spill().is_none())
+        self.somebody_keeps_up() && (!self.anybody_lags() || self.backlog.to_spill().is_none())
     }
 
     pub(super) fn anybody_lags(&self) -> bool {
@@ -30,7 +28,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
     /// What follows from a change: whatever is resolved is forgotten, and sinks that lag wait for room.
     pub(super) fn settle(&mut self) {
         self.backlog.drop_before(self.progress.first_unresolved());
-        for lane in 0..self.feed.lanes.len() {
+        self.look_after_absent();
+        for lane in (0..self.feed.lanes.len()).filter(|lane| !self.progress.is_away(*lane)) {
             let may = self.progress.lags(lane) && self.progress.in_flight(lane) < IN_FLIGHT_BATCHES_MAX;
             if may && !self.waits[lane] {
                 self.waits[lane] = true;
@@ -49,7 +48,9 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let bytes = record_bytes(batch);
         let progress = &self.progress;
         let rooms = self.feed.lanes.iter().enumerate().map(|(index, lane)| {
-            let in_turn = progress.next(index) == number && progress.in_flight(index) < IN_FLIGHT_BATCHES_MAX;
+            let in_turn = !progress.is_away(index)
+                && progress.next(index) == number
+                && progress.in_flight(index) < IN_FLIGHT_BATCHES_MAX;
             if in_turn { try_room(lane, bytes) } else { None }
         });
         let rooms = rooms.collect();
@@ -65,6 +66,10 @@ impl<L: Ledger, S: Source> Run<L, S> {
 
     /// Serves one sink that lags.
     pub(super) async fn serve_one(&mut self, lane: usize, room: Room) -> Result<(), FeedEnd> {
+        if self.progress.is_away(lane) {
+            self.waits[lane] = false;
+            return Ok(());
+        }
         let number = self.progress.next(lane);
         match self.backlog.place(number) {
             Place::Memory(batch) => {
@@ -116,6 +121,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
             self.feed.status.read.fetch_add(prepared.records, Relaxed);
             self.feed.status.quarantined.fetch_add(unreadable, Relaxed);
             self.unjudged = number + 1;
+            self.looked_at(batch);
             self.traces.begin(number, span);
         }
         for (lane, (frames, room)) in prepared.frames.into_iter().zip(rooms).enumerate() {
@@ -130,7 +136,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
     fn hand_over(&mut self, index: usize, batch: &Batch, frames: Frames, room: Room) {
         let published = batch.entries.iter().filter_map(|entry| entry.published).max();
         let Some(number) = self.progress.hand_over(index, batch.after.clone(), published) else { return };
-        let Feed { lanes, status, feed, epoch, generation, lease, .. } = &self.feed;
+        let Feed { lanes, status, feed, epoch, generation, lease, reads, .. } = &self.feed;
         let sink = &lanes[index].sink;
         status.count(sink, |counts| {
             counts.filtered += frames.filtered;
@@ -144,10 +150,15 @@ impl<L: Ledger, S: Source> Run<L, S> {
         }
         self.traces.delivering(number, index, sink, frames.events, frames.bytes.len());
         let after = batch.after.clone();
-        let stretch = Stretch { feed: feed.clone(), epoch: *epoch, generation: *generation, after };
+        let live = *reads == Reads::All;
+        let stretch = Stretch { feed: feed.clone(), epoch: *epoch, generation: *generation, after, live };
         let receipt = Receipt::new(stretch, index, number, frames.events, self.ack_sender.clone());
         let Frames { bytes, ends, events, .. } = frames;
         room.send(Load { frames: bytes, ends, events }, receipt, lease.clone());
+        if self.progress.in_flight(index) == IN_FLIGHT_BATCHES_ASK {
+            // A sink whose queue is full confirms by bytes soon enough.
+            let _ = lanes[index].parcels.try_send(Parcel::asking(lease.clone()));
+        }
     }
 }
 

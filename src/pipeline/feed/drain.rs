@@ -14,7 +14,15 @@ impl<L: Ledger, S: Source> Run<L, S> {
     pub(super) async fn drain(&mut self) -> bool {
         self.give_room_back();
         let deadline = Instant::now() + DRAIN_GRACE;
-        for lane in &self.feed.lanes {
+        self.halt_readers(Halt::Drain);
+        let drained = self.drain_here(deadline).await;
+        self.away.drain(deadline, &mut self.stop).await;
+        drained
+    }
+
+    async fn drain_here(&mut self, deadline: Instant) -> bool {
+        let holding = self.feed.lanes.iter().enumerate().filter(|(index, _)| self.progress.in_flight(*index) > 0);
+        for (_, lane) in holding {
             // A sink whose queue is full can't hear it, and drains at its own pace: nobody waits to ask the next.
             let _ = lane.parcels.try_send(Parcel::asking(self.feed.lease.clone()));
         }
@@ -36,6 +44,9 @@ impl<L: Ledger, S: Source> Run<L, S> {
 
     /// While a feed ends, what can't be set aside at once is left to its next owner, who reads it again.
     async fn acknowledged_last(&mut self, ack: &Ack) {
+        if self.is_out_of_hand(ack) {
+            return;
+        }
         let Ok(refused) = self.refused(ack).await else { return };
         let count = refused.len() as u64;
         if self.feed.quarantine.keep(refused).await.is_ok() {

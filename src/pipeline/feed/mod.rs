@@ -3,9 +3,11 @@
 //! `select` only waits; what it returns changes state. So one thing happens at a time and nothing is locked. No sink is
 //! waited for: one without room lags, and is served from the backlog at its own pace.
 
+mod away;
 mod deliver;
 mod drain;
 mod judge;
+mod let_go;
 mod run;
 mod spill;
 
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::backlog::Memory;
+use super::catch_up::CatchUp;
 use super::ledger::Ledger;
 use super::limits::IN_FLIGHT_BATCHES_MAX;
 use super::prepare::{Lane, Preparer};
@@ -25,6 +28,7 @@ use crate::lease::Lease;
 use crate::pipeline::spool::Spool;
 use crate::sources::{Resume, Source};
 use run::Run;
+use spill::Start;
 
 /// Everything a feed's task needs but its source.
 pub struct Feed<L> {
@@ -47,6 +51,8 @@ pub struct Feed<L> {
     pub resume: Resume,
     /// What the source hands over: of a stretch, upstream's numbers say nothing.
     pub reads: Reads,
+    /// Whether a sink that falls behind what is kept can be served beside the feed.
+    pub catch_up: CatchUp,
 }
 
 /// How much of a feed its source hands over.
@@ -54,6 +60,8 @@ pub struct Feed<L> {
 pub enum Reads {
     All,
     Stretch,
+    /// All of it, after somebody has looked at whether it can be read.
+    Again,
 }
 
 /// How a feed's task is told to end.
@@ -102,7 +110,7 @@ impl<L: Ledger> Feed<L> {
             match elsewhere(self.resume_after(after)) {
                 Some(other) => source = other,
                 None => {
-                    start = spill::Start::without(self.lanes.len());
+                    start = Start::without(self.lanes.len());
                     if let Some(spool) = &mut spool {
                         spool.clear().await;
                     }

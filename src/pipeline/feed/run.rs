@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::away::{Away, Ended};
 use super::spill::{self, Did, Start};
 use super::{Feed, FeedEnd, Halt, Reads};
 use crate::event::batch::{Batch, Content, Entry, Gap, Position};
@@ -39,6 +40,8 @@ enum Action {
     /// A sink that lags has room.
     Room(usize, Room),
     Spool(Did),
+    /// A reader beside the feed has ended.
+    Ended(Ended),
     Look,
     TryAgain,
     Stop,
@@ -64,7 +67,8 @@ pub(super) struct Run<L, S> {
     /// The first batch of which nobody has looked yet at whether its records can be read.
     pub(super) unjudged: BatchNumber,
     /// The first batch of another generation: it must wait until the sinks have all of the one before.
-    held_back: Option<Batch>,
+    pub(super) held_back: Option<Batch>,
+    pub(super) away: Away,
     completeness: Completeness,
     backoff: Backoff,
     failed_at: Option<Instant>,
@@ -81,15 +85,20 @@ impl<L: Ledger, S: Source> Run<L, S> {
         stop: watch::Receiver<Halt>,
     ) -> Self {
         // What an earlier run spooled it may not have looked at.
-        let unjudged = start.next.iter().copied().min().unwrap_or(start.end);
+        let unjudged = match feed.reads {
+            Reads::Again => BatchNumber::MAX,
+            Reads::All | Reads::Stretch => start.first(),
+        };
         let resumed = feed.resume.cursor.as_ref().map(|cursor| &cursor.position);
         let completeness = Completeness::after(start.after.as_ref().or(resumed));
+        let spooled = spool.as_ref().and_then(|spool| spill::before_of(spool, start.first()));
         let lanes: Vec<_> = feed.lanes.iter().map(|lane| lane.committed.clone()).zip(start.next).collect();
         let on_disk = spool.as_ref().and_then(FeedSpool::range).unwrap_or(start.end..start.end);
         let before = start.after.as_ref().or(resumed).filter(|at| is_exact(at)).cloned();
+        let away = Away::new(lanes.len(), spooled.or(before.clone()));
         let (waits, backlog) = (vec![false; lanes.len()], Backlog::new(feed.memory.clone(), on_disk, before));
         let rooms = lanes.iter().map(|_| None).collect();
-        Self {
+        let mut run = Self {
             feed,
             source,
             progress: Progress::new(lanes, start.end),
@@ -105,12 +114,15 @@ impl<L: Ledger, S: Source> Run<L, S> {
             wrote_last: false,
             unjudged,
             held_back: None,
+            away,
             completeness,
             backoff: Backoff::default(),
             failed_at: None,
             not_before: None,
             stop,
-        }
+        };
+        run.begin_away(&start.away);
+        run
     }
 
     pub(super) async fn until_the_end(mut self) -> FeedEnd {
@@ -122,6 +134,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 Action::Ack(ack) => self.acknowledged(ack).await,
                 Action::Room(lane, room) => self.serve_one(lane, room).await,
                 Action::Spool(did) => self.did(did).await,
+                Action::Ended(ended) => self.reader_ended(ended),
                 Action::Look => Ok(()),
                 Action::TryAgain => {
                     self.not_before = None;
@@ -145,7 +158,9 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let pause = self.not_before;
         self.feed.status.paced(!reads);
         let job = self.next_job();
-        let holds_back = !reads && self.anybody_lags();
+        // Memory is the whole node's, and a full spool may have space again; a sink that is away waits for its turn.
+        let looks = (!reads && self.anybody_lags()) || self.away.anybody();
+        let stirred = self.away.stirred.clone();
         let spooled = spill::work(self.spool.as_mut(), job);
         let (lease, source) = (&self.feed.lease, &mut self.source);
         let read = async {
@@ -154,22 +169,33 @@ impl<L: Ledger, S: Source> Run<L, S> {
             }
             source.next_batch().await
         };
+        // By chance: a sink that gets what it lacks must not hold up those that wait for what is new, nor they it.
+        let next = async {
+            tokio::select! {
+                Some((lane, room)) = self.waiting.next() => Action::Room(lane, room),
+                did = spooled => Action::Spool(did),
+                read = read, if reads && pause.is_none() => Action::Read(read),
+            }
+        };
         tokio::select! {
             biased;
             _ = self.stop.wait_for(|halt| *halt != Halt::No) => Action::Stop,
             Some(ack) = self.acks.recv() => Action::Ack(ack),
-            Some((lane, room)) = self.waiting.next() => Action::Room(lane, room),
-            did = spooled => Action::Spool(did),
-            // Memory is the whole node's, and a full spool may have space again: nobody tells this feed.
-            () = sleep(SPOOL_PAUSE), if holds_back => Action::Look,
+            Some(ended) = self.away.readers.join_next() => Action::Ended(ended),
+            () = stirred.notified() => Action::Look,
+            next = next => next,
+            () = sleep(SPOOL_PAUSE), if looks => Action::Look,
             () = sleep_until(pause.unwrap_or_else(Instant::now)), if pause.is_some() => Action::TryAgain,
-            read = read, if reads && pause.is_none() => Action::Read(read),
         }
     }
 
     async fn acknowledged(&mut self, ack: Ack) -> Result<(), FeedEnd> {
         let (mut next, mut events) = (Some(ack), 0);
         while let Some(ack) = next {
+            if self.is_out_of_hand(&ack) {
+                next = self.acks.try_recv().ok();
+                continue;
+            }
             let refused = self.refused(&ack).await?;
             let count = refused.len() as u64;
             self.keep_rejected(refused).await?;
@@ -197,10 +223,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
     /// Tells the ledger what moved.
     pub(super) fn report(&mut self, events: u64) {
         self.feed.status.outstanding(self.progress.oldest_outstanding());
-        for (index, lane) in self.feed.lanes.iter().enumerate() {
-            let (outstanding, lags) = (self.progress.outstanding(index), self.progress.lags(index));
-            self.feed.status.count(&lane.sink, |counts| (counts.outstanding, counts.lags) = (outstanding, lags));
-        }
+        (0..self.feed.lanes.len()).for_each(|lane| self.show_lane(lane));
         let Some(advance) = self.progress.take_advance() else { return };
         let lanes = &self.feed.lanes;
         self.feed.ledger.advance(FeedProgress {
@@ -231,12 +254,13 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 self.held_back = Some(batch);
                 return Ok(());
             }
-            self.change_generation(batch.generation).await?;
+            self.change_generation(&batch).await?;
         }
         for gap in gaps(&batch.entries) {
             self.remember_gap(gap).await?;
         }
         self.check_numbers(&batch);
+        self.note_begin(&batch);
         let number = self.progress.read(std::mem::take(&mut batch.seen), published);
         let batch = Arc::new(batch);
         self.backlog.push(batch.clone());
@@ -244,16 +268,25 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     /// What is in flight belongs to the old generation, whose cursors end with it: the sinks have had all of it by now.
-    async fn change_generation(&mut self, generation: Generation) -> Result<(), FeedEnd> {
+    async fn change_generation(&mut self, batch: &Batch) -> Result<(), FeedEnd> {
+        let generation = batch.generation;
+        for gap in self.end_generation(gaps(&batch.entries).first()) {
+            self.insist(Word::RecordGap(gap)).await?;
+        }
         tracing::info!(feed = %self.feed.feed, %generation, "a new generation is behind the feed");
         self.insist(Word::OpenGeneration(generation)).await?;
-        self.feed.generation = generation;
+        let before = std::mem::replace(&mut self.feed.generation, generation);
         self.completeness.begin_anew();
         self.backlog.begin_generation();
         self.begin_spool_anew().await;
-        self.progress.forget_floors();
-        // Numbers begin anew: measured by a cursor of the old generation, new events would pass for delivered.
-        self.feed.lanes.iter_mut().for_each(|lane| lane.committed = None);
+        // Numbers begin anew: measured by a cursor of the old generation, new events would pass for delivered. Before the
+        // first one there was no cursor: what stands there is where somebody wants to begin, in what is found now.
+        let first = before == Generation::default();
+        let means_nothing = |position: &Position| !first && is_exact(position);
+        self.progress.forget_floors(means_nothing);
+        self.feed.lanes.iter_mut().for_each(|lane| {
+            lane.committed.take_if(|position| means_nothing(position));
+        });
         Ok(())
     }
 

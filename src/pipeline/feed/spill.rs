@@ -5,9 +5,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::run::Run;
-use super::{Feed, FeedEnd};
+use super::{Feed, FeedEnd, Reads};
 use crate::event::batch::{Batch, Position};
+use crate::event::resume::least;
 use crate::pipeline::backlog::{Place, Spill};
+use crate::pipeline::catch_up::CatchUp;
+use crate::pipeline::joining::far_behind;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::limits::SPOOL_PAUSE;
 use crate::pipeline::prepare::Lane;
@@ -23,19 +26,38 @@ pub(super) struct Start {
     pub next: Vec<BatchNumber>,
     /// The number of the first batch that will be read.
     pub end: BatchNumber,
-    /// After this the source reads on; nothing where it begins as it would without a spool.
+    /// After this the source reads on; nothing where it begins where it was told to.
     pub after: Option<Position>,
+    /// By lane: whether it is served beside the feed from the beginning.
+    pub away: Vec<bool>,
 }
 
 impl Start {
     pub(super) fn without(lanes: usize) -> Self {
-        Self { next: vec![0; lanes], end: 0, after: None }
+        Self { next: vec![0; lanes], end: 0, after: None, away: vec![false; lanes] }
     }
 
-    /// What is spooled serves if it joins on to every sink's cursor, and spares some sink a reading from the source.
-    fn of(spool: &FeedSpool, lanes: &[Lane]) -> Option<Self> {
+    /// Without a spool, and without the lanes that are far behind: the others begin where the last of them stands.
+    fn without_far(lanes: &[Lane], away: Vec<bool>) -> Self {
+        let here = lanes.iter().zip(&away).filter(|(_, away)| !**away);
+        let after = least(here.filter_map(|(lane, _)| lane.committed.as_ref()));
+        Self { after: after.filter(|_| away.contains(&true)), away, ..Self::without(lanes.len()) }
+    }
+
+    /// The first batch that some lane is served with.
+    pub(super) fn first(&self) -> BatchNumber {
+        let here = self.next.iter().zip(&self.away).filter(|(_, away)| !**away);
+        here.map(|(next, _)| *next).min().unwrap_or(self.end)
+    }
+
+    /// What is spooled serves if it joins on to the cursor of every sink but those that are far behind, and spares some sink
+    /// a reading from the source.
+    fn of(spool: &FeedSpool, lanes: &[Lane], far: &[bool]) -> Option<Self> {
         let (range, after) = (spool.range()?, spool.positions()?.after);
-        let next = lanes.iter().map(|lane| {
+        let next = lanes.iter().zip(far).map(|(lane, far)| {
+            if *far {
+                return Some(range.end);
+            }
             let cursor = lane.committed.as_ref()?;
             match spool.resume_after(cursor) {
                 Some(Standing::At(number) | Standing::Within(number)) => Some(number),
@@ -44,7 +66,13 @@ impl Start {
         });
         let next: Vec<_> = next.collect::<Option<_>>()?;
         let serves = next.iter().any(|number| *number < range.end);
-        serves.then(|| Self { next, end: range.end, after: Some(after.clone()) })
+        serves.then(|| Self { next, end: range.end, after: Some(after.clone()), away: far.to_vec() })
+    }
+
+    /// The sinks that are far behind, but for those to whose cursor the spool joins on.
+    fn out_of_reach(spool: &FeedSpool, lanes: &[Lane], far: &[bool]) -> Vec<bool> {
+        let joins = |lane: &Lane| lane.committed.as_ref().is_some_and(|cursor| spool.resume_after(cursor).is_some());
+        lanes.iter().zip(far).map(|(lane, far)| *far && !joins(lane)).collect()
     }
 }
 
@@ -52,14 +80,15 @@ impl<L: Ledger> Feed<L> {
     /// Opens the spool of this feed, and looks what of it serves. A feed without a spool goes on: it holds in memory what a
     /// sink lacks, and stops reading beyond that.
     pub(super) async fn open_spool(&mut self) -> (Option<FeedSpool>, Start) {
-        let without = Start::without(self.lanes.len());
+        let far = self.far_behind();
+        let without = Start::without_far(&self.lanes, far.clone());
         let Some(spool) = self.spool.clone() else { return (None, without) };
         let mut opened = spool.feed(&self.feed, self.generation).await;
         if matches!(opened, Err(SpoolError::Removed { .. })) {
             opened = spool.feed(&self.feed, self.generation).await;
         }
         match opened {
-            Ok(mut spool) => match Start::of(&spool, &self.lanes) {
+            Ok(mut spool) => match Start::of(&spool, &self.lanes, &Start::out_of_reach(&spool, &self.lanes, &far)) {
                 Some(start) => (Some(spool), start),
                 None => {
                     spool.clear().await;
@@ -73,11 +102,29 @@ impl<L: Ledger> Feed<L> {
         }
     }
 
+    /// By lane, whether it is so far behind that it is served beside the feed from the beginning.
+    fn far_behind(&self) -> Vec<bool> {
+        let cursors: Vec<_> = self.lanes.iter().map(|lane| lane.committed.as_ref()).collect();
+        match self.catch_up {
+            CatchUp::By(_) => far_behind(&cursors, self.resume.cursor.is_none()),
+            CatchUp::Not { .. } => vec![false; cursors.len()],
+        }
+    }
+
     /// Where the source reads on after what is spooled.
     pub(super) fn resume_after(&self, position: Position) -> Resume {
         let seen = self.resume.cursor.as_ref().map(|cursor| cursor.seen.clone()).unwrap_or_default();
         Resume { cursor: Some(Cursor { generation: self.generation, position, seen }), ..self.resume.clone() }
     }
+}
+
+/// The position before a batch in the spool, or before the one that comes next.
+pub(super) fn before_of(spool: &FeedSpool, number: BatchNumber) -> Option<Position> {
+    let range = spool.range()?;
+    if number == range.start {
+        return spool.positions()?.before.cloned();
+    }
+    spool.position_after(number.checked_sub(1)?).cloned()
 }
 
 /// What is to be done in the spool next.
@@ -114,6 +161,15 @@ pub(super) async fn work(spool: Option<&mut FeedSpool>, job: Option<Job>) -> Did
 }
 
 impl<L: Ledger, S: Source> Run<L, S> {
+    /// Lets the lanes go that are served beside the feed from the beginning.
+    pub(super) fn begin_away(&mut self, away: &[bool]) {
+        for lane in (0..away.len()).filter(|lane| away[*lane]) {
+            tracing::info!(feed = %self.feed.feed, sink = %self.feed.lanes[lane].sink, "a sink is far behind the others");
+            // Who moved the others' cursors there, nobody knows here: what lies between may never have been looked at.
+            self.goes_away(lane, Reads::All);
+        }
+    }
+
     /// What lags is read before more is written, but by turns, so that neither waits for ever.
     pub(super) fn next_job(&self) -> Option<Job> {
         let spool = self.spool.as_ref()?;
@@ -184,16 +240,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
 
     /// Reading waits until sinks that lag have taken some, or there is space again.
     fn spool_fails(&mut self, error: &SpoolError) {
-        let lagging: Vec<&str> = self
-            .feed
-            .lanes
-            .iter()
-            .enumerate()
-            .filter(|(lane, _)| self.progress.lags(*lane))
-            .map(|(_, lane)| lane.sink.as_str())
-            .collect();
-        let error = format!("{error} (behind: {})", lagging.join(", "));
-        self.trouble(FeedState::Waiting, &error, "nothing is lost; reading goes on by itself once there is room");
+        let error = format!("{error} (behind: {})", self.lagging());
+        self.trouble(FeedState::Waiting, &error, &self.waits_for_room());
         self.full_until = Some(Instant::now() + SPOOL_PAUSE);
     }
 

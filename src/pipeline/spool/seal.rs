@@ -42,6 +42,30 @@ impl DataKey {
         let bytes = self.derive.expand(&info, &AES_256_GCM).expect("one key can be derived from any other");
         SegmentKey { key: LessSafeKey::new(UnboundKey::from(bytes)) }
     }
+
+    /// Seals what `buffer` holds from `head` on, bound to what stands before it, under a key that the salt makes its own.
+    pub(in crate::pipeline) fn seal_line(&self, salt: &[u8; SALT_BYTES], buffer: &mut Vec<u8>, head: usize) {
+        let key = self.of_line(salt);
+        let bound = buffer[..head].to_vec();
+        key.seal(Part::Body, 0, &bound, buffer, head);
+    }
+
+    /// Opens the same in place, and tells how long that is which was sealed.
+    pub(in crate::pipeline) fn open_line(
+        &self,
+        salt: &[u8; SALT_BYTES],
+        buffer: &mut [u8],
+        head: usize,
+    ) -> Option<usize> {
+        let (bound, sealed) = buffer.split_at_mut(head);
+        self.of_line(salt).open(Part::Body, 0, bound, sealed)
+    }
+
+    fn of_line(&self, salt: &[u8; SALT_BYTES]) -> SegmentKey {
+        let info = [&b"line"[..], salt];
+        let bytes = self.derive.expand(&info, &AES_256_GCM).expect("one key can be derived from any other");
+        SegmentKey { key: LessSafeKey::new(UnboundKey::from(bytes)) }
+    }
 }
 
 impl std::fmt::Debug for DataKey {

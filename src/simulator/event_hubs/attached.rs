@@ -42,6 +42,8 @@ pub(super) struct HubState {
     watching: HashMap<ReaderId, Watching>,
     /// Which partition takes the next event that names none.
     next_partition: u32,
+    /// Events that left for receivers.
+    pub(super) sent: u64,
 }
 
 struct Watching {
@@ -53,7 +55,7 @@ struct Watching {
 
 impl HubState {
     pub(super) fn of(hub: Hub) -> Self {
-        Self { hub, incarnation: 0, readers: HashMap::new(), watching: HashMap::new(), next_partition: 0 }
+        Self { hub, incarnation: 0, readers: HashMap::new(), watching: HashMap::new(), next_partition: 0, sent: 0 }
     }
 
     /// Attaches a receiver: the sequence number it starts at, and the incarnation it belongs to.
@@ -142,7 +144,7 @@ pub(super) struct Attached {
 impl Attached {
     /// The next events, up to `count_max`, and moves behind them. A displaced receiver gets nothing more.
     pub(super) fn read(&mut self, count_max: usize, visible_until: Timestamp) -> Slice {
-        let state = self.hub.lock();
+        let mut state = self.hub.lock();
         if state.incarnation != self.incarnation || !state.watching.contains_key(&self.id) {
             return Slice::default();
         }
@@ -153,6 +155,7 @@ impl Attached {
         if let Some(last) = slice.entries.last() {
             self.next = last.sequence + 1;
         }
+        state.sent += slice.entries.len() as u64;
         slice
     }
 }

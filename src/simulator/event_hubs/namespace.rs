@@ -160,6 +160,11 @@ impl Namespace {
         })
     }
 
+    /// Events that left for receivers so far, of all hubs.
+    pub fn sent(&self) -> u64 {
+        self.shared.hubs.read().values().map(|hub| hub.lock().sent).sum()
+    }
+
     /// Appends one event and wakes whoever reads the partition. Returns its sequence number.
     pub fn append(&self, hub: &str, partition: u32, body: Bytes) -> Result<u64, NamespaceError> {
         let state = self.hub(hub)?;

@@ -109,6 +109,7 @@ fn taken(shared: &Shared, options: &Options, asked: &Asked, head: &HeaderMap, bo
             }
             match broken {
                 Some(broken) => {
+                    shared.malformed(&format!("code {} at event {} of a request", broken.code, broken.at));
                     if options.keeps_earlier {
                         shared.indexer(|indexer| indexer.accept(events, shared.now() + options.indexing, None));
                     }

@@ -4,6 +4,7 @@
 //! It shares nothing with the gateway's own sink, so that a mistake there can't hide here.
 
 mod envelope;
+mod history;
 mod http;
 mod indexer;
 mod words;
@@ -11,6 +12,7 @@ mod words;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ pub use envelope::POISON;
 pub use indexer::Tally;
 pub use words::Said;
 
+use crate::clock::Clock;
+use history::History;
 use indexer::Indexer;
 
 /// The token of a fake that isn't given one; like all its credentials it opens nothing else.
@@ -45,6 +49,12 @@ pub enum SplunkError {
     #[error("can't listen on {address}; choose an address of this machine that nothing else listens on")]
     Listen {
         address: SocketAddr,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("can't write the history {path}; check that its folder exists and can be written")]
+    History {
+        path: PathBuf,
         #[source]
         cause: io::Error,
     },
@@ -80,6 +90,8 @@ pub struct Options {
     pub tls: Option<Arc<ServerConfig>>,
     /// The one index that the token may write to, where it is bound to one.
     pub index: Option<String>,
+    /// Where to write a JSON line for each event that is accepted and that is indexed, and for each acknowledgement.
+    pub history: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -96,6 +108,7 @@ impl Default for Options {
             keeps_earlier: false,
             tls: None,
             index: None,
+            history: None,
         }
     }
 }
@@ -134,6 +147,7 @@ pub struct Splunk {
 struct Shared {
     options: Mutex<Options>,
     indexer: Mutex<Indexer>,
+    history: Option<Mutex<History>>,
     faults: Mutex<VecDeque<Fault>>,
     health: Mutex<Option<Said>>,
     behaviour: watch::Sender<Behaviour>,
@@ -148,7 +162,19 @@ impl Shared {
     fn indexer<T>(&self, act: impl FnOnce(&mut Indexer) -> T) -> T {
         let mut indexer = self.indexer.lock();
         indexer.settle(self.now());
-        act(&mut indexer)
+        let done = act(&mut indexer);
+        if let Some(history) = &self.history {
+            // Before whoever asked is answered, and under the lock, so that lines stand in the order of what happened.
+            history.lock().write(&indexer.take_happened(), Clock::System.now());
+        }
+        done
+    }
+
+    /// A request was not what a sender of this gateway may send.
+    fn malformed(&self, reason: &str) {
+        if let Some(history) = &self.history {
+            history.lock().malformed(reason, Clock::System.now());
+        }
     }
 }
 
@@ -157,9 +183,16 @@ impl Splunk {
         let refused = |cause| SplunkError::Listen { address: options.listen, cause };
         let listener = TcpListener::bind(options.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        let (mut indexer, mut history) = (Indexer::default(), None);
+        if let Some(path) = &options.history {
+            let failed = |cause| SplunkError::History { path: path.clone(), cause };
+            history = Some(Mutex::new(History::create(path).map_err(failed)?));
+            indexer.written_down();
+        }
         let shared = Arc::new(Shared {
             options: Mutex::new(options),
-            indexer: Mutex::default(),
+            indexer: Mutex::new(indexer),
+            history,
             faults: Mutex::default(),
             health: Mutex::default(),
             behaviour: watch::Sender::new(Behaviour::Answer),

@@ -13,7 +13,8 @@ use super::answer::Answer;
 use super::config::HecConfig;
 use super::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
 use crate::secret::{Secret, SecretError};
-use crate::tls::{self, Roots, TlsError};
+use crate::sinks::place::PlaceError;
+use crate::tls::{self, AUTHORITY_AS_SERVER, Blame, Roots, TlsError};
 
 /// Shorter ones are no tokens, and to take them out of texts would spoil those.
 const TOKEN_BYTES_MIN: usize = 8;
@@ -27,6 +28,8 @@ pub enum HecError {
         "what `token` refers to is no collector's token: it is a GUID, as Splunk shows it under HTTP Event Collector"
     )]
     NoToken,
+    #[error("what `ca` refers to can't be used: {0}")]
+    Authorities(#[from] PlaceError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("HTTP can't be set up: {cause}; check `ca` and `url`")]
@@ -65,7 +68,7 @@ impl Client {
     /// Reads the token and the authorities; touches no network.
     pub fn new(config: &HecConfig) -> Result<Self, HecError> {
         let roots = match &config.ca {
-            Some(ca) => Roots::only(std::slice::from_ref(ca))?,
+            Some(ca) => ca.roots()?,
             None if config.collectors().any(super::config::Collector::is_https) => Roots::system_and(&[])?,
             None => Roots::only(&[])?,
         };
@@ -186,9 +189,70 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn described(error: &reqwest::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    match (error.is_timeout(), text.is_empty()) {
+    let text = match (error.is_timeout(), text.is_empty()) {
         (true, _) => format!("it does not answer in time ({text})"),
         (false, true) => "the request failed".to_owned(),
         (false, false) => text,
+    };
+    format!("{text}; {}", remedy(error))
+}
+
+/// What to look at where nobody answered as a collector does.
+fn remedy(error: &reqwest::Error) -> &'static str {
+    let plain = error.url().is_some_and(|url| url.scheme() == "http");
+    match Blame::within(error) {
+        Some(Blame::NoTls) => "does it speak TLS there? If it doesn't, write `http://`",
+        Some(Blame::UnknownAuthority) => "give the file of the authority that signed its certificate as `ca`",
+        Some(Blame::AuthorityAsServer) => AUTHORITY_AS_SERVER,
+        Some(Blame::OtherName) => "write the name that is in its certificate into `url`",
+        Some(Blame::Expired) => "renew its certificate",
+        Some(Blame::Certificate | Blame::WantsOurs | Blame::Other) => "look at its certificate and its log",
+        None if error.is_connect() && !error.is_timeout() => {
+            "check the name and the port in `url`, that the collector listens there and that no firewall is between"
+        }
+        None if plain && !error.is_timeout() => "does it speak TLS there? Then write `https://`",
+        None => "is it overloaded or stopped, or does something else listen there?",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a client says of a server that answers anything with these bytes and hangs up.
+    async fn told(scheme: &str, answer: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let _ = socket.read(&mut [0; 1_024]).await;
+                let _ = socket.write_all(answer).await;
+            }
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        std::fs::write(&token, "12345678-1234-1234-1234-123456789012").unwrap();
+        let config = serde_json::json!({
+            "url": format!("{scheme}://{address}"), "token": format!("${{file:{}}}", token.display()),
+        });
+        let config: HecConfig = serde_json::from_value(config).unwrap();
+        let client = Client::new(&config).unwrap();
+        let collector = config.collectors().next().unwrap();
+        tokio::select! {
+            reply = client.health(collector.at("health")) => reply.heard().unwrap_err().to_owned(),
+            () = server => unreachable!("it serves for ever"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_answers_as_no_collector_does_comes_with_a_remedy() {
+        let plain = told("https", b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        assert!(plain.ends_with("write `http://`"), "{plain}");
+        let alert = told("http", b"\x15\x03\x03\x00\x02\x02\x0a").await;
+        assert!(alert.ends_with("write `https://`"), "{alert}");
     }
 }

@@ -8,7 +8,8 @@ use super::answer::{self, Later, Verdict};
 use super::client::{Client, Events};
 use super::config::HecConfig;
 use super::desk::NO_ACKS;
-use crate::sinks::syslog::journey::{Hop, Journey};
+use super::{ACCEPTED, INDEXED};
+use crate::sinks::journey::{Hop, Journey};
 
 pub async fn travel(config: &HecConfig, probe: &[u8]) -> Vec<Journey> {
     let client = match Client::new(config) {
@@ -27,7 +28,7 @@ pub async fn travel(config: &HecConfig, probe: &[u8]) -> Vec<Journey> {
         let began = Instant::now();
         let health = client.health(collector.at("health")).await;
         match health.heard().map_err(str::to_owned).map(|answer| answer::of_health(&answer)) {
-            Ok(Ok(())) => hops.push(answered("says that it is healthy", began)),
+            Ok(Ok(())) => hops.push(answered("says that it is healthy", None, began)),
             Ok(Err(verdict)) => hops.push(Hop::Failed { error: why(&verdict) }),
             Err(cause) => hops.push(Hop::Failed { error: cause }),
         }
@@ -51,7 +52,7 @@ async fn send(client: &Client, config: &HecConfig, url: reqwest::Url, probe: &[u
     let sent = Hop::Sent { bytes: probe.len() };
     let last = match reply.heard().map_err(str::to_owned).map(|answer| answer::of_events(&answer)) {
         Ok(Verdict::Accepted { ack: Some(_), .. }) => {
-            answered("took the event, and will say when it is indexed (`indexed`)", began)
+            answered("took the event, and will say when it is indexed (`indexed`)", Some(INDEXED), began)
         }
         // Nothing less than indexed counts for such a sink, and this token never says so.
         Ok(Verdict::Accepted { ack: None, .. } | Verdict::WithoutAcks) if config.acknowledge == Some(true) => {
@@ -60,6 +61,7 @@ async fn send(client: &Client, config: &HecConfig, url: reqwest::Url, probe: &[u
         Ok(Verdict::Accepted { ack: None, .. }) => answered(
             "took the event into its queue (`accepted`); turn on indexer acknowledgement for this token, and \
              deliveries count once they are indexed",
+            Some(ACCEPTED),
             began,
         ),
         Ok(verdict) => Hop::Refused { reason: why(&verdict) },
@@ -68,9 +70,9 @@ async fn send(client: &Client, config: &HecConfig, url: reqwest::Url, probe: &[u
     vec![sent, last]
 }
 
-fn answered(answer: &str, began: Instant) -> Hop {
+fn answered(answer: &str, assurance: Option<&'static str>, began: Instant) -> Hop {
     let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Hop::Answered { answer: answer.to_owned(), millis }
+    Hop::Answered { answer: answer.to_owned(), assurance, millis }
 }
 
 fn why(verdict: &Verdict) -> String {

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::window::{Acknowledgement, Caps, Chunk, Held, Leave, NotTaken, VisitId, Window};
+use super::window::{Acknowledgement, Caps, Chunk, Held, Leave, NotTaken, Room, VisitId, Window};
 use crate::ids::{Epoch, MemberName};
 use crate::sinks::status::SinkStatus;
 use crate::sinks::{Parcel, Receipt};
@@ -20,6 +22,8 @@ pub struct Desk {
     changed: watch::Sender<()>,
     closed: AtomicBool,
     status: Arc<SinkStatus>,
+    /// The ages of what was sent are counted from here.
+    begun: Instant,
 }
 
 /// A parcel without its bytes: what holds its place, and says that it is acknowledged.
@@ -49,22 +53,35 @@ impl Desk {
         status.settle_assurance("A4");
         status.waiting();
         let (window, changed) = (Mutex::new(Window::new(caps)), watch::Sender::new(()));
-        Self { window, changed, closed: AtomicBool::new(false), status }
+        Self { window, changed, closed: AtomicBool::new(false), status, begun: Instant::now() }
     }
 
     /// Takes a parcel. One without a receipt asks for acknowledgements, which only members can give.
     pub(super) fn take(&self, mut parcel: Parcel) {
         let Some(stretch) = parcel.receipt.as_ref().map(|receipt| receipt.stretch().clone()) else { return };
         let (frames, ends) = (std::mem::take(&mut parcel.frames), std::mem::take(&mut parcel.ends));
-        let (generation, after) = (stretch.generation, stretch.after);
+        let (generation, after) = (stretch.generation, Some(stretch.after).filter(|_| stretch.live));
         let held = Held { generation, after, frames, ends, receipt: Taken { parcel } };
-        self.window.lock().take(&stretch.feed, stretch.epoch, held);
+        self.change(|window| window.take(&stretch.feed, stretch.epoch, held));
+    }
+
+    /// Changes the window, and says what is in flight and that something has changed.
+    fn change<T>(&self, change: impl FnOnce(&mut Window<Taken>) -> T) -> T {
+        let mut window = self.window.lock();
+        let done = change(&mut window);
+        self.status.has_in_flight(window.in_flight());
+        drop(window);
         self.changed.send_replace(());
+        done
+    }
+
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     /// Lets go of what belongs to other owners by now: it would take room for ever where nobody fetches.
     pub(super) fn tidy(&self) {
-        self.window.lock().forget(Taken::leave);
+        self.change(|window| window.forget(Taken::leave));
     }
 
     /// Lets nobody in any more.
@@ -79,17 +96,13 @@ impl Desk {
 
     /// Says who the members are, as the cluster agreed.
     pub fn set_members(&self, members: BTreeMap<MemberName, Epoch>) {
-        let again = self.window.lock().set_members(members);
-        self.status.lost_connection(again);
-        self.changed.send_replace(());
+        self.change(|window| window.set_members(members));
     }
 
     /// Lets a member in under the epoch it joined with.
     pub fn attach(self: &Arc<Self>, member: &MemberName, epoch: Epoch) -> Option<Visitor> {
-        let (id, again) = self.window.lock().attach(member, epoch)?;
-        self.status.lost_connection(again);
+        let id = self.change(|window| window.attach(member, epoch))?;
         self.status.healthy();
-        self.changed.send_replace(());
         Some(Visitor { desk: self.clone(), id })
     }
 }
@@ -112,32 +125,38 @@ impl Visitor {
     }
 
     pub fn has_more(&self) -> bool {
-        self.desk.window.lock().has_for(self.id, Taken::leave)
+        self.desk.window.lock().has_for(self.id, self.desk.now(), Taken::leave)
     }
 
-    pub fn fetch(&self, most: Caps) -> Option<Chunk> {
-        let chunk = self.desk.window.lock().send(self.id, most, Taken::leave)?;
-        self.desk.status.wrote(chunk.events);
+    pub fn fetch(&self, most: Room) -> Option<Chunk> {
+        let mut window = self.desk.window.lock();
+        let chunk = window.send(self.id, most, self.desk.now(), Taken::leave)?;
+        self.desk.status.has_in_flight(window.in_flight());
+        self.desk.status.sent.fetch_add(u64::from(chunk.events), Relaxed);
         Some(chunk)
     }
 
     pub fn acknowledge(&self, ack: &Acknowledgement) -> Result<(), NotTaken> {
-        let whole = self.desk.window.lock().acknowledge(self.id, ack)?;
+        let whole = self.desk.change(|window| window.acknowledge(self.id, ack))?;
         for taken in whole {
-            self.desk.status.acknowledged(taken.parcel.events);
+            self.desk.status.acknowledged.fetch_add(u64::from(taken.parcel.events), Relaxed);
             taken.parcel.acknowledged();
         }
-        self.desk.changed.send_replace(());
         Ok(())
     }
 }
 
 impl Drop for Visitor {
     fn drop(&mut self) {
-        let mut window = self.desk.window.lock();
-        self.desk.status.lost_connection(window.detach(self.id));
-        if window.visits() == 0 {
-            self.desk.status.waiting();
-        }
+        self.desk.change(|window| {
+            window.detach(self.id);
+            if window.visits() == 0 {
+                self.desk.status.waiting();
+            }
+        });
     }
 }
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::desk::Visitor;
-use super::window::Caps;
+use super::window::Room;
 use super::words::{BadWord, FromOwner, ToOwner};
 use crate::sinks::limits::{CHUNK_BYTES, VISIT_LOOK};
 
@@ -78,7 +78,7 @@ impl Serving {
     fn apply(&mut self, word: ToOwner) -> Option<FromOwner> {
         match word {
             ToOwner::Fetch { events } => {
-                let chunk = self.visitor.fetch(Caps { events: events.into(), bytes: CHUNK_BYTES });
+                let chunk = self.visitor.fetch(Room { events: events.into(), bytes: CHUNK_BYTES });
                 let more = self.visitor.has_more();
                 self.announced = more;
                 Some(FromOwner::Part { more, chunk })

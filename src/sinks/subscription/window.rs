@@ -5,8 +5,9 @@
 //! connection can't acknowledge what is on its way to another. Whoever takes a feed over is sent what lies after the last
 //! acknowledged number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -19,14 +20,23 @@ use crate::ids::{Epoch, FeedId, Generation, MemberName};
 pub struct Caps {
     pub events: u64,
     pub bytes: u64,
+    /// For how long the oldest of it may be unacknowledged.
+    pub age: Duration,
+}
+
+/// How much may be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub events: u64,
+    pub bytes: u64,
 }
 
 /// What a parcel is to the window. `T` is whatever its receipt is.
 #[derive(Debug)]
 pub struct Held<T> {
     pub generation: Generation,
-    /// Where the feed stands after it.
-    pub after: Position,
+    /// Where the feed stands after it; nothing for what a replay reads beside it.
+    pub after: Option<Position>,
     pub frames: Bytes,
     pub ends: Vec<u32>,
     pub receipt: T,
@@ -54,6 +64,8 @@ pub struct Chunk {
     pub frames: Bytes,
     /// Where the feed stands after it, if it ends with a batch.
     pub after: Option<Position>,
+    /// It was asked for by a replay, and stands among newer events.
+    pub replayed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,17 +105,21 @@ pub struct Window<T> {
     turn: Option<FeedId>,
 }
 
-/// Invariant: `acknowledged <= sent <= taken`, and the parcels cover all after `acknowledged`.
+/// Invariant: `acknowledged <= sent <= taken`, and the parcels cover all after `acknowledged` but what was forgotten.
 #[derive(Debug)]
 struct Feed<T> {
     epoch: Epoch,
+    /// By the number before their first event.
     parcels: BTreeMap<u64, Held<T>>,
     reader: Option<MemberName>,
     taken: u64,
     sent: u64,
     acknowledged: u64,
     /// Of what was sent and not acknowledged.
+    sent_events: u64,
     sent_bytes: u64,
+    /// The last number of each chunk that is not acknowledged, and when it was sent.
+    sent_at: VecDeque<(u64, Duration)>,
 }
 
 impl<T> Window<T> {
@@ -129,42 +145,40 @@ impl<T> Window<T> {
         }
     }
 
-    /// Says who the members are. Answers how many events that were sent are to be sent again.
-    pub fn set_members(&mut self, members: BTreeMap<MemberName, Epoch>) -> u64 {
+    /// Says who the members are. What was sent to one that is gone is sent again.
+    pub fn set_members(&mut self, members: BTreeMap<MemberName, Epoch>) {
         if members == self.members {
-            return 0;
+            return;
         }
         let stays = |name: &MemberName| members.get(name) == self.members.get(name);
-        let mut again = 0;
         for (name, of) in &mut self.feeds {
             let reader = reader_of(name, members.keys()).cloned();
             if reader != of.reader || !reader.as_ref().is_some_and(stays) {
-                again += of.take_back();
+                of.take_back();
             }
             of.reader = reader;
         }
         self.visits.retain(|name, _| members.contains_key(name) && stays(name));
         self.members = members;
-        again
     }
 
     /// Lets a member in. What its connection before was sent is sent again.
-    pub fn attach(&mut self, member: &MemberName, epoch: Epoch) -> Option<(VisitId, u64)> {
+    pub fn attach(&mut self, member: &MemberName, epoch: Epoch) -> Option<VisitId> {
         if self.members.get(member) != Some(&epoch) {
             return None;
         }
         self.visits_made += 1;
         let visit = VisitId(self.visits_made);
-        let again = self.take_back_of(member);
+        self.take_back_of(member);
         self.visits.insert(member.clone(), visit);
-        Some((visit, again))
+        Some(visit)
     }
 
     /// Ends a visit, unless another has taken its place.
-    pub fn detach(&mut self, visit: VisitId) -> u64 {
-        let Some(member) = self.member(visit).cloned() else { return 0 };
+    pub fn detach(&mut self, visit: VisitId) {
+        let Some(member) = self.member(visit).cloned() else { return };
         self.visits.remove(&member);
-        self.take_back_of(&member)
+        self.take_back_of(&member);
     }
 
     pub fn is_open(&self, visit: VisitId) -> bool {
@@ -179,15 +193,15 @@ impl<T> Window<T> {
         self.visits.iter().find(|(_, open)| **open == visit).map(|(member, _)| member)
     }
 
-    fn take_back_of(&mut self, member: &MemberName) -> u64 {
+    fn take_back_of(&mut self, member: &MemberName) {
         let of_member = self.feeds.values_mut().filter(|of| of.reader.as_ref() == Some(member));
-        of_member.map(Feed::take_back).sum()
+        of_member.for_each(Feed::take_back);
     }
 
     /// Whether there is something that [`Self::send`] would give.
-    pub fn has_for(&self, visit: VisitId, leave: impl Fn(&T) -> Leave) -> bool {
+    pub fn has_for(&self, visit: VisitId, now: Duration, leave: impl Fn(&T) -> Leave) -> bool {
         let Some(member) = self.member(visit) else { return false };
-        let room = self.room(member);
+        let room = self.room(member, now);
         let ready = |of: &Feed<T>| {
             let next = of.next();
             of.reader.as_ref() == Some(member) && next.is_some_and(|(_, held)| leave(&held.receipt) == Leave::Now)
@@ -196,22 +210,35 @@ impl<T> Window<T> {
     }
 
     /// What the member may still be sent.
-    fn room(&self, member: &MemberName) -> Caps {
-        let theirs = self.feeds.values().filter(|of| of.reader.as_ref() == Some(member));
-        let (events, bytes) =
-            theirs.fold((0, 0), |(events, bytes), of| (events + (of.sent - of.acknowledged), bytes + of.sent_bytes));
-        Caps { events: self.caps.events.saturating_sub(events), bytes: self.caps.bytes.saturating_sub(bytes) }
+    fn room(&self, member: &MemberName, now: Duration) -> Room {
+        let theirs = || self.feeds.values().filter(|of| of.reader.as_ref() == Some(member));
+        let oldest = theirs().filter_map(|of| of.sent_at.front()).map(|(_, at)| *at).min();
+        if oldest.is_some_and(|at| now.saturating_sub(at) >= self.caps.age) {
+            return Room { events: 0, bytes: 0 };
+        }
+        let sum = |of: fn(&Feed<T>) -> u64| theirs().map(of).sum::<u64>();
+        Room {
+            events: self.caps.events.saturating_sub(sum(|of| of.sent_events)),
+            bytes: self.caps.bytes.saturating_sub(sum(|of| of.sent_bytes)),
+        }
     }
 
-    /// Drops the feeds that belong to other owners by now.
+    /// Drops the parcels whose task has ended. Others of the same feed stay: a replay beside it has a task of its own.
     pub fn forget(&mut self, leave: impl Fn(&T) -> Leave) {
-        self.feeds.retain(|_, of| !of.parcels.values().next().is_some_and(|held| leave(&held.receipt) == Leave::Never));
+        for of in self.feeds.values_mut() {
+            of.forget(&leave);
+        }
+    }
+
+    /// How many events were sent and not acknowledged.
+    pub fn in_flight(&self) -> u64 {
+        self.feeds.values().map(|of| of.sent_events).sum()
     }
 
     /// The next events for this visit: no more than `most.events`, and no more bytes than that unless a single event has.
-    pub fn send(&mut self, visit: VisitId, most: Caps, leave: impl Fn(&T) -> Leave) -> Option<Chunk> {
+    pub fn send(&mut self, visit: VisitId, most: Room, now: Duration, leave: impl Fn(&T) -> Leave) -> Option<Chunk> {
         let member = self.member(visit)?.clone();
-        let room = self.room(&member);
+        let room = self.room(&member, now);
         let (events, bytes) = (room.events.min(most.events), room.bytes.min(most.bytes));
         if events == 0 || bytes == 0 {
             return None;
@@ -222,7 +249,7 @@ impl<T> Window<T> {
             of.reader.as_ref() == Some(&member) && next.is_some_and(|(_, held)| leave(&held.receipt) == Leave::Now)
         })?;
         self.turn = Some(name.clone());
-        self.feeds.get_mut(&name)?.cut(name, events, bytes)
+        self.feeds.get_mut(&name)?.cut(name, Room { events, bytes }, now)
     }
 
     fn next_in_turn(&self, wanted: impl Fn(&Feed<T>) -> bool) -> Option<FeedId> {
@@ -257,53 +284,75 @@ impl<T> Window<T> {
 
 impl<T> Feed<T> {
     fn begun(epoch: Epoch, reader: Option<MemberName>) -> Self {
-        Self { epoch, parcels: BTreeMap::new(), reader, taken: 0, sent: 0, acknowledged: 0, sent_bytes: 0 }
+        let (parcels, sent_at) = (BTreeMap::new(), VecDeque::new());
+        let (taken, sent, acknowledged, sent_events, sent_bytes) = (0, 0, 0, 0, 0);
+        Self { epoch, parcels, reader, taken, sent, acknowledged, sent_events, sent_bytes, sent_at }
     }
 
     /// What was sent and not acknowledged counts as not sent.
-    fn take_back(&mut self) -> u64 {
-        let again = self.sent - self.acknowledged;
-        (self.sent, self.sent_bytes) = (self.acknowledged, 0);
-        again
+    fn take_back(&mut self) {
+        self.sent = self.acknowledged;
+        self.recount();
+    }
+
+    fn forget(&mut self, leave: impl Fn(&T) -> Leave) {
+        let before = self.parcels.len();
+        self.parcels.retain(|_, held| leave(&held.receipt) != Leave::Never);
+        if self.parcels.len() != before {
+            self.recount();
+        }
+    }
+
+    /// Of what was sent, only what is still here can be acknowledged.
+    fn recount(&mut self) {
+        let (from, to) = (self.acknowledged, self.sent);
+        let (mut events, mut bytes) = (0, 0);
+        for (before, held) in self.parcels.range(..to) {
+            let index = |number: u64| usize::try_from(number.saturating_sub(*before)).unwrap_or(usize::MAX);
+            let (first, end) = (index(from).min(held.ends.len()), index(to).min(held.ends.len()));
+            events += (end - first) as u64;
+            bytes += u64::from(held.start_of(end) - held.start_of(first));
+        }
+        (self.sent_events, self.sent_bytes) = (events, bytes);
+        self.sent_at.retain(|(last, _)| (from + 1..=to).contains(last) && events > 0);
     }
 
     /// The parcel that holds the next event to send, and the number before its first.
     fn next(&self) -> Option<(u64, &Held<T>)> {
-        let (before, held) = self.parcels.range(..=self.sent).next_back()?;
-        (self.sent < before + held.ends.len() as u64).then_some((*before, held))
+        let lies_within = |(before, held): &(&u64, &Held<T>)| self.sent < *before + held.ends.len() as u64;
+        let at = self.parcels.range(..=self.sent).next_back().filter(lies_within);
+        // What was forgotten has left its numbers unused.
+        let (before, held) = at.or_else(|| self.parcels.range(self.sent..).next())?;
+        Some((*before, held))
     }
 
-    fn cut(&mut self, feed: FeedId, events: u64, bytes: u64) -> Option<Chunk> {
+    fn cut(&mut self, feed: FeedId, most: Room, now: Duration) -> Option<Chunk> {
         let (before, held) = self.next()?;
-        let skipped = usize::try_from(self.sent - before).ok()?;
+        let sent = self.sent.max(before);
+        let skipped = usize::try_from(sent - before).ok()?;
         let start = held.start_of(skipped);
-        let fits = |count: &usize| u64::from(held.ends[skipped + count - 1] - start) <= bytes;
-        let most = usize::try_from(events).unwrap_or(usize::MAX).min(held.ends.len() - skipped);
-        let count = (1..=most).take_while(fits).last().unwrap_or(1);
+        let fits = |count: &usize| u64::from(held.ends[skipped + count - 1] - start) <= most.bytes;
+        let events = usize::try_from(most.events).unwrap_or(usize::MAX).min(held.ends.len() - skipped);
+        let count = (1..=events).take_while(fits).last().unwrap_or(1);
         let (end, whole) = (held.ends[skipped + count - 1], skipped + count == held.ends.len());
         let chunk = Chunk {
             feed,
             epoch: self.epoch,
             generation: held.generation,
-            through: self.sent + count as u64,
+            through: sent + count as u64,
             events: u32::try_from(count).unwrap_or(u32::MAX),
             frames: held.frames.slice(start as usize..end as usize),
-            after: whole.then(|| held.after.clone()),
+            after: held.after.clone().filter(|_| whole),
+            replayed: held.after.is_none(),
         };
         self.sent = chunk.through;
+        self.sent_events += count as u64;
         self.sent_bytes += u64::from(end - start);
+        self.sent_at.push_back((chunk.through, now));
         Some(chunk)
     }
 
     fn acknowledge(&mut self, through: u64) -> Vec<T> {
-        let before = self.acknowledged;
-        let touched = self.parcels.range(..through).map(|(first, held)| {
-            let from = usize::try_from(before.saturating_sub(*first)).unwrap_or(usize::MAX).min(held.ends.len());
-            let to = usize::try_from(through - first).unwrap_or(usize::MAX).min(held.ends.len());
-            u64::from(held.start_of(to) - held.start_of(from))
-        });
-        let bytes: u64 = touched.sum();
-        self.sent_bytes = self.sent_bytes.saturating_sub(bytes);
         self.acknowledged = through;
         let mut whole = Vec::new();
         while let Some(first) = self.parcels.first_entry() {
@@ -312,6 +361,7 @@ impl<T> Feed<T> {
             }
             whole.push(first.remove().receipt);
         }
+        self.recount();
         whole
     }
 }

@@ -6,8 +6,9 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::event::batch::LogPosition;
 
-const CAPS: Caps = Caps { events: 5, bytes: 60 };
-const MOST: Caps = Caps { events: 3, bytes: 1_000 };
+const CAPS: Caps = Caps { events: 5, bytes: 60, age: Duration::from_secs(60) };
+const MOST: Room = Room { events: 3, bytes: 1_000 };
+const NOW: Duration = Duration::from_secs(100);
 
 fn feed(n: u8) -> FeedId {
     format!("contoso/hub/{n}").parse().unwrap()
@@ -24,7 +25,7 @@ fn held(first: u64, events: u64, receipt: u64) -> Held<u64> {
     let ends = (1..=u32::try_from(events).unwrap()).map(|n| n * 10).collect();
     let sequence = i64::try_from(first + events).unwrap();
     let after = Position::Log(LogPosition { offset: String::new(), sequence, enqueued: Timestamp::ZERO });
-    Held { generation: Generation(1), after, frames: frames.into(), ends, receipt }
+    Held { generation: Generation(1), after: Some(after), frames: frames.into(), ends, receipt }
 }
 fn now(_: &u64) -> Leave {
     Leave::Now
@@ -39,43 +40,43 @@ fn window() -> (Window<u64>, VisitId) {
     window.set_members(members(&[(0, 1)]));
     window.take(&feed(0), Epoch(1), held(0, 4, 100));
     window.take(&feed(0), Epoch(1), held(4, 3, 101));
-    let visit = window.attach(&member(0), Epoch(1)).unwrap().0;
+    let visit = window.attach(&member(0), Epoch(1)).unwrap();
     (window, visit)
 }
 
 #[test]
 fn a_member_is_sent_no_more_than_it_may_hold_and_all_of_it_once_it_acknowledges() {
     let (mut window, visit) = window();
-    let first = window.send(visit, MOST, now).unwrap();
+    let first = window.send(visit, MOST, NOW, now).unwrap();
     assert_eq!((first.through, first.events, first.after.is_none()), (3, 3, true));
-    let second = window.send(visit, MOST, now).unwrap();
+    let second = window.send(visit, MOST, NOW, now).unwrap();
     assert_eq!((second.through, second.events, second.after.is_some()), (4, 1, true), "a chunk is of one parcel");
-    let third = window.send(visit, MOST, now).unwrap();
+    let third = window.send(visit, MOST, NOW, now).unwrap();
     assert_eq!((third.through, third.events), (5, 1), "five may be unacknowledged");
-    assert!(window.send(visit, MOST, now).is_none() && !window.has_for(visit, now));
+    assert!(window.send(visit, MOST, NOW, now).is_none() && !window.has_for(visit, NOW, now));
     assert_eq!(window.acknowledge(visit, &ack_of(&first)), Ok(vec![]), "the parcel is not whole yet");
     assert_eq!(window.acknowledge(visit, &ack_of(&third)), Ok(vec![100]), "cumulative");
     assert_eq!(window.acknowledge(visit, &ack_of(&second)), Ok(vec![]), "it was said before");
-    let rest = window.send(visit, MOST, now).unwrap();
+    let rest = window.send(visit, MOST, NOW, now).unwrap();
     assert_eq!((rest.through, &rest.frames[..]), (7, &[[6; 10], [7; 10]].concat()[..]));
     assert_eq!(window.acknowledge(visit, &ack_of(&rest)), Ok(vec![101]));
 }
 
 #[test]
 fn an_event_larger_than_all_caps_passes_alone() {
-    let mut window = Window::new(Caps { events: 10, bytes: 5 });
+    let mut window = Window::new(Caps { bytes: 5, ..CAPS });
     window.set_members(members(&[(0, 1)]));
     window.take(&feed(0), Epoch(1), held(0, 2, 1));
-    let visit = window.attach(&member(0), Epoch(1)).unwrap().0;
-    let chunk = window.send(visit, MOST, now).unwrap();
+    let visit = window.attach(&member(0), Epoch(1)).unwrap();
+    let chunk = window.send(visit, MOST, NOW, now).unwrap();
     assert_eq!(chunk.events, 1);
-    assert!(window.send(visit, MOST, now).is_none(), "until it is acknowledged");
+    assert!(window.send(visit, MOST, NOW, now).is_none(), "until it is acknowledged");
 }
 
 #[test]
 fn s1_nobody_acknowledges_what_it_was_not_sent() {
     let (mut window, visit) = window();
-    let chunk = window.send(visit, MOST, now).unwrap();
+    let chunk = window.send(visit, MOST, NOW, now).unwrap();
     let ack = ack_of(&chunk);
     let beyond = Acknowledgement { through: 4, ..ack.clone() };
     assert_eq!(window.acknowledge(visit, &beyond), Err(NotTaken::NeverSent { sent: 3 }));
@@ -87,24 +88,78 @@ fn s1_nobody_acknowledges_what_it_was_not_sent() {
     // The same member comes again: what the first connection was sent is none of its business any more.
     window.set_members(members(&[(0, 2)]));
     assert!(!window.is_open(visit));
-    let again = window.attach(&member(0), Epoch(2)).unwrap().0;
+    let again = window.attach(&member(0), Epoch(2)).unwrap();
     assert_eq!(window.acknowledge(visit, &ack), Err(NotTaken::NotYours));
     assert_eq!(window.acknowledge(again, &ack), Err(NotTaken::NeverSent { sent: 0 }));
-    assert_eq!(window.send(again, MOST, now).unwrap(), chunk, "sent again, from the first unacknowledged");
+    assert_eq!(window.send(again, MOST, NOW, now).unwrap(), chunk, "sent again, from the first unacknowledged");
     assert!(window.attach(&member(0), Epoch(1)).is_none(), "an old epoch opens nothing");
 }
 
 #[test]
 fn a_feed_of_a_newer_epoch_begins_anew_and_one_that_ended_is_forgotten() {
     let (mut window, visit) = window();
-    let chunk = window.send(visit, MOST, now).unwrap();
+    let chunk = window.send(visit, MOST, NOW, now).unwrap();
     window.take(&feed(0), Epoch(2), held(0, 1, 102));
     window.take(&feed(0), Epoch(1), held(0, 1, 103));
     assert_eq!(window.acknowledge(visit, &ack_of(&chunk)), Err(NotTaken::StaleEpoch { current: Epoch(2) }));
-    let chunk = window.send(visit, MOST, |receipt| if *receipt == 102 { Leave::Later } else { Leave::Now });
+    let chunk = window.send(visit, MOST, NOW, |receipt| if *receipt == 102 { Leave::Later } else { Leave::Now });
     assert_eq!(chunk, None);
-    assert_eq!(window.send(visit, MOST, |_| Leave::Never), None);
-    assert_eq!(window.send(visit, MOST, now), None, "its parcels are gone");
+    assert_eq!(window.send(visit, MOST, NOW, |_| Leave::Never), None);
+    assert_eq!(window.send(visit, MOST, NOW, now), None, "its parcels are gone");
+}
+
+#[test]
+fn who_acknowledges_nothing_for_too_long_is_sent_nothing_more() {
+    let (mut window, visit) = window();
+    let at = |seconds: u64| Duration::from_secs(seconds);
+    let one = Room { events: 1, bytes: 100 };
+    let first = window.send(visit, one, at(100), now).unwrap();
+    let second = window.send(visit, one, at(130), now).unwrap();
+    assert!(window.has_for(visit, at(159), now));
+    assert!(!window.has_for(visit, at(160), now) && window.send(visit, one, at(160), now).is_none());
+    window.acknowledge(visit, &ack_of(&first)).unwrap();
+    assert!(window.has_for(visit, at(160), now), "the next one is younger");
+    assert!(!window.has_for(visit, at(190), now));
+    window.acknowledge(visit, &ack_of(&second)).unwrap();
+    assert!(window.has_for(visit, at(900), now), "it owes nothing");
+}
+
+#[test]
+fn s1_a_task_that_ends_takes_its_own_parcels_along_and_no_others() {
+    let mut window = Window::new(CAPS);
+    window.set_members(members(&[(0, 1)]));
+    // A replay and the feed's own task, by turns: the even ones are the replay's.
+    for n in 0..4 {
+        window.take(&feed(0), Epoch(1), held(2 * n, 2, n));
+    }
+    let visit = window.attach(&member(0), Epoch(1)).unwrap();
+    let first = window.send(visit, MOST, NOW, now).unwrap();
+    assert_eq!((first.through, window.in_flight()), (2, 2));
+    window.forget(|receipt| if receipt % 2 == 0 { Leave::Never } else { Leave::Now });
+    assert_eq!(window.in_flight(), 0, "nobody can acknowledge what is gone");
+    let second = window.send(visit, MOST, NOW, now).unwrap();
+    assert_eq!((second.through, &second.frames[..]), (4, &[[3; 10], [4; 10]].concat()[..]));
+    let third = window.send(visit, MOST, NOW, now).unwrap();
+    assert_eq!((third.through, window.in_flight()), (8, 4), "over the hole that the replay has left");
+    assert_eq!(window.acknowledge(visit, &ack_of(&third)), Ok(vec![1, 3]));
+    assert!(window.send(visit, MOST, NOW, now).is_none());
+    assert_eq!(window.in_flight(), 0);
+}
+
+#[test]
+fn what_is_in_flight_is_what_somebody_may_still_acknowledge() {
+    let (mut window, visit) = window();
+    window.send(visit, MOST, NOW, now).unwrap();
+    assert_eq!(window.in_flight(), 3);
+    window.take(&feed(0), Epoch(2), held(0, 1, 102));
+    assert_eq!(window.in_flight(), 0, "its feed has another epoch");
+    window.send(visit, MOST, NOW, now).unwrap();
+    window.set_members(members(&[(0, 2)]));
+    assert_eq!(window.in_flight(), 0, "its connection is another");
+    let visit = window.attach(&member(0), Epoch(2)).unwrap();
+    window.send(visit, MOST, NOW, now).unwrap();
+    window.detach(visit);
+    assert_eq!(window.in_flight(), 0, "its connection has ended");
 }
 
 #[derive(Debug, Clone)]
@@ -174,7 +229,7 @@ impl Model {
 
     fn attach(&mut self, n: u8) {
         if let Some(epoch) = self.epochs.get(&n)
-            && let Some((visit, _)) = self.window.attach(&member(n), Epoch(*epoch))
+            && let Some(visit) = self.window.attach(&member(n), Epoch(*epoch))
         {
             self.visits.insert(n, visit);
         }
@@ -182,8 +237,8 @@ impl Model {
 
     fn send(&mut self, n: u8) -> bool {
         let Some(visit) = self.visits.get(&n).copied() else { return false };
-        let has = self.window.has_for(visit, now);
-        let Some(chunk) = self.window.send(visit, MOST, now) else {
+        let has = self.window.has_for(visit, NOW, now);
+        let Some(chunk) = self.window.send(visit, MOST, NOW, now) else {
             assert!(!has);
             return false;
         };
@@ -256,6 +311,6 @@ proptest! {
         }
         model.finish();
         prop_assert!(model.receipts.iter().all(|(_, _, said)| *said), "{:?}", model.receipts);
-        prop_assert!(model.window.feeds.values().all(|of| of.sent_bytes == 0 && of.parcels.is_empty()));
+        prop_assert!(model.window.feeds.values().all(|of| of.sent_bytes == 0 && of.sent_at.is_empty() && of.parcels.is_empty()));
     }
 }

@@ -123,6 +123,7 @@ fn chunk_to_wire(chunk: Chunk) -> pb::Chunk {
         batch: chunk.frames,
         sequence,
         updated_before_nanos,
+        replayed: chunk.replayed,
     }
 }
 
@@ -143,6 +144,7 @@ fn chunk_from_wire(wire: pb::Chunk) -> Result<Chunk, BadWord> {
         events: wire.events,
         frames: wire.batch,
         after,
+        replayed: wire.replayed,
     })
 }
 
@@ -161,7 +163,7 @@ mod tests {
         }
         let after = Some(Position::Objects(ObjectsPosition { from: Timestamp::from_millis(5) }));
         let frames = Bytes::from_static(b"frames");
-        let chunk = Chunk { feed, epoch, generation, through: 9, events: 2, frames, after };
+        let chunk = Chunk { feed, epoch, generation, through: 9, events: 2, frames, after, replayed: true };
         for word in [
             FromOwner::Waiting,
             FromOwner::Part { more: true, chunk: Some(chunk) },

@@ -1,12 +1,10 @@
 //! What an operator may say of a syslog sink, what of it can't be meant together, and what it amounts to. Pure.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::preset::Preset;
-use crate::secret::SecretRef;
 use crate::sinks::limits::{MESSAGE_BYTES, RELP_MESSAGE_BYTES_MAX, UDP_MESSAGE_BYTES, UDP_MESSAGE_BYTES_MAX};
+use crate::sinks::place::Place;
 use crate::units::ByteSize;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,24 +114,19 @@ pub struct Facility(u8);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
-    /// PEM file of the authorities to trust. Left out, those of the system.
+    /// PEM text of the authorities to trust. Left out, those of the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<PathBuf>,
-    /// PEM file of our own certificate and its chain, where the receiver asks for one.
+    pub ca: Option<Place>,
+    /// PEM text of our own certificate and its chain, where the receiver asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<PathBuf>,
-    /// The key of that certificate: a path, or a reference to a secret.
+    pub certificate: Option<Place>,
+    /// The key of that certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<KeyPlace>,
+    pub key: Option<Place>,
     /// The name in the receiver's certificate. Left out, the host of the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
 }
-
-/// Where a private key is: `/path`, `${file:/path}` or `${env:NAME}`, on every node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "SecretRef")]
-pub struct KeyPlace(pub SecretRef);
 
 /// A sink's settings with everything decided that can be decided before a receiver is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,23 +222,6 @@ impl From<Facility> for String {
     }
 }
 
-impl TryFrom<String> for KeyPlace {
-    type Error = crate::secret::SecretError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match text.starts_with('/') {
-            true => Ok(Self(SecretRef::File(PathBuf::from(text)))),
-            false => SecretRef::try_from(text).map(Self),
-        }
-    }
-}
-
-impl From<KeyPlace> for SecretRef {
-    fn from(place: KeyPlace) -> Self {
-        place.0
-    }
-}
-
 impl SyslogConfig {
     pub fn settings(&self) -> Settings {
         Settings {
@@ -260,6 +236,17 @@ impl SyslogConfig {
             },
             tls: self.tls.clone().unwrap_or(TlsConfig { ca: None, certificate: None, key: None, server_name: None }),
         }
+    }
+
+    pub(in crate::sinks) fn places(&self) -> Vec<(&'static str, &Place)> {
+        let Some(TlsConfig { ca, certificate, key, .. }) = &self.tls else { return Vec::new() };
+        let places = [("tls.ca", ca), ("tls.certificate", certificate), ("tls.key", key)];
+        places.into_iter().filter_map(|(field, place)| Some((field, place.as_ref()?))).collect()
+    }
+    pub(in crate::sinks) fn places_mut(&mut self) -> Vec<(&'static str, &mut Place)> {
+        let Some(TlsConfig { ca, certificate, key, .. }) = &mut self.tls else { return Vec::new() };
+        let places = [("tls.ca", ca), ("tls.certificate", certificate), ("tls.key", key)];
+        places.into_iter().filter_map(|(field, place)| Some((field, place.as_mut()?))).collect()
     }
 
     /// How messages are told apart; nothing where the transport keeps them apart itself.

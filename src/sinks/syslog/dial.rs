@@ -13,10 +13,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::config::{Settings, TlsConfig, host_of};
-use super::error::SyslogError;
+use super::error::{Step, SyslogError};
 use super::wire::{Stream, Wire};
 use crate::sinks::limits::{CONNECT_TIMEOUT, KEEPALIVE_AFTER, KEEPALIVE_EVERY, TLS_SETTINGS_AGE, USER_TIMEOUT};
-use crate::tls::{self, Identity, Roots};
+use crate::tls::{self, Roots};
 
 pub struct Dialer {
     addresses: Vec<String>,
@@ -93,7 +93,7 @@ pub async fn connect(peer: SocketAddr) -> Result<TcpStream, SyslogError> {
             Ok(socket)
         }
         Ok(Err(cause)) => Err(SyslogError::Connect { address: peer, cause }),
-        Err(_) => Err(SyslogError::Slow { address: peer, what: "connect", seconds: CONNECT_TIMEOUT.as_secs() }),
+        Err(_) => Err(SyslogError::Slow { address: peer, step: Step::Connect, seconds: CONNECT_TIMEOUT.as_secs() }),
     }
 }
 
@@ -108,11 +108,11 @@ fn watch(socket: &TcpStream) {
 
 pub fn connector(settings: &TlsConfig) -> Result<TlsConnector, SyslogError> {
     let roots = match &settings.ca {
-        Some(file) => Roots::only(std::slice::from_ref(file))?,
+        Some(ca) => ca.roots()?,
         None => Roots::system_and(&[])?,
     };
     let identity = match (&settings.certificate, &settings.key) {
-        (Some(certificate), Some(key)) => Some(Identity::new(certificate, &key.0.read()?)?),
+        (Some(certificate), Some(key)) => Some(certificate.identity(key)?),
         (Some(_) | None, _) => None,
     };
     Ok(TlsConnector::from(Arc::new(tls::client(&roots, identity)?)))
@@ -132,6 +132,6 @@ pub async fn handshake(
     match timeout(CONNECT_TIMEOUT, connector.connect(name, socket)).await {
         Ok(Ok(session)) => Ok(session),
         Ok(Err(cause)) => Err(SyslogError::Handshake { address: peer, cause }),
-        Err(_) => Err(SyslogError::Slow { address: peer, what: "agree on TLS", seconds: CONNECT_TIMEOUT.as_secs() }),
+        Err(_) => Err(SyslogError::Slow { address: peer, step: Step::Handshake, seconds: CONNECT_TIMEOUT.as_secs() }),
     }
 }

@@ -44,7 +44,9 @@ impl SyslogConfig {
         let key = if self.address.is_some() { "address" } else { "addresses" };
         let bad = self.address.iter().chain(&self.addresses).find(|address| !is_address(address));
         if let Some(bad) = bad {
-            return Some(format!("`{key}`: `{bad}` must be `host:port`, such as `siem.example.com:514`"));
+            return Some(format!(
+                "`{key}`: `{bad}` must be `host:port` with a port from 1 to 65535, such as `siem.example.com:514`"
+            ));
         }
         let sole = self.address.is_some() && self.targets.is_some();
         sole.then(|| "`targets` chooses among several: give `addresses`, or leave it out".to_owned())
@@ -111,10 +113,6 @@ impl SyslogConfig {
         }
         if tls.certificate.is_some() != tls.key.is_some() {
             return Some("`tls`: `certificate` and `key` belong together: give both, or neither".to_owned());
-        }
-        let relative = tls.ca.iter().chain(&tls.certificate).find(|path| !path.is_absolute());
-        if let Some(path) = relative {
-            return Some(format!("`tls`: path `{}` must be absolute, such as `/etc/siemgate/ca.pem`", path.display()));
         }
         let name = tls.server_name.as_ref()?;
         let bad = rustls::pki_types::ServerName::try_from(name.as_str()).is_err();

@@ -9,17 +9,21 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::barrier::Assurance;
 use super::config::{Level, Settings, SyslogConfig, Transport};
 use super::dial::{connect, connector, handshake, resolve, server_name};
 use super::error::SyslogError;
-pub use super::hop::{Hop, Journey};
 use super::relp;
 use super::wire::{Stream, Wire};
 use crate::clock::Timestamp;
+use crate::sinks::journey::{Hop, Journey};
 use crate::sinks::limits::PROBE_ANSWER;
 
 /// How long a host that nothing listens on may take to say so.
 const REJECTION: Duration = Duration::from_millis(300);
+
+const INSISTS: &str = "the receiver does not answer our half-close, and the sink's `assurance = \"a2\"` takes nothing less: \
+                       use relp or another receiver, or take `assurance` away";
 
 /// `frame` is a whole frame as the sink's framing makes it.
 pub async fn travel(config: &SyslogConfig, frame: &[u8]) -> Vec<Journey> {
@@ -44,7 +48,19 @@ async fn to(address: &str, settings: &Settings, frame: &[u8], hops: &mut Vec<Hop
     let wire = reach(address, &hosts, settings, hops).await?;
     match settings.transport {
         Transport::Relp | Transport::RelpTls => over_relp(wire, frame, hops).await,
-        Transport::Udp | Transport::Tcp | Transport::Tls => over_stream(wire, frame, hops).await,
+        Transport::Udp | Transport::Tcp | Transport::Tls => {
+            let confirmed = match over_stream(wire, frame, hops).await {
+                Ok(confirmed) => confirmed,
+                // Whether it resets whatever is half-closed, or did not like the event, an empty connection tells.
+                Err(error) if error.is_reset() => {
+                    let empty = reach(address, &hosts, settings, &mut Vec::new()).await?.judge().await;
+                    if empty.is_ok_and(|level| level == Assurance::A1) { None } else { return Err(error) }
+                }
+                Err(error) => return Err(error),
+            };
+            hops.push(end(confirmed, settings.level));
+            Ok(())
+        }
     }
 }
 
@@ -95,17 +111,25 @@ fn secured(session: &TlsStream<TcpStream>, millis: u64) -> Hop {
     Hop::Secured { version: version.to_owned(), subject, valid_until: until, millis }
 }
 
-async fn over_stream(mut wire: Wire, frame: &[u8], hops: &mut Vec<Hop>) -> Result<(), SyslogError> {
+/// How long the receiver took to confirm what it read; nothing where it does not.
+async fn over_stream(mut wire: Wire, frame: &[u8], hops: &mut Vec<Hop>) -> Result<Option<u64>, SyslogError> {
     wire.write(frame).await?;
     hops.push(Hop::Sent { bytes: frame.len() });
     let began = Instant::now();
     let local = wire.half_close().await?;
-    hops.push(match timeout(PROBE_ANSWER, wire.answered(local)).await {
-        Ok(Ok(())) => Hop::Confirmed { level: Level::A2, millis: millis(began) },
-        Ok(Err(error)) => return Err(error),
-        Err(_) => Hop::Unconfirmed { level: Level::A1 },
-    });
-    Ok(())
+    match timeout(PROBE_ANSWER, wire.answered(local)).await {
+        Ok(answered) => answered.map(|()| Some(millis(began))),
+        Err(_) => Ok(None),
+    }
+}
+
+fn end(confirmed: Option<u64>, asked: Option<Level>) -> Hop {
+    match (confirmed, asked) {
+        (Some(millis), _) => Hop::Confirmed { level: Level::A2, millis },
+        // Nothing would ever count for such a sink.
+        (None, Some(Level::A2)) => Hop::Failed { error: INSISTS.to_owned() },
+        (None, _) => Hop::Unconfirmed { level: Level::A1 },
+    }
 }
 
 async fn over_relp(wire: Wire, message: &[u8], hops: &mut Vec<Hop>) -> Result<(), SyslogError> {

@@ -1,10 +1,9 @@
 //! What all connections of one sink share: how to reach its receivers, and what each of them can confirm.
 
-use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::barrier::Assurance;
 use super::config::{Level, Settings, Transport};
@@ -12,7 +11,6 @@ use super::dial::Dialer;
 use super::error::SyslogError;
 use super::targets::Targets;
 use super::wire::Wire;
-use crate::sinks::limits::PROBE_ANSWER;
 use crate::sinks::status::SinkStatus;
 
 pub struct Link {
@@ -32,8 +30,10 @@ impl Link {
             // Their transports confirm by themselves.
             Level::A0 | Level::A3 => None,
         });
+        status.targets.are(settings.addresses.iter().cloned());
         if let Some(level) = settings.level {
             status.settle_assurance(level.name());
+            (0..settings.addresses.len()).for_each(|target| status.targets.promises(target, level.name()));
         }
         Self {
             status,
@@ -94,22 +94,17 @@ impl Link {
 
     /// An empty connection, half-closed at once: a receiver that closes too can confirm what it read.
     async fn probe(&self, target: usize) -> Result<Assurance, SyslogError> {
-        let mut wire = self.dialer.dial(target).await?;
-        let local = wire.half_close().await?;
-        match timeout(PROBE_ANSWER, wire.answered(local)).await {
-            Ok(Ok(())) => Ok(Assurance::A2),
-            // One that resets whatever is half-closed would reset a confirmation, too.
-            Ok(Err(SyslogError::Broken { cause, .. })) if cause.kind() == io::ErrorKind::ConnectionReset => {
-                Ok(Assurance::A1)
-            }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Ok(Assurance::A1),
-        }
+        self.dialer.dial(target).await?.judge().await
     }
 
     /// Shows the weakest of the levels that are known, and says aloud if it is less than it could be.
     fn show(&self, target: usize, level: Assurance) {
         let weak = self.levels.lock().contains(&Some(Assurance::A1));
+        let promised = match level {
+            Assurance::A1 => Level::A1,
+            Assurance::A2 => Level::A2,
+        };
+        self.status.targets.promises(target, promised.name());
         if level == Assurance::A1 {
             tracing::warn!(
                 address = self.address(target),

@@ -6,7 +6,6 @@ mod dial;
 pub mod error;
 mod fault;
 pub mod frame;
-pub mod hop;
 pub mod journey;
 mod kernel;
 mod link;
@@ -17,6 +16,7 @@ mod stretch;
 mod targets;
 mod tcp;
 mod udp;
+mod unread;
 mod wire;
 
 use std::sync::Arc;

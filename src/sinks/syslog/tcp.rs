@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -10,12 +11,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::barrier::{Assurance, Barrier};
-use super::error::SyslogError;
+use super::error::{Step, SyslogError};
 use super::link::Link;
 use super::stretch::Stretching;
 use super::targets::Targets;
+use super::unread::Unread;
 use super::wire::Wire;
 use crate::sinks::Parcel;
+use crate::sinks::limits::UNREAD_BYTES;
 
 /// Parcels on their way: first those on the wire, then those that must be written.
 #[derive(Default)]
@@ -33,6 +36,9 @@ struct Sender {
     target_ahead: usize,
     outbox: Outbox,
     stretching: Stretching,
+    /// What the weaker level has acknowledged on this connection, and how many bytes that is.
+    unread: Unread,
+    aged_bytes: u64,
     /// The next connection, opened while the receiver confirms what came over this one.
     ahead: JoinSet<Result<Wire, SyslogError>>,
 }
@@ -54,8 +60,17 @@ struct Open {
 /// Runs until the parcels end or `stop` turns true.
 pub async fn run(link: Arc<Link>, number: usize, mut parcels: mpsc::Receiver<Parcel>, mut stop: watch::Receiver<bool>) {
     let targets = link.targets(number);
-    let (outbox, stretching) = (Outbox::default(), Stretching::default());
-    let mut sender = Sender { link, targets, target: 0, target_ahead: 0, outbox, stretching, ahead: JoinSet::new() };
+    let mut sender = Sender {
+        link,
+        targets,
+        target: 0,
+        target_ahead: 0,
+        outbox: Outbox::default(),
+        stretching: Stretching::default(),
+        unread: Unread::default(),
+        aged_bytes: 0,
+        ahead: JoinSet::new(),
+    };
     if !sender.settle(&mut stop).await {
         return;
     }
@@ -102,7 +117,13 @@ impl Sender {
         loop {
             self.target = self.targets.next(self.link.now());
             match self.link.settle(self.target).await {
-                Ok(()) => return true,
+                Ok(()) => {
+                    // Another receiver failed before this one answered; nothing fails now.
+                    if !self.link.status.works() {
+                        self.link.status.healthy();
+                    }
+                    return true;
+                }
                 Err(error) => {
                     let wait = self.failed(&error, 0);
                     if !waited(wait, stop).await {
@@ -170,6 +191,7 @@ impl Sender {
         if self.link.status.healthy() {
             tracing::info!(peer = %wire.peer, assurance = self.link.status.assurance(), "sink is connected");
         }
+        (self.unread, self.aged_bytes) = (Unread::default(), 0);
         // What a receiver can confirm is known before `open` returns; the weaker level needs nothing of it.
         let level = self.link.level(wire.target).unwrap_or(Assurance::A1);
         Ok(Open { wire, barrier: Barrier::new(level, self.stretching.bytes()) })
@@ -211,11 +233,14 @@ impl Sender {
             Ok(answer) => answer?,
             Err(_) => {
                 self.stretching.too_slow();
-                return Err(wire.slow("confirm what it read", patience));
+                // It was told that this is the end, and goes on reading until there, as far as anybody knows.
+                self.unread = Unread::default();
+                return Err(wire.slow(Step::Confirm, patience));
             }
         }
         self.stretching.confirmed();
         self.targets.succeeded();
+        self.link.status.targets.delivered(wire.target);
         self.acknowledge(barrier.confirmed());
         Ok(End::Confirmed)
     }
@@ -223,7 +248,13 @@ impl Sender {
     fn acknowledge_aged(&mut self, open: &mut Open) {
         let aged = open.barrier.take_aged(self.link.now());
         if aged > 0 {
+            for parcel in self.outbox.parcels.iter().take(aged) {
+                self.aged_bytes += parcel.frames.len() as u64;
+                self.unread.passed(self.aged_bytes, parcel.events);
+            }
+            self.unread.forget_before(self.aged_bytes.saturating_sub(UNREAD_BYTES));
             self.targets.succeeded();
+            self.link.status.targets.delivered(open.wire.target);
             self.acknowledge(aged);
         }
     }
@@ -244,10 +275,24 @@ impl Sender {
         self.outbox.written = 0;
         self.ahead = JoinSet::new();
         self.link.forget_weakness(self.target);
+        self.count_unread(error);
         self.failed(error, repeated)
     }
 
+    /// What counted as delivered before this may have lain unread. It is not sent again, but said.
+    fn count_unread(&mut self, error: &SyslogError) {
+        let events = self.unread.take();
+        if events > 0 && error.leaves_unread() {
+            self.link.status.perhaps_lost.fetch_add(events, Relaxed);
+            tracing::warn!(
+                address = self.link.address(self.target), events, %error,
+                "the connection broke: so many events that counted as delivered (A1) may not have been read"
+            );
+        }
+    }
+
     fn failed(&mut self, error: &SyslogError, repeated: u64) -> Duration {
+        self.link.status.targets.failed(self.target, &error.to_string());
         if self.link.status.retrying(error.to_string()) {
             tracing::warn!(address = self.link.address(self.target), %error, repeated, "sink is failing, trying on");
         }

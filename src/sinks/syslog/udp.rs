@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
@@ -12,6 +14,8 @@ use super::config::{Choice, Level, Settings};
 use super::dial::resolve;
 use super::error::SyslogError;
 use super::targets::Targets;
+use super::unread::Unread;
+use crate::sinks::limits::UDP_REFUSAL;
 use crate::sinks::status::SinkStatus;
 use crate::sinks::{Parcel, Refused};
 
@@ -22,6 +26,8 @@ struct Sender<'a> {
     /// The one that was chosen last.
     target: usize,
     open: Option<(UdpSocket, SocketAddr)>,
+    /// What was sent a moment ago, which a refusal may be about.
+    unread: Unread,
     started: Instant,
 }
 
@@ -33,8 +39,11 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
 ) {
     status.settle_assurance(Level::A0.name());
+    status.targets.are(settings.addresses.iter().cloned());
+    (0..settings.addresses.len()).for_each(|target| status.targets.promises(target, Level::A0.name()));
     let targets = Targets::new(settings.choice, settings.addresses.len(), 0);
-    let mut sender = Sender { settings, status, targets, target: 0, open: None, started: Instant::now() };
+    let (unread, started) = (Unread::default(), Instant::now());
+    let mut sender = Sender { settings, status, targets, target: 0, open: None, unread, started };
     loop {
         let next = tokio::select! {
             biased;
@@ -58,9 +67,16 @@ impl Sender<'_> {
     /// False when it must stop before everything was sent.
     async fn deliver(&mut self, mut parcel: Parcel, stop: &mut watch::Receiver<bool>) -> bool {
         let (mut sent, mut refused) = (0, Vec::new());
-        while let Err(error) = self.send_rest(&parcel, &mut sent, &mut refused).await {
-            self.open = None;
+        loop {
+            let before = sent;
+            let done = self.send_rest(&parcel, &mut sent, &mut refused).await;
             let now = self.now();
+            self.unread.forget_before(now.saturating_sub(millis(UDP_REFUSAL)));
+            self.unread.passed(now, sent - before);
+            let Err(error) = done else { break };
+            self.open = None;
+            self.count_unread(&error);
+            self.status.targets.failed(self.target, &error.to_string());
             if self.status.retrying(error.to_string()) {
                 tracing::warn!(%error, "sink is failing, trying on");
             }
@@ -73,6 +89,7 @@ impl Sender<'_> {
             }
         }
         self.targets.succeeded();
+        self.status.targets.delivered(self.target);
         self.status.healthy();
         self.status.wrote(parcel.events);
         self.status.acknowledged(parcel.events);
@@ -80,6 +97,13 @@ impl Sender<'_> {
             receipt.acknowledged_but(refused);
         }
         true
+    }
+
+    /// Whoever refuses a datagram speaks of one that the kernel took before: it counted as delivered, and did not arrive.
+    fn count_unread(&mut self, error: &SyslogError) {
+        if error.is_refusal() {
+            self.status.perhaps_lost.fetch_add(self.unread.take(), Relaxed);
+        }
     }
 
     /// Sends what was not sent yet, one datagram a frame.
@@ -109,8 +133,12 @@ impl Sender<'_> {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.started.elapsed())
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn is_too_long(cause: &io::Error) -> bool {

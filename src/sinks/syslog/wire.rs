@@ -11,9 +11,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::error::SyslogError;
+use super::barrier::Assurance;
+use super::error::{Step, SyslogError};
 use super::kernel;
-use crate::sinks::limits::WRITE_TIMEOUT;
+use crate::sinks::limits::{PROBE_ANSWER, WRITE_TIMEOUT};
 
 #[derive(Debug)]
 pub struct Wire {
@@ -76,8 +77,8 @@ impl Wire {
         SyslogError::Broken { address: self.peer, cause }
     }
 
-    pub fn slow(&self, what: &'static str, limit: Duration) -> SyslogError {
-        SyslogError::Slow { address: self.peer, what, seconds: limit.as_secs() }
+    pub fn slow(&self, step: Step, limit: Duration) -> SyslogError {
+        SyslogError::Slow { address: self.peer, step, seconds: limit.as_secs() }
     }
 
     /// Writes all of it. A slow receiver may take long for all, but not for any part. Dropped, the connection is no more
@@ -88,12 +89,12 @@ impl Wire {
                 Ok(Ok(0)) => return Err(self.broken(io::ErrorKind::WriteZero.into())),
                 Ok(Ok(taken)) => bytes = &bytes[taken..],
                 Ok(Err(cause)) => return Err(self.broken(cause)),
-                Err(_) => return Err(self.slow("take a write", WRITE_TIMEOUT)),
+                Err(_) => return Err(self.slow(Step::Write, WRITE_TIMEOUT)),
             }
         }
         match timeout(WRITE_TIMEOUT, self.stream.flush()).await {
             Ok(flushed) => flushed.map_err(|cause| self.broken(cause)),
-            Err(_) => Err(self.slow("take a write", WRITE_TIMEOUT)),
+            Err(_) => Err(self.slow(Step::Write, WRITE_TIMEOUT)),
         }
     }
 
@@ -115,9 +116,21 @@ impl Wire {
         let local = self.stream.socket().local_addr().map_err(|cause| self.broken(cause))?;
         match timeout(WRITE_TIMEOUT, self.stream.shutdown()).await {
             Ok(done) => done.map_err(|cause| self.broken(cause))?,
-            Err(_) => return Err(self.slow("take our end of stream", WRITE_TIMEOUT)),
+            Err(_) => return Err(self.slow(Step::End, WRITE_TIMEOUT)),
         }
         Ok(local)
+    }
+
+    /// Ends our side, and finds out what the receiver can confirm: it closes too, or it does not.
+    pub async fn judge(&mut self) -> Result<Assurance, SyslogError> {
+        let local = self.half_close().await?;
+        match timeout(PROBE_ANSWER, self.answered(local)).await {
+            Ok(Ok(())) => Ok(Assurance::A2),
+            // One that resets whatever is half-closed would reset a confirmation, too.
+            Ok(Err(error)) if error.is_reset() => Ok(Assurance::A1),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(Assurance::A1),
+        }
     }
 
     /// Waits until the receiver has read everything and closed too. The end of a TLS session is not enough: whoever

@@ -92,7 +92,7 @@ impl EventHubSource {
             level: Some(resume.epoch),
             generation: resume.generation,
             clock,
-            since: None,
+            since: resume.since,
             covered,
             newest: None,
             reader: None,

@@ -123,9 +123,12 @@ fn unread_generation(partition: &Partition, open: Generation) -> Generation {
     if of_this_hub.contains(&open.0) { open } else { Generation(of_this_hub.start) }
 }
 
-/// Begins with what was taken in at or after a moment, whatever was before it.
+/// Begins with what was taken in at or after a moment, whatever was before it. With the zero of time, nothing was.
 pub(super) fn since(partition: &Partition, open: Generation, from: Timestamp) -> Plan {
     let generation = unread_generation(partition, open);
+    if from == Timestamp::ZERO {
+        return first(partition, generation, false);
+    }
     if partition.empty || partition.last_enqueued < from {
         return first(partition, generation, true);
     }

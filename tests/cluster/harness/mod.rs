@@ -40,6 +40,16 @@ pub async fn until<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> 
     }
 }
 
+/// The same without a bound, for whoever sets one.
+pub async fn until_ever<T>(mut holds: impl AsyncFnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(found) = holds().await {
+            return found;
+        }
+        sleep(OFTEN).await;
+    }
+}
+
 /// How the nodes of a cluster reach each other.
 enum Wires {
     InProcess,

@@ -22,7 +22,7 @@ fn again(world: &World) -> Hub {
     Hub::new(&config, Authentication::SharedAccess(string)).unwrap()
 }
 fn begin(from: Timestamp, cursor: Option<Cursor>) -> Second {
-    let resume = Resume { epoch: Epoch(1), generation: Generation(0), cursor };
+    let resume = Resume { epoch: Epoch(1), generation: Generation(0), cursor, since: None };
     Second { resume, from, until: None }
 }
 /// A reader that begins at a moment.

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use siemgate::clock::Timestamp;
 use siemgate::simulator::workload::Random;
 
-use crate::history::Setup;
 use crate::history::identity::{gap_id, record_id, version_id};
-use crate::history::line::{Assigned, Committed, Gap, History, Line, Produced, Read, Received, Resolved, Thing};
+use crate::history::line::*;
+use crate::history::{Kind, Setup};
 
-const SINKS: [&str; 2] = ["siem-a", "siem-b"];
+/// Sinks of every kind.
+pub const KINDS: [(&str, Kind); 4] =
+    [("siem-a", Kind::Stream), ("siem-b", Kind::Stream), ("splunk", Kind::Indexed), ("soc", Kind::Fetched)];
+const SINKS: [&str; KINDS.len()] = [KINDS[0].0, KINDS[1].0, KINDS[2].0, KINDS[3].0];
 const LOGS: [&str; 2] = ["contoso/hub/0", "fabrikam/hub/1"];
 pub const INCIDENTS: &str = "contoso/graph/incidents";
 pub const ALERTS: &str = "contoso/graph-alerts/alerts";
@@ -17,6 +20,8 @@ pub const ALERTS: &str = "contoso/graph-alerts/alerts";
 const FIRST_ALERT: u64 = 100;
 /// The model commits before it opens the next connection.
 const SETTLED: i64 = 0;
+/// Nobody dies before something has arrived everywhere.
+const CALM_LINES: usize = 100;
 const GENERATION: u64 = 1_700_000_000_000;
 const START: i64 = 1_893_492_125_000_000_000;
 
@@ -32,10 +37,10 @@ pub fn run(seed: u64, steps: usize) -> (History, Setup) {
         sinks: SINKS.map(str::to_owned).to_vec(),
         drained: true,
         duplicates: BTreeMap::from([("kill".to_owned(), model.duplicates)]),
-        lasting: BTreeMap::new(),
         settled: Some(SETTLED),
-        verbatim: true,
-        starts: BTreeMap::new(),
+        kinds: KINDS.map(|(sink, kind)| (sink.to_owned(), kind)).into(),
+        verbatim: SINKS.map(str::to_owned).into(),
+        ..Setup::default()
     };
     (History::of(model.lines), setup)
 }
@@ -57,6 +62,8 @@ struct Model {
     objects: Objects,
     epoch: u64,
     conn: u64,
+    /// By sink, what it has and did not speak of, where it speaks of events.
+    unconfirmed: [Vec<String>; SINKS.len()],
     /// The most that any kill so far can make arrive twice at one sink.
     duplicates: usize,
 }
@@ -67,7 +74,7 @@ struct Log {
     messages: Vec<u64>,
     lost: BTreeSet<usize>,
     told: BTreeSet<usize>,
-    sinks: [Progress; 2],
+    sinks: [Progress; SINKS.len()],
 }
 
 /// Messages one sink is done with: in this epoch, ever, and for good.
@@ -98,7 +105,7 @@ impl Model {
             messages: Vec::new(),
             lost: BTreeSet::new(),
             told: BTreeSet::new(),
-            sinks: [Progress::default(); 2],
+            sinks: [Progress::default(); SINKS.len()],
         };
         let mut model = Self {
             random: Random::new(seed),
@@ -109,6 +116,7 @@ impl Model {
             objects: Objects::default(),
             epoch: 0,
             conn: 0,
+            unconfirmed: Default::default(),
             duplicates: 0,
         };
         model.assign();
@@ -135,6 +143,7 @@ impl Model {
             88..=93 => self.deliver_object(),
             94..=96 => self.commit_objects(),
             97 => self.confirm(),
+            _ if self.lines.len() < CALM_LINES => {}
             _ => self.kill(),
         }
     }
@@ -156,7 +165,7 @@ impl Model {
 
     fn assign(&mut self) {
         self.epoch += 1;
-        self.conn += 2;
+        self.conn += SINKS.len() as u64;
         for feed in feeds() {
             let (at, applied) = (self.tick(), self.apply());
             self.lines.push(Line::Epoch(Assigned { at, feed: feed.to_owned(), epoch: self.epoch, applied, step: 0 }));
@@ -165,11 +174,17 @@ impl Model {
 
     /// The receivers confirm what they have: all of it is committed, and new connections are opened.
     fn confirm(&mut self) {
+        for (sink, name) in SINKS.iter().enumerate() {
+            let (at, ids) = (self.tick(), std::mem::take(&mut self.unconfirmed[sink]));
+            if !ids.is_empty() {
+                self.lines.push(Line::Confirmed(Confirmed { at, sink: (*name).to_owned(), ids }));
+            }
+        }
         for log in 0..LOGS.len() {
             (0..SINKS.len()).for_each(|sink| self.commit(log, sink));
         }
         self.commit_objects();
-        self.conn += 2;
+        self.conn += SINKS.len() as u64;
     }
 
     /// The owner of everything dies; the next one begins at the cursors.
@@ -185,6 +200,7 @@ impl Model {
             self.duplicates = self.duplicates.max(again);
         }
         self.assign();
+        self.unconfirmed.iter_mut().for_each(Vec::clear);
         for progress in self.logs.iter_mut().flat_map(|log| &mut log.sinks) {
             progress.next = progress.committed;
         }
@@ -222,21 +238,33 @@ impl Model {
                 let (at, name) = (self.tick(), SINKS[sink].to_owned());
                 let id = record_id(&feed, GENERATION, "0", sequence as i64, record);
                 let resolved = |sink| Resolved { at, feed: feed.clone(), id: id.clone(), sink };
-                let line = match (sequence * 7 + record as usize) % 41 {
-                    0 => Line::Quarantined(resolved(None)),
-                    1 => Line::Filtered(resolved(Some(name))),
-                    _ => Line::Received(Received {
-                        record,
-                        sha256: content(sequence, record),
-                        ..self.received(at, sink, &feed, id)
-                    }),
-                };
-                self.lines.push(line);
+                match (sequence * 7 + record as usize) % 41 {
+                    0 => self.lines.push(Line::Quarantined(resolved(None))),
+                    1 => self.lines.push(Line::Filtered(resolved(Some(name)))),
+                    _ => {
+                        let line = self.received(at, sink, &feed, id);
+                        let number = (KINDS[sink].1 != Kind::Indexed).then_some(record);
+                        self.arrive(sink, Received { record: number, sha256: content(sequence, record), ..line });
+                    }
+                }
             }
         }
         let progress = &mut self.logs[log].sinks[sink];
         progress.next += 1;
         progress.reached = progress.reached.max(progress.next);
+    }
+
+    /// A sink has an event; an indexer takes it into its memory first.
+    fn arrive(&mut self, sink: usize, line: Received) {
+        let (kind, mut at) = (KINDS[sink].1, line.at);
+        if kind != Kind::Stream {
+            self.unconfirmed[sink].push(line.id.clone());
+        }
+        if kind == Kind::Indexed {
+            self.lines.push(Line::Accepted(line.clone()));
+            at = self.tick();
+        }
+        self.lines.push(Line::Received(Received { at, ..line }));
     }
 
     fn received(&self, at: i64, sink: usize, feed: &str, id: String) -> Received {
@@ -247,7 +275,7 @@ impl Model {
             id,
             feed: feed.to_owned(),
             epoch: self.epoch,
-            record: 0,
+            record: Some(0),
             sha256: "gap".to_owned(),
         }
     }
@@ -260,7 +288,7 @@ impl Model {
         if self.logs[log].told.insert(sequence) {
             self.lines.push(Line::Gap(gap));
         }
-        self.lines.push(Line::Received(line));
+        self.arrive(sink, line);
     }
 
     fn commit(&mut self, log: usize, sink: usize) {
@@ -335,7 +363,7 @@ impl Model {
         for sink in 0..SINKS.len() {
             let at = self.tick();
             let line = self.received(at, sink, feed, id.clone());
-            self.lines.push(Line::Received(Received { sha256: digest.clone(), ..line }));
+            self.arrive(sink, Received { sha256: digest.clone(), ..line });
         }
     }
 

@@ -3,8 +3,11 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use super::front::Apis;
 use super::network::{PEERS, address};
+use super::stage::SOC;
 use super::{World, until};
+use crate::reader::Reader;
 
 /// Tenants without sources, to have something to agree on.
 const TENANTS: u64 = 200;
@@ -24,10 +27,17 @@ impl World {
         }
         self.until_voters_are(nodes).await;
         self.apply().await;
+        self.is_read();
         let feeds = self.feeds().len();
         self.until_all_are_owned(feeds).await;
         self.cloud().resume();
         self.receives_of(&self.streams(), 50).await;
+    }
+
+    /// Somebody reads the subscription from now on.
+    fn is_read(&mut self) {
+        let fronts = Apis { nodes: self.plan.nodes, folder: self.path("") };
+        self.reader = Some(Reader::start(SOC, &self.path(""), fronts));
     }
 
     /// A node without data joins the cluster through a node that is in it, and runs.

@@ -4,7 +4,9 @@
 mod ask;
 mod at;
 pub mod cluster;
+mod collector;
 mod disk;
+mod front;
 pub mod network;
 pub mod plan;
 mod process;
@@ -24,10 +26,13 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 pub use at::At;
+use collector::Collector;
 use disk::SmallDisk;
 use network::Network;
 pub use plan::Plan;
 use process::Process;
+
+use crate::reader::Reader;
 
 /// What no test waits longer for.
 pub const LONG: Duration = Duration::from_secs(40);
@@ -52,8 +57,10 @@ pub struct World {
     /// Gone at the end; then its last words are in `received`.
     receiver: Option<Receiver>,
     received: Tally,
-    /// Of the second sink, where the plan has one.
-    second: Option<Receiver>,
+    /// The indexer, in a process of its own.
+    pub collector: Collector,
+    /// Reads the subscription, once the cluster works.
+    reader: Option<Reader>,
     nodes: BTreeMap<u64, Node>,
     folder: TempDir,
 }
@@ -95,31 +102,52 @@ impl World {
         self.receiver.as_ref().map_or_else(|| self.received.clone(), Receiver::tally)
     }
 
-    /// What each sink has received.
-    pub fn tallies(&self) -> Vec<Tally> {
-        std::iter::once(self.tally()).chain(self.second.as_ref().map(Receiver::tally)).collect()
+    /// Receiver and indexer stand still or die, and the subscriber acknowledges nothing, as the caller says; each fault is
+    /// told of before.
+    pub fn receiver_behaves(&self, behaviour: Behaviour) {
+        if behaviour != Behaviour::Read {
+            self.tell("sink-dies", 0);
+        }
+        self.receiver.as_ref().expect("the world has not ended").behave(behaviour);
+    }
+    pub fn collector_dies(&mut self) {
+        self.tell("indexer-dies", 0);
+        self.collector.kill();
+    }
+    pub fn reader_falls_silent(&self) {
+        self.reader().acknowledges(false);
+    }
+    /// The subscriber's connection ends with all that it did not acknowledge. The next one does acknowledge.
+    pub fn reader_dies(&self) {
+        self.tell("reader-dies", 0);
+        self.reader().dies();
+        self.reader().acknowledges(true);
     }
 
-    pub fn sinks(&self) -> Vec<&'static str> {
-        if self.plan.spool_kib.is_some() { vec![stage::SINK, stage::SECOND_SINK] } else { vec![stage::SINK] }
+    fn reader(&self) -> &Reader {
+        self.reader.as_ref().expect("it reads since the cluster works")
     }
 
-    /// The second sink's receiver refuses all from now on.
-    pub fn second_sink_dies(&self) {
-        self.nodes.keys().for_each(|node| self.tell("sink-dies", *node));
-        self.second.as_ref().expect("the plan has a second sink").behave(Behaviour::Refuse);
+    /// Every sink is down from now on.
+    pub fn all_sinks_die(&mut self) {
+        self.receiver_behaves(Behaviour::Refuse);
+        self.collector_dies();
+        self.reader_falls_silent();
     }
-    pub fn second_sink_lives(&self) {
-        self.second.as_ref().expect("the plan has a second sink").behave(Behaviour::Read);
+    /// What was sent and not confirmed comes again now.
+    pub fn all_sinks_live(&mut self) {
+        self.tell("sink-dies", 0);
+        self.receiver_behaves(Behaviour::Read);
+        self.collector.start();
+        self.reader_dies();
     }
 
-    /// Ends the receiver, which completes its history.
+    /// Ends the receivers, which completes their histories.
     pub async fn ends(&mut self) {
+        self.reader = None;
+        self.collector.vanish();
         if let Some(receiver) = self.receiver.take() {
             self.received = receiver.stop().await;
-        }
-        if let Some(second) = self.second.take() {
-            second.stop().await;
         }
     }
 

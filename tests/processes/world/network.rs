@@ -17,8 +17,8 @@ pub const CONTROL: u16 = 8002;
 pub const AMQP: u16 = 5672;
 pub const AMQPS: u16 = 5671;
 pub const RECEIVER: u16 = 6514;
-pub const SECOND_RECEIVER: u16 = 6515;
-const UPSTREAM: [u16; 6] = [HTTP, CONTROL, AMQP, AMQPS, RECEIVER, SECOND_RECEIVER];
+pub const COLLECTOR: u16 = 8088;
+const UPSTREAM: [u16; 6] = [HTTP, CONTROL, AMQP, AMQPS, RECEIVER, COLLECTOR];
 /// Where each node's API listens on its loopback, which the test reaches from outside.
 pub const API: u16 = 7443;
 pub const PEERS: u16 = 7444;
@@ -114,8 +114,17 @@ impl Network {
 
     /// A program that will run where the node is. `ip` becomes that program, so that its process id is the program's.
     pub fn command(&self, node: u64, program: &str) -> Command {
+        self.command_at(&node_name(node), program)
+    }
+
+    /// A program that will run where cloud and receiver are.
+    pub fn command_upstream(&self, program: &str) -> Command {
+        self.command_at("world", program)
+    }
+
+    fn command_at(&self, place: &str, program: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name(&node_name(node)), program]);
+        command.args(["netns", "exec", &self.name(place), program]);
         command
     }
 

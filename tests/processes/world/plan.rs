@@ -23,7 +23,7 @@ pub struct Plan {
     pub raft_kib: Option<u64>,
     /// Room for each node's quarantine.
     pub quarantine_kib: Option<u64>,
-    /// Room for each node's spool, with little memory before it; then a second sink takes everything, too.
+    /// Room for each node's spool, with little memory before it.
     pub spool_kib: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ impl Plan {
         Self {
             nodes,
             seed: number("SIEMGATE_SEED", 20),
-            records_per_second: number("SIEMGATE_LOAD", 600),
+            records_per_second: number("SIEMGATE_LOAD", 400),
             changes_per_second: 0,
             malformed: 0.0,
             raft_kib: None,

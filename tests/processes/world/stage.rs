@@ -7,16 +7,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use siemgate::simulator::receiver::{Options, Receiver, Tally};
+use siemgate::simulator::splunk::TOKEN;
 use siemgate::simulator::{self, Ports, Settings};
 
 use super::disk::SmallDisk;
 use super::network::{self, Network};
 use super::{Node, Plan, World};
 
-/// The source that reads the tenant's hub, and the sink.
+use super::collector::Collector;
+use crate::ending::LOST_AFTER;
+use crate::history::Kind;
+use crate::reader::CREDIT;
+
+/// The source that reads the tenant's hub.
 pub const SOURCE: &str = "streaming";
+/// The sinks, one of each kind: a stream of syslog, an indexer that acknowledges, and a subscription.
 pub const SINK: &str = "siem";
-pub const SECOND_SINK: &str = "archive";
+/// Of a node with a small spool.
+pub const SPOOL_MEMORY: u64 = 8 << 20;
+pub const SPLUNK: &str = "splunk";
+pub const SOC: &str = "soc";
+pub const SINKS: [(&str, Kind); 3] = [(SINK, Kind::Stream), (SPLUNK, Kind::Indexed), (SOC, Kind::Fetched)];
 
 impl World {
     /// Cloud and receiver run; the nodes have folders and nothing else yet.
@@ -32,19 +43,14 @@ impl World {
         settings.graph.requests_per_minute = 100_000;
         settings.history = Some(folder.path().join("produced.jsonl"));
         let listen = SocketAddr::from(([127, 0, 0, 1], network::RECEIVER));
-        let history = |sink: &str| Some(folder.path().join(format!("received-{sink}.jsonl")));
+        let history = Some(folder.path().join(format!("received-{SINK}.jsonl")));
         let cloud = simulator::start(settings).await.unwrap();
-        let options = Options { listen, history: history(SINK), ..Options::default() };
-        let receiver = Receiver::start(options).await.unwrap();
-        let second = if plan.spool_kib.is_some() {
-            let listen = SocketAddr::from(([127, 0, 0, 1], network::SECOND_RECEIVER));
-            let options = Options { listen, history: history(SECOND_SINK), ..Options::default() };
-            Some(Receiver::start(options).await.unwrap())
-        } else {
-            None
-        };
-        let (receiver, received) = (Some(receiver), Tally::default());
-        let mut world = Self { plan, network, cloud, receiver, received, second, nodes: BTreeMap::new(), folder };
+        let receiver = Receiver::start(Options { listen, history, ..Options::default() }).await.unwrap();
+        let collector = Collector::new(network.clone(), folder.path());
+        let (receiver, received, reader) = (Some(receiver), Tally::default(), None);
+        let nodes = BTreeMap::new();
+        let mut world = Self { plan, network, cloud, receiver, received, collector, reader, nodes, folder };
+        world.collector.start();
         (1..=world.plan.nodes).for_each(|node| world.furnish(node));
         fs::write(world.path("resources.toml"), world.resources()).unwrap();
         world
@@ -74,7 +80,7 @@ impl World {
             text += &format!("peers = \"{peers}\"\n");
         }
         if self.plan.spool_kib.is_some() {
-            text += "[spool]\nmemory = \"8MiB\"\n";
+            text += &format!("[spool]\nmemory = \"{SPOOL_MEMORY}B\"\n");
         }
         text + "[log]\nlevel = \"info\"\n"
     }
@@ -106,13 +112,17 @@ impl World {
             hub.display(),
             network::RECEIVER,
         );
-        if self.plan.spool_kib.is_some() {
-            text += &format!(
-                "[[sink]]\nname = \"{SECOND_SINK}\"\nkind = \"syslog\"\naddress = \"127.0.0.1:{}\"\nformat = \"cef\"\n\
-                 structured_data = true\nassurance = \"a2\"\n",
-                network::SECOND_RECEIVER,
-            );
-        }
+        let token = self.path("splunk-token");
+        fs::write(&token, TOKEN).unwrap();
+        text += &format!(
+            "[[sink]]\nname = \"{SPLUNK}\"\nkind = \"hec\"\nurl = \"http://127.0.0.1:{}\"\nformat = \"splunk\"\n\
+             token = \"${{file:{}}}\"\nacknowledge = true\ngzip = false\nack_timeout = \"{}s\"\n\
+             [[sink]]\nname = \"{SOC}\"\nkind = \"subscription\"\nformat = \"microsoft\"\nstart = \"earliest\"\n\
+             unacked_events = {CREDIT}\n",
+            network::COLLECTOR,
+            token.display(),
+            LOST_AFTER.as_secs(),
+        );
         if self.plan.changes_per_second > 0 {
             let source = |source: &str, kind: &str| {
                 format!(

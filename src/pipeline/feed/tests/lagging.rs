@@ -1,6 +1,7 @@
 //! Sinks that go at paces of their own.
 
 use super::*;
+use crate::pipeline::limits::IN_FLIGHT_BATCHES_ASK;
 use crate::sinks::Refused;
 
 #[tokio::test]
@@ -24,6 +25,30 @@ async fn l2_a_sink_that_takes_nothing_holds_up_no_other_and_gets_all_in_order_la
         }
     })
     .await;
+}
+
+/// A sink that confirms by barriers, which are due by bytes or by age: where batches are small neither comes in time.
+#[tokio::test]
+async fn l2_a_sink_is_asked_to_confirm_before_a_feed_of_small_batches_would_stand_still() {
+    let (lane, mut queue) = lane("siem", "A2", None);
+    let stage = Stage::set(vec![lane]);
+    let (mut unconfirmed, mut asked) = (Vec::new(), 0);
+    for sequence in 0..600 {
+        stage.record(1, sequence).await;
+        loop {
+            let parcel = parcel(&mut queue).await;
+            match parcel.receipt {
+                Some(_) => break unconfirmed.push(parcel),
+                None => {
+                    asked += 1;
+                    for parcel in unconfirmed.drain(..) {
+                        acknowledged(parcel);
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(asked, 3, "once for every {IN_FLIGHT_BATCHES_ASK}");
 }
 
 #[tokio::test]
@@ -74,7 +99,7 @@ async fn s1_what_a_sink_will_never_take_is_in_quarantine_before_its_cursor_passe
         }
     })
     .await;
-    let kept = std::fs::read_to_string(folder.path().join("000001.ndjson")).unwrap();
+    let kept = crate::pipeline::quarantine::tests::quarantine(folder.path()).lines().unwrap().concat();
     assert!(kept.contains("sink `splunk` does not take it: code 6"), "{kept}");
     assert!(kept.contains("ProcessCreated"), "the record is there whole: {kept}");
 }

@@ -1,5 +1,7 @@
 //! What a feed's task does with batches, acknowledgements and the word to end.
 
+mod away;
+mod beginning;
 mod lagging;
 mod spooling;
 
@@ -109,6 +111,16 @@ fn lane(name: &str, level: &'static str, committed: Option<i64>) -> (Lane, mpsc:
     (lane, queue)
 }
 
+/// What a feed is set up with.
+struct Setting {
+    quarantine: PathBuf,
+    memory: usize,
+    spool: Option<Spool>,
+    resume: Resume,
+    ledger: Arc<Book>,
+    catch_up: CatchUp,
+}
+
 struct Stage {
     batches: mpsc::Sender<Batch>,
     stop: watch::Sender<Halt>,
@@ -142,17 +154,23 @@ impl Stage {
     }
 
     fn resuming(lanes: Vec<Lane>, quarantine: PathBuf, memory: usize, spool: Option<Spool>, resume: Resume) -> Self {
+        let catch_up = CatchUp::Not { remedy: "set `catch_up_consumer_group`" };
+        Self::of(lanes, Setting { quarantine, memory, spool, resume, ledger: Arc::default(), catch_up })
+    }
+
+    fn of(lanes: Vec<Lane>, setting: Setting) -> Self {
+        let Setting { quarantine, memory, spool, resume, ledger, catch_up } = setting;
         let (batches, script) = mpsc::channel(4);
         let (stop, stopped) = watch::channel(Halt::No);
         let (feed, clock): (FeedId, _) = ("contoso/hub/0".parse().unwrap(), Clock::System);
-        let (ledger, status) = (Arc::new(Book::default()), Arc::<FeedStatus>::default());
+        let status = Arc::<FeedStatus>::default();
         let run = Feed {
             feed: feed.clone(),
             epoch: Epoch(1),
             generation: Generation(1),
             lanes,
             ledger: ledger.clone(),
-            quarantine: Quarantine::new(quarantine),
+            quarantine: crate::pipeline::quarantine::tests::quarantine(&quarantine),
             preparer: Preparer::new(feed, clock.clone(), Arc::new(Nobody)),
             status: status.clone(),
             clock,
@@ -161,6 +179,7 @@ impl Stage {
             spool,
             resume,
             reads: Reads::All,
+            catch_up,
         };
         let mut task = JoinSet::new();
         let script = Script(Arc::new(tokio::sync::Mutex::new(script)));

@@ -34,7 +34,7 @@ async fn a_sink_that_took_nothing_at_all_goes_on_with_the_first_batch_in_the_spo
     assert!(stage.resumed.lock().is_some(), "the source goes on after what is spooled");
 }
 
-fn spool(folder: &Path, total: u64) -> Option<Spool> {
+pub(super) fn spool(folder: &Path, total: u64) -> Option<Spool> {
     let quota = Quota { total, per_tenant: total };
     Some(Spool::open(folder.join("spool"), quota, Arc::new(OneKey)).unwrap())
 }

@@ -70,6 +70,7 @@ impl Desk {
             }
             (None | Some(true), Some(id)) => {
                 self.status.settle_assurance(INDEXED);
+                self.status.targets.promises(target, INDEXED);
                 // The target may have another channel by now; this one is to be asked on all the same.
                 self.guids.insert(sent.channel, sent.guid);
                 let lost = self.acks.wait((target, sent.channel), id, sent.floor, sent.load, self.now());
@@ -81,6 +82,7 @@ impl Desk {
             }
             (None, None) => {
                 self.status.settle_assurance(ACCEPTED);
+                self.status.targets.promises(target, ACCEPTED);
                 self.delivered(&sent.load);
             }
             (Some(false), _) => self.delivered(&sent.load),
@@ -153,6 +155,7 @@ impl Desk {
     }
 
     fn healthy(&self, target: usize) {
+        self.status.targets.delivered(target);
         if !self.in_vain && self.status.healthy() {
             let (collector, assurance) = (&self.collectors[target], self.status.assurance());
             tracing::info!(%collector, assurance, "sink delivers");
@@ -177,6 +180,7 @@ impl Desk {
     /// A collector fails. The sink does only when none is left.
     fn trouble(&self, target: usize, why: &str, was_well: bool) {
         let collector = &self.collectors[target];
+        self.status.targets.failed(target, why);
         if self.targets.any_well() {
             if was_well {
                 tracing::warn!(%collector, why, "a collector of the sink fails; the others go on");

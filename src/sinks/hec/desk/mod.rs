@@ -80,6 +80,7 @@ impl Desk {
     pub(super) fn new(config: HecConfig, client: Client, status: Arc<SinkStatus>) -> Self {
         let collectors: Vec<_> = config.collectors().cloned().collect();
         let channels: Vec<_> = (0..).zip(&collectors).map(|(number, _)| (number, Uuid::new_v4())).collect();
+        status.targets.are(collectors.iter().map(|it| it.at("event").to_string()));
         // Until an answer tells, the weaker promise is the one to show.
         status.settle_assurance(if config.acknowledge == Some(true) { INDEXED } else { ACCEPTED });
         Self {

@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
-use super::error::SyslogError;
+use super::error::{Step, SyslogError};
 use super::link::Link;
 use super::targets::Targets;
 use super::wire::Wire;
@@ -35,6 +35,8 @@ struct Sender {
     work: Work,
     /// Those of `work`, in its order. Nothing stands for one that is not to be sent any more.
     carried: VecDeque<Option<Carried>>,
+    /// Why the receiver refused what it refused last.
+    refusal: String,
 }
 
 /// One session over one connection.
@@ -50,7 +52,8 @@ pub(super) struct Open {
 /// Runs until the parcels end or `stop` turns true.
 pub async fn run(link: Arc<Link>, number: usize, mut parcels: mpsc::Receiver<Parcel>, mut stop: watch::Receiver<bool>) {
     let targets = link.targets(number);
-    let mut sender = Sender { link, targets, target: 0, work: Work::default(), carried: VecDeque::new() };
+    let (work, carried) = (Work::default(), VecDeque::new());
+    let mut sender = Sender { link, targets, target: 0, work, carried, refusal: String::new() };
     loop {
         if sender.work.is_empty() {
             let next = tokio::select! {
@@ -90,7 +93,7 @@ impl Open {
                     Said::Leaving => return Err(SyslogError::ClosedByPeer { address: open.wire.peer }),
                     Said::Taken(_) | Said::Refused(..) | Said::Closed => {}
                 },
-                Err(_) => return Err(open.wire.slow("open a session", RELP_ANSWER)),
+                Err(_) => return Err(open.wire.slow(Step::Session, RELP_ANSWER)),
             }
         }
     }
@@ -140,7 +143,7 @@ impl Open {
                     Said::Leaving => return Err(SyslogError::ClosedByPeer { address: self.wire.peer }),
                     Said::Opened | Said::Closed => continue,
                 },
-                Err(_) => return Err(self.wire.slow("answer", RELP_ANSWER)),
+                Err(_) => return Err(self.wire.slow(Step::Answer, RELP_ANSWER)),
             };
             self.close().await;
             return Ok(refusal);
@@ -177,8 +180,8 @@ impl Sender {
     ) -> Result<(), SyslogError> {
         self.target = self.targets.next(self.link.now());
         let mut open = Open::begin(self.link.open(self.target).await?).await?;
-        if self.link.status.healthy() {
-            tracing::info!(peer = %open.wire.peer, assurance = self.link.status.assurance(), "sink is connected");
+        if !self.work.blames_receiver() {
+            self.works(&open);
         }
         let mut ending = false;
         loop {
@@ -189,6 +192,9 @@ impl Sender {
             }
             let deadline = open.heard + RELP_ANSWER;
             let (waits, idle) = (open.session.waits(), self.work.peek().is_none());
+            if idle && !waits && self.work.holds_back() {
+                return Err(SyslogError::RefusesAll { address: open.wire.peer, reason: self.refusal.clone() });
+            }
             tokio::select! {
                 said = open.said() => self.hear(said?, &mut open)?,
                 parcel = parcels.recv(), if !ending && idle && self.carried.len() < PARCELS_QUEUED => {
@@ -198,7 +204,7 @@ impl Sender {
                     }
                 }
                 () = tokio::time::sleep_until(deadline), if waits => {
-                    return Err(open.wire.slow("answer", RELP_ANSWER));
+                    return Err(open.wire.slow(Step::Answer, RELP_ANSWER));
                 }
                 _ = stop.wait_for(|stopped| *stopped), if !ending => ending = true,
             }
@@ -263,21 +269,37 @@ impl Sender {
 
     /// Takes what the receiver said, and all else that was read with it.
     fn hear(&mut self, first: Said, open: &mut Open) -> Result<(), SyslogError> {
-        let mut said = Some(first);
+        let (mut said, mut taken, was_blamed) = (Some(first), false, self.work.blames_receiver());
         while let Some(one) = said {
             match one {
-                Said::Taken(id) => self.work.taken(id),
+                Said::Taken(id) => {
+                    self.work.taken(id);
+                    taken = true;
+                }
                 Said::Refused(id, reason) => {
                     self.work.refused(id, format!("{} refuses it: {reason}", self.link.address(self.target)));
+                    self.refusal = reason;
                 }
                 Said::Leaving => return Err(SyslogError::ClosedByPeer { address: open.wire.peer }),
                 Said::Opened | Said::Closed => {}
             }
             said = open.already_said()?;
         }
-        self.targets.succeeded();
+        if taken {
+            self.targets.succeeded();
+            self.link.status.targets.delivered(self.target);
+        }
+        if was_blamed && !self.work.blames_receiver() {
+            self.works(open);
+        }
         self.settle();
         Ok(())
+    }
+
+    fn works(&self, open: &Open) {
+        if self.link.status.healthy() {
+            tracing::info!(peer = %open.wire.peer, assurance = self.link.status.assurance(), "sink is connected");
+        }
     }
 
     /// Acknowledges the oldest parcels as far as they are finished.
@@ -303,6 +325,7 @@ impl Sender {
         }
         self.link.status.lost_connection(repeated);
         self.work.rewind();
+        self.link.status.targets.failed(self.target, &error.to_string());
         if self.link.status.retrying(error.to_string()) {
             tracing::warn!(address = self.link.address(self.target), %error, repeated, "sink is failing, trying on");
         }

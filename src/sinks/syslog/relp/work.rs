@@ -3,11 +3,14 @@
 //! Every frame of a parcel is a message of its own. A message that is refused is sent again, and given up only when it is
 //! refused for the third time. A parcel is finished once each of its messages is taken or given up, and parcels finish
 //! in order.
+//!
+//! A receiver that refuses one message after the other and takes none between them says something of itself and not of
+//! the messages. Then none is given up: each is tried once in a session, until one is taken.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::sinks::Refused;
-use crate::sinks::limits::REFUSALS_MAX;
+use crate::sinks::limits::{REFUSALS_IN_A_ROW, REFUSALS_MAX};
 
 /// Which frame of which parcel, counted since the sink's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +28,10 @@ pub struct Work {
     unsent: Option<MessageId>,
     /// Messages that were refused and may be sent once more.
     again: VecDeque<MessageId>,
+    /// Since a message was taken.
+    refusals_in_a_row: u32,
+    /// What was refused while it is the receiver: not sent again in this session unless it takes something.
+    held: VecDeque<MessageId>,
 }
 
 #[derive(Debug, Default)]
@@ -86,14 +93,32 @@ impl Work {
         }
     }
 
+    /// Whether it is the receiver that refuses, and not the messages that are bad.
+    pub fn blames_receiver(&self) -> bool {
+        self.refusals_in_a_row > REFUSALS_IN_A_ROW
+    }
+
+    /// Whether there is more that only another session may bring on its way.
+    pub fn holds_back(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     pub fn taken(&mut self, id: MessageId) {
+        self.refusals_in_a_row = 0;
+        self.again.append(&mut self.held);
         if let Some(progress) = self.progress(id) {
             progress.settle(id.frame);
         }
     }
 
     pub fn refused(&mut self, id: MessageId, reason: String) {
+        self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
+        let it_is_the_receiver = self.blames_receiver();
         let Some(progress) = self.progress(id) else { return };
+        if it_is_the_receiver {
+            self.held.push_back(id);
+            return;
+        }
         let count = progress.refusals.entry(id.frame).or_default();
         *count += 1;
         if *count < REFUSALS_MAX {
@@ -108,6 +133,7 @@ impl Work {
     pub fn drop_parcel(&mut self, place: usize) {
         let parcel = self.first + place as u64;
         self.again.retain(|id| id.parcel != parcel);
+        self.held.retain(|id| id.parcel != parcel);
         if let Some(progress) = self.parcels.get_mut(place) {
             progress.settled = progress.frames;
         }
@@ -116,6 +142,7 @@ impl Work {
     /// The session is over: what is not settled is sent again in the next one.
     pub fn rewind(&mut self) {
         self.again.clear();
+        self.held.clear();
         self.unsent = (!self.parcels.is_empty()).then_some(MessageId { parcel: self.first, frame: 0 });
     }
 

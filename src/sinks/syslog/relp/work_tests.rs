@@ -42,6 +42,51 @@ fn a_message_refused_three_times_is_given_up_and_holds_nobody() {
     assert_eq!(work.take_finished(), Some(vec![Refused { frame: 0, reason: "500 no".into() }]));
 }
 
+/// One session with a receiver that refuses all but what it wants.
+fn session(work: &mut Work, wants: impl Fn(MessageId) -> bool) -> usize {
+    let mut sent = 0;
+    while let Some(id) = work.next() {
+        sent += 1;
+        assert!(sent < 10_000, "it goes round in circles");
+        match wants(id) {
+            true => work.taken(id),
+            false => work.refused(id, "500 disk full".into()),
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_receiver_that_refuses_everything_is_to_blame_and_costs_no_more_than_twenty_messages() {
+    let mut work = Work::default();
+    work.push(300);
+    session(&mut work, |_| false);
+    assert!(work.blames_receiver() && work.holds_back());
+    for _ in 0..5 {
+        work.rewind();
+        assert_eq!(session(&mut work, |_| false), 280, "each of the rest is tried once in a session");
+    }
+    work.rewind();
+    session(&mut work, |_| true);
+    assert!(!work.blames_receiver() && !work.holds_back());
+    assert_eq!(work.take_finished().map(|refused| refused.len()), Some(20));
+}
+
+#[test]
+fn bad_messages_before_a_good_one_do_not_hold_it_however_many_they_are() {
+    let mut work = Work::default();
+    work.push(200);
+    let good = |id: MessageId| id.frame >= 198;
+    session(&mut work, good);
+    assert!(work.holds_back(), "the last of them may be the receiver's fault");
+    for _ in 0..20 {
+        work.push(1);
+        work.rewind();
+        session(&mut work, |id| good(id) || id.parcel > 0);
+    }
+    assert_eq!(work.take_finished().map(|refused| refused.len()), Some(198));
+}
+
 #[test]
 fn after_a_break_only_what_is_not_settled_comes_again() {
     let mut work = Work::default();

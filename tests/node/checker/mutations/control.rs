@@ -92,8 +92,12 @@ fn a_new_owner_that_begins_behind_the_commit_is_found() {
         let committed = |line: &Line| matches!(line, Line::Committed(line) if line.sequence.is_some());
         let Some(at) = pick(lines, random, committed) else { return false };
         let Line::Committed(commit) = lines[at].clone() else { return false };
+        // The model's contents tell the sequence.
+        let sequence = |line: &Received| line.sha256.split(':').next().and_then(|text| text.parse::<i64>().ok());
         let covered = |line: &&Line| {
-            is_log(line) && matches!(line, Line::Received(line) if line.feed == commit.feed && line.sink == commit.sink)
+            is_log(line)
+                && matches!(line, Line::Received(line) if line.feed == commit.feed && line.sink == commit.sink
+                    && sequence(line) <= commit.sequence)
         };
         let Some(mut again) = lines[..at].iter().find(covered).cloned() else { return false };
         let Some(Line::Epoch(next)) = lines[at..].iter().find(|line| matches!(line, Line::Epoch(_))).cloned() else {

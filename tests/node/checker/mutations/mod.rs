@@ -2,6 +2,7 @@
 
 mod control;
 mod delivery;
+mod kinds;
 mod objects;
 
 use siemgate::simulator::workload::Random;
@@ -21,8 +22,13 @@ fn seeds() -> u64 {
 /// anything to damage; most seeds must have it.
 #[track_caller]
 fn finds(rules: &[Rule], damage: impl Fn(&mut Vec<Line>, &mut Random) -> bool) {
+    finds_in(seeds(), rules, damage);
+}
+
+#[track_caller]
+fn finds_in(seeds: u64, rules: &[Rule], damage: impl Fn(&mut Vec<Line>, &mut Random) -> bool) {
     let mut damaged = 0;
-    for seed in 0..seeds() {
+    for seed in 0..seeds {
         let (history, setup) = run(seed, STEPS);
         let mut lines = history.lines;
         if damage(&mut lines, &mut Random::new(seed)) {
@@ -30,7 +36,7 @@ fn finds(rules: &[Rule], damage: impl Fn(&mut Vec<Line>, &mut Random) -> bool) {
             assert_found(rules, lines, &setup, seed);
         }
     }
-    assert!(damaged > seeds() / 2, "only {damaged} histories had anything to damage");
+    assert!(damaged > seeds / 2, "only {damaged} histories had anything to damage");
 }
 
 #[track_caller]
@@ -60,10 +66,26 @@ fn received(line: &mut Line) -> &mut Received {
 
 /// Changes one received record of a log.
 fn alter(change: impl Fn(&mut Received)) -> impl Fn(&mut Vec<Line>, &mut Random) -> bool {
+    alter_where(is_log, change)
+}
+
+/// Changes one record of a log that this sink received.
+fn alter_of(sink: &'static str, change: impl Fn(&mut Received)) -> impl Fn(&mut Vec<Line>, &mut Random) -> bool {
+    alter_where(move |line| is_log_of(line, sink), change)
+}
+
+fn alter_where(
+    wanted: impl Fn(&Line) -> bool,
+    change: impl Fn(&mut Received),
+) -> impl Fn(&mut Vec<Line>, &mut Random) -> bool {
     move |lines, random| {
-        let at = pick(lines, random, is_log);
+        let at = pick(lines, random, &wanted);
         at.map(|at| change(received(&mut lines[at]))).is_some()
     }
+}
+
+fn is_log_of(line: &Line, sink: &str) -> bool {
+    is_log(line) && matches!(line, Line::Received(line) if line.sink == sink)
 }
 
 #[test]

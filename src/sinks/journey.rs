@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::config::Level;
+use super::syslog::config::Level;
 use crate::clock::Timestamp;
 
 /// One address of a sink and how far a probe event came.
@@ -47,6 +47,8 @@ pub enum Hop {
     /// What it says of itself or of the event, where there is no level by which syslog would call it.
     Answered {
         answer: String,
+        /// What such an answer to events means, where it is one to events.
+        assurance: Option<&'static str>,
         millis: u64,
     },
     Refused {
@@ -69,6 +71,21 @@ impl Journey {
             | Hop::SessionOpened { .. }
             | Hop::Sent { .. } => false,
         })
+    }
+
+    /// What an acknowledgement at the end of this way would mean; nothing where it did not arrive.
+    pub fn assurance(&self) -> Option<&'static str> {
+        match self.hops.last()? {
+            Hop::Confirmed { level, .. } | Hop::Unconfirmed { level } => Some(level.name()),
+            Hop::Answered { assurance, .. } => *assurance,
+            Hop::Refused { .. }
+            | Hop::Failed { .. }
+            | Hop::Resolved { .. }
+            | Hop::Connected { .. }
+            | Hop::Secured { .. }
+            | Hop::SessionOpened { .. }
+            | Hop::Sent { .. } => None,
+        }
     }
 
     pub fn words(&self) -> String {
@@ -107,7 +124,7 @@ impl Hop {
                  time, and what it had not read when it fails is lost; use relp or HEC where that matters",
                 level.name()
             ),
-            Self::Answered { answer, millis } => format!("after {millis} ms it {answer}"),
+            Self::Answered { answer, millis, .. } => format!("after {millis} ms it {answer}"),
             Self::Refused { reason } => format!("FAILED: the receiver refuses the event: {reason}"),
             Self::Failed { error } => format!("FAILED: {error}"),
         }
@@ -132,7 +149,7 @@ mod tests {
             Hop::Sent { bytes: 200 },
             Hop::Confirmed { level: Level::A2, millis: 2 },
         ]);
-        assert!(good.arrived());
+        assert_eq!((good.arrived(), good.assurance()), (true, Some("A2")));
         let text = good.words();
         assert!(text.starts_with("siem:6514\n  name resolved to 127.0.0.1:6514\n"), "{text}");
         assert!(text.ends_with("it read every byte (A2)\n"), "{text}");
@@ -141,6 +158,7 @@ mod tests {
     #[test]
     fn a_way_that_ended_badly_says_where_and_why() {
         let bad = journey(vec![Hop::Resolved { hosts: vec![] }, Hop::Failed { error: "can't connect".into() }]);
+        assert_eq!(bad.assurance(), None);
         assert!(!bad.arrived() && bad.words().ends_with("FAILED: can't connect\n"));
         assert!(!journey(vec![Hop::Sent { bytes: 1 }]).arrived());
         assert!(journey(vec![Hop::Unconfirmed { level: Level::A1 }]).words().contains("is lost"));
