@@ -12,9 +12,10 @@ use siemgate::ids::{NodeId, TenantId};
 use siemgate::node::Spooling;
 use siemgate::simulator::CATCH_UP_GROUP;
 use siemgate::simulator::receiver::{Behaviour, Options, Receiver};
+use tokio::time::timeout;
 
 use crate::gateway::{Gateway, SINK, SOC, SOURCE, Secrecy};
-use crate::harness::{LONG, until};
+use crate::harness::{LONG, until, until_ever};
 use crate::history::{Kind, Setup};
 use crate::subscriber::Subscriber;
 
@@ -156,11 +157,7 @@ async fn a_subscription_without_a_visitor_falls_behind_and_its_visitor_gets_ever
         lanes.iter().any(|lane| lane.state == LaneState::CatchingUp).then_some(())
     };
     // Sixteen megabytes are its window, which takes half a minute to fill.
-    let begun = Instant::now();
-    while behind().await.is_none() {
-        assert!(begun.elapsed() < 3 * LONG, "it does not fall behind");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    timeout(3 * LONG, until_ever(behind)).await.expect("it falls behind");
     let mut reader = Subscriber::open(gateway.node(1), SOC, "a").await;
     reader.grant(10_000).await;
     let mut seen = gateway.seen();

@@ -80,17 +80,17 @@ pub(super) struct Rewind {
 }
 
 #[derive(Debug, Args)]
-struct Doing {
+pub(in crate::cli) struct Doing {
     /// Why, for the audit: everybody who may look at it reads this
     #[arg(long, default_value = "", hide_default_value = true, required_unless_present = "dry_run")]
-    reason: String,
+    pub reason: String,
     /// Say what would change, and change nothing
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
     #[command(flatten)]
-    format: Format,
+    pub format: Format,
     #[command(flatten)]
-    connection: Connection,
+    pub connection: Connection,
 }
 
 pub(super) async fn set(args: Set) -> anyhow::Result<()> {

@@ -7,9 +7,8 @@ use clap::{ArgGroup, Args};
 
 use super::show::feeds_of;
 use crate::admin::convert::time_to_wire;
-use crate::cli::args::{Connection, Format};
 use crate::cli::client::{operate, refusal, request};
-use crate::cli::cursor::moving::{operator, report, time};
+use crate::cli::cursor::moving::{Doing, operator, report, time};
 use crate::clock::Timestamp;
 use crate::wire::v1;
 use v1::move_cursors_request::To;
@@ -40,20 +39,13 @@ pub(super) struct Reset {
     /// Skip events that it has not got, if that is what it takes
     #[arg(long)]
     allow_skip: bool,
-    /// Why, for the audit: everybody who may look at it reads this
-    #[arg(long, default_value = "", hide_default_value = true, required_unless_present = "dry_run")]
-    reason: String,
-    /// Say what would change, and change nothing
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
-    format: Format,
-    #[command(flatten)]
-    connection: Connection,
+    doing: Doing,
 }
 
 pub(super) async fn reset(args: Reset) -> anyhow::Result<()> {
-    let Reset { name, time, earliest, allow_skip, reason, dry_run, format, connection, .. } = args;
+    let Reset { name, time, earliest, allow_skip, doing, .. } = args;
+    let Doing { reason, dry_run, format, connection } = doing;
     let to = match time {
         Some(time) => To::Time(time_to_wire(time)),
         None if earliest => To::Earliest(true),
@@ -64,33 +56,29 @@ pub(super) async fn reset(args: Reset) -> anyhow::Result<()> {
     if sources.is_empty() {
         bail!("subscription `{name}` has nothing yet of any feed: where it begins says its `start`");
     }
-    let wanted = |source: &str, dry_run| v1::MoveCursorsRequest {
-        source: source.to_owned(),
-        sink: name.clone(),
-        to: Some(to),
-        allow_skip,
-        dry_run,
-        reason: reason.clone(),
-        operator: operator(),
-        ..v1::MoveCursorsRequest::default()
+    let operations = operate(&connection).await?;
+    let moved = async |dry_run| {
+        let mut changes = Vec::new();
+        for source in &sources {
+            let wanted = v1::MoveCursorsRequest {
+                source: (*source).to_owned(),
+                sink: name.clone(),
+                to: Some(to),
+                allow_skip,
+                dry_run,
+                reason: reason.clone(),
+                operator: operator(),
+                ..v1::MoveCursorsRequest::default()
+            };
+            let answer = operations.clone().move_cursors(request(wanted)).await.map_err(refusal)?;
+            changes.extend(answer.into_inner().changes);
+        }
+        anyhow::Ok(changes)
     };
-    let mut operations = operate(&connection).await?;
     // What can't be moved of one source is to keep those of all others where they are.
-    let mut changes = Vec::new();
-    for source in &sources {
-        changes.extend(
-            operations.move_cursors(request(wanted(source, true))).await.map_err(refusal)?.into_inner().changes,
-        );
+    let planned = moved(true).await?;
+    if dry_run || planned.iter().any(|change| !change.refused.is_empty()) {
+        return report(&planned, true, format);
     }
-    let refused = changes.iter().any(|change| !change.refused.is_empty());
-    if dry_run || refused {
-        return report(&changes, true, format);
-    }
-    changes.clear();
-    for source in &sources {
-        changes.extend(
-            operations.move_cursors(request(wanted(source, false))).await.map_err(refusal)?.into_inner().changes,
-        );
-    }
-    report(&changes, false, format)
+    report(&moved(false).await?, false, format)
 }

@@ -15,10 +15,9 @@ use super::error::{Step, SyslogError};
 use super::link::Link;
 use super::stretch::Stretching;
 use super::targets::Targets;
-use super::unread::Unread;
+use super::unread::UnreadBytes;
 use super::wire::Wire;
 use crate::sinks::Parcel;
-use crate::sinks::limits::UNREAD_BYTES;
 
 /// Parcels on their way: first those on the wire, then those that must be written.
 #[derive(Default)]
@@ -36,9 +35,7 @@ struct Sender {
     target_ahead: usize,
     outbox: Outbox,
     stretching: Stretching,
-    /// What the weaker level has acknowledged on this connection, and how many bytes that is.
-    unread: Unread,
-    aged_bytes: u64,
+    unread: UnreadBytes,
     /// The next connection, opened while the receiver confirms what came over this one.
     ahead: JoinSet<Result<Wire, SyslogError>>,
 }
@@ -67,8 +64,7 @@ pub async fn run(link: Arc<Link>, number: usize, mut parcels: mpsc::Receiver<Par
         target_ahead: 0,
         outbox: Outbox::default(),
         stretching: Stretching::default(),
-        unread: Unread::default(),
-        aged_bytes: 0,
+        unread: UnreadBytes::default(),
         ahead: JoinSet::new(),
     };
     if !sender.settle(&mut stop).await {
@@ -191,7 +187,7 @@ impl Sender {
         if self.link.status.healthy() {
             tracing::info!(peer = %wire.peer, assurance = self.link.status.assurance(), "sink is connected");
         }
-        (self.unread, self.aged_bytes) = (Unread::default(), 0);
+        self.unread = UnreadBytes::default();
         // What a receiver can confirm is known before `open` returns; the weaker level needs nothing of it.
         let level = self.link.level(wire.target).unwrap_or(Assurance::A1);
         Ok(Open { wire, barrier: Barrier::new(level, self.stretching.bytes()) })
@@ -234,7 +230,7 @@ impl Sender {
             Err(_) => {
                 self.stretching.too_slow();
                 // It was told that this is the end, and goes on reading until there, as far as anybody knows.
-                self.unread = Unread::default();
+                self.unread = UnreadBytes::default();
                 return Err(wire.slow(Step::Confirm, patience));
             }
         }
@@ -249,10 +245,8 @@ impl Sender {
         let aged = open.barrier.take_aged(self.link.now());
         if aged > 0 {
             for parcel in self.outbox.parcels.iter().take(aged) {
-                self.aged_bytes += parcel.frames.len() as u64;
-                self.unread.passed(self.aged_bytes, parcel.events);
+                self.unread.passed(parcel.frames.len() as u64, parcel.events);
             }
-            self.unread.forget_before(self.aged_bytes.saturating_sub(UNREAD_BYTES));
             self.targets.succeeded();
             self.link.status.targets.delivered(open.wire.target);
             self.acknowledge(aged);

@@ -5,10 +5,33 @@
 
 use std::collections::VecDeque;
 
+use crate::sinks::limits::UNREAD_BYTES;
+
 /// Events in the order they were sent. Marks are bytes of one connection, or moments.
 #[derive(Debug, Default)]
 pub struct Unread {
     parcels: VecDeque<(u64, u32)>,
+}
+
+/// What the weaker level has acknowledged on one connection, as far as it may lie unread.
+#[derive(Debug, Default)]
+pub struct UnreadBytes {
+    unread: Unread,
+    acknowledged: u64,
+}
+
+impl UnreadBytes {
+    /// So many bytes more, with these events, count as delivered.
+    pub fn passed(&mut self, bytes: u64, events: u32) {
+        self.acknowledged += bytes;
+        self.unread.passed(self.acknowledged, events);
+        self.unread.forget_before(self.acknowledged.saturating_sub(UNREAD_BYTES));
+    }
+
+    /// How many events may be lost, once it is over.
+    pub fn take(&mut self) -> u64 {
+        self.unread.take()
+    }
 }
 
 impl Unread {
@@ -43,5 +66,12 @@ mod tests {
         unread.forget_before(700);
         assert_eq!(unread.take(), 12, "those that end at 700, 800, 900 and 1000");
         assert_eq!(unread.take(), 0, "it is counted once");
+    }
+
+    #[test]
+    fn a1_no_more_lies_unread_than_fits_between_two_kernels() {
+        let mut unread = UnreadBytes::default();
+        (0..4).for_each(|_| unread.passed(UNREAD_BYTES / 2, 5));
+        assert_eq!(unread.take(), 15, "the last two, and the one that ends where they begin");
     }
 }
