@@ -2,9 +2,11 @@
 //! the reference by which configuration names one, which may stand for what is sealed in the control state.
 
 use std::fmt;
+use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
-use std::io::Read;
-use std::path::PathBuf;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -106,7 +108,7 @@ impl SecretRef {
             }
             Self::File(path) => {
                 let failed = |cause: String| SecretError::File { path: path.clone(), cause };
-                let file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
+                let file = File::open(path).map_err(|error| failed(error.to_string()))?;
                 // Room for all of it at once: growing would leave copies behind that nothing wipes.
                 let mut text = Zeroizing::new(String::with_capacity(SECRET_BYTES_MAX as usize + 1));
                 file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
@@ -164,6 +166,24 @@ impl fmt::Debug for SecretRef {
     }
 }
 
+/// Writes a file that is its owner's alone: `beside` its place, synced and moved there, so that a crash leaves the old file
+/// or the new one, whole. What an earlier crash left beside it goes.
+pub fn write_whole(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNERS_ALONE).open(beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(beside, path)?;
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Others on the host are other people.
+const OWNERS_ALONE: u32 = 0o600;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,14 +229,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         for (content, expected) in [("hunter2\n", "hunter2"), ("a\r\nb\r\n", "a\r\nb"), ("plain", "plain")] {
-            std::fs::write(&path, content).unwrap();
+            fs::write(&path, content).unwrap();
             assert_eq!(SecretRef::File(path.clone()).read().unwrap().expose(), expected);
         }
-        std::fs::write(&path, "\n").unwrap();
+        fs::write(&path, "\n").unwrap();
         assert!(matches!(SecretRef::File(path.clone()).read(), Err(SecretError::Empty { .. })));
-        std::fs::write(&path, vec![b'x'; SECRET_BYTES_MAX as usize + 1]).unwrap();
+        fs::write(&path, vec![b'x'; SECRET_BYTES_MAX as usize + 1]).unwrap();
         assert!(matches!(SecretRef::File(path).read(), Err(SecretError::File { .. })));
         assert!(matches!(SecretRef::File("/nowhere".into()).read(), Err(SecretError::File { .. })));
         assert!(matches!(SecretRef::Env("SIEMGATE_NOT_SET".into()).read(), Err(SecretError::Environment { .. })));
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_is_its_owners_alone_whatever_a_crash_left_beside_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("key"), folder.path().join("key.new"));
+        for old in [path.as_path(), beside.as_path()] {
+            fs::write(old, "half of something longer").unwrap();
+            fs::set_permissions(old, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        write_whole(&path, &beside, b"whole").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!beside.exists());
+        assert!(write_whole(&folder.path().join("gone/key"), &folder.path().join("gone/new"), b"x").is_err());
     }
 }

@@ -133,6 +133,12 @@ impl Roots {
     }
 }
 
+impl PartialEq for Roots {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.roots == other.0.roots
+    }
+}
+
 /// A certificate chain and its key, leaf first.
 #[derive(Debug)]
 pub struct Identity {

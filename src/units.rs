@@ -1,4 +1,4 @@
-//! Numbers with a unit, as people write them in configuration: `30s`, `64MiB`.
+//! Numbers with a unit, as people write them in configuration: `30s`, `64MiB`. And waits that grow with failures.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +31,13 @@ impl Span {
     pub const fn get(self) -> Duration {
         self.0
     }
+}
+
+/// The wait after one more failure than `before`: twice as long as the one before it, from `first` up to `longest`, half of it
+/// by chance. `dice` in `0.0..1.0` spreads those that fail together.
+pub fn doubling(first: Duration, longest: Duration, before: u32, dice: f64) -> Duration {
+    let whole = first.saturating_mul(1 << before.min(16)).min(longest);
+    whole.mul_f64(0.5 + 0.5 * dice.clamp(0.0, 1.0))
 }
 
 /// The number before the unit, and the unit's factor.
@@ -123,6 +130,15 @@ impl fmt::Debug for ByteSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_half_of_each_is_chance() {
+        let (first, longest) = (Duration::from_secs(1), Duration::from_secs(60));
+        let waits: Vec<u64> = (0..8).map(|before| doubling(first, longest, before, 1.0).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(doubling(first, longest, u32::MAX, 0.0), longest / 2);
+        assert_eq!(doubling(first, longest, 0, 7.0), first, "no dice make it longer");
+    }
 
     #[test]
     fn spans_and_sizes_read_back_from_what_they_print() {

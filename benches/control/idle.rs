@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use siemgate::clock::{Clock, Timestamp};
+use siemgate::clock::Timestamp;
 use siemgate::cluster::peers::Beat;
 use siemgate::cluster::{
     Command, ControlPlane, CursorItem, ItemOutcome, Level, NodeCommand, NodeSpec, Outcome, ResourceKey, ResourceKind,
@@ -142,7 +142,7 @@ async fn idle(nodes: &[ControlPlane], epochs: &[NodeEpoch], span: Duration) -> D
     for (node, epoch) in nodes.iter().zip(epochs) {
         let life = Life { node_epoch: *epoch, lease: Lease::unlimited() };
         let lives = watch::Sender::new(life).subscribe();
-        let ledger = CommitLedger::new(node.view().node, lives, node.clone(), Clock::System, Arc::new(Nobody));
+        let ledger = CommitLedger::new(node.view().node, lives, node.clone(), Arc::new(Nobody));
         let stopping = stopping.clone();
         tasks.spawn(async move { ledger.run(stopping).await });
         let (node, beat) = (node.clone(), Beat { node_epoch: *epoch, sent: Default::default(), unable: Vec::new() });

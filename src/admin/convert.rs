@@ -171,6 +171,7 @@ fn feed_to_wire(feed: FeedStatus) -> v1::FeedStatus {
         in_flight: lane.in_flight,
         shortened: lane.shortened,
         refused: lane.refused,
+        expired: lane.expired,
         lags: lane.lags,
         state: lane.state.word().into(),
         oldest: lane.oldest.map(span_to_wire),
@@ -208,6 +209,7 @@ fn sink_to_wire(sink: SinkStatus) -> v1::SinkStatus {
         in_flight: sink.in_flight,
         retries: sink.retries,
         perhaps_lost: sink.perhaps_lost,
+        expire_after: sink.expire_after.map(span_to_wire),
         problem: sink.problem.map(problem_to_wire),
         targets: sink.targets.into_iter().map(target_to_wire).collect(),
     }
@@ -296,6 +298,7 @@ fn feed_from_wire(feed: v1::FeedStatus) -> Result<FeedStatus, BadWire> {
             in_flight: lane.in_flight,
             shortened: lane.shortened,
             refused: lane.refused,
+            expired: lane.expired,
             lags: lane.lags,
             state: lane_state_from_wire(&lane.state, lane.lags)?,
             oldest: lane.oldest.as_ref().map(span_from_wire),
@@ -334,6 +337,7 @@ fn sink_from_wire(sink: v1::SinkStatus) -> Result<SinkStatus, BadWire> {
         in_flight: sink.in_flight,
         retries: sink.retries,
         perhaps_lost: sink.perhaps_lost,
+        expire_after: sink.expire_after.as_ref().map(span_from_wire),
         problem: problem_from_wire(sink.problem)?,
         targets: sink.targets.into_iter().map(target_from_wire).collect::<Result<_, _>>()?,
     })

@@ -107,6 +107,7 @@ fn show_feed(shown: &mut Feed, feed: &FeedStatus) {
         figures.filtered.tell(lane.filtered);
         figures.shortened.tell(lane.shortened);
         figures.refused.tell(lane.refused);
+        figures.expired.tell(lane.expired);
         figures.in_flight.set_count(lane.in_flight);
         figures.lags.set_count(u64::from(lane.lags));
         figures.catching_up.set_count(u64::from(lane.state == LaneState::CatchingUp));

@@ -38,6 +38,11 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub const RESOURCES_PER_CALL_MAX: usize = 10_000;
 /// Changes proposed at once. They share a sync of the log, so that applying many is quick.
 pub const PROPOSALS_AT_ONCE: usize = 64;
+/// How often what a starting node wants is planned, because others changed the same in the same moment. Each time one of
+/// them was granted, so that as many as a cluster has nodes would do; the rest is for a leader that passes on.
+pub const PLANS_TRIED_MAX: u32 = 8;
+/// The pause after the first such plan; each one after it is longer by as much.
+pub const PLAN_PAUSE: Duration = Duration::from_millis(100);
 /// How long a node that is to leave may take to hand its feeds over: what its sinks have to acknowledge, twice.
 pub const EMPTY_TIMEOUT: Duration = Duration::from_secs(45);
 /// Events a second of a replay that names no rate: a tenth of what a modest receiver takes.

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::sealing::{Seal, Sealer, Sealing, Secrets, sealing};
 use crate::clock::Timestamp;
-use crate::cluster::{Command, ControlState, ResourceKey, ResourceKind, SecretKey};
+use crate::cluster::{Command, ControlState, Level, ResourceKey, ResourceKind, SecretKey};
 use crate::config::resources::sharing_files;
 
 /// A resource as it should be, its body checked already.
@@ -61,6 +63,8 @@ pub enum PlanError {
     InUse { key: ResourceKey, user: ResourceKey },
     #[error("{key} would write to the file of {other}, {}: give each a `path` of its own", path.display())]
     SameFile { key: ResourceKey, other: ResourceKey, path: PathBuf },
+    #[error("{key} sets `expire_after`, which not every node knows yet: upgrade all nodes first")]
+    NotYet { key: ResourceKey },
     #[error("the secrets of {key} can't be sealed: {cause}")]
     Unsealed { key: ResourceKey, cause: String },
 }
@@ -88,6 +92,8 @@ pub fn apply(
         }
     }
     errors.extend(shared_files(state, &sorted));
+    errors
+        .extend(sorted.values().filter(|it| is_too_new(state, it)).map(|it| PlanError::NotYet { key: it.key.clone() }));
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -99,6 +105,12 @@ pub fn apply(
         }
     }
     if errors.is_empty() { Ok(changes) } else { Err(errors) }
+}
+
+/// A node that doesn't know a setting could not use the resource at all.
+fn is_too_new(state: &ControlState, wanted: &Wanted) -> bool {
+    let sets = || serde_json::from_str::<Value>(&wanted.body).is_ok_and(|body| body.get("expire_after").is_some());
+    wanted.key.kind == ResourceKind::Sink && state.counters().level < Level::PASSED_OVER && sets()
 }
 
 /// Sinks that are wanted with a file that another will write to, as it stands or as it is wanted too.
@@ -208,6 +220,23 @@ mod tests {
     }
     fn actions(changes: &[Change]) -> Vec<String> {
         changes.iter().map(|change| format!("{:?} {}", change.action, change.key)).collect()
+    }
+
+    #[test]
+    fn a_setting_waits_until_every_node_knows_it() {
+        let mut state = ControlState::default();
+        let sink = |body: &str| Wanted {
+            key: key(ResourceKind::Sink, None, "siem"),
+            body: body.into(),
+            uses: Vec::new(),
+            secrets: Secrets::new(),
+        };
+        let expires = || vec![sink(r#"{"kind":"stdout","format":"cef","expire_after":"7d"}"#)];
+        assert!(apply(&state, vec![sink(r#"{"kind":"stdout","format":"cef"}"#)], AT, &Turned).is_ok());
+        let errors = apply(&state, expires(), AT, &Turned).unwrap_err();
+        assert_eq!(errors, [PlanError::NotYet { key: key(ResourceKind::Sink, None, "siem") }]);
+        state.apply(Command::RaiseLevel { level: Level::PASSED_OVER });
+        assert!(apply(&state, expires(), AT, &Turned).is_ok());
     }
 
     #[test]

@@ -148,7 +148,8 @@ fn parts_to_wire(
     let Replay { order, standing, begun_at, changed_at } = job;
     let (name, why) = match standing {
         ReplayStanding::Running => ("running", ""),
-        ReplayStanding::Paused => ("paused", ""),
+        // By the gateway itself, it rests because of something that its parts say.
+        ReplayStanding::Paused => ("paused", parts.iter().find_map(|(_, part)| what_keeps(part)).unwrap_or_default()),
         ReplayStanding::Finished => ("finished", ""),
         ReplayStanding::Ended { why } => ("ended", why.as_str()),
     };
@@ -170,6 +171,10 @@ fn parts_to_wire(
         share: shares / f64::from(u32::try_from(parts.len().max(1)).unwrap_or(u32::MAX)),
         parts: parts.into_iter().map(|(feed, part)| part_to_wire(state, standing, feed, part)).collect(),
     }
+}
+
+fn what_keeps(part: &ReplayPart) -> Option<&str> {
+    Some(part.problem.as_str()).filter(|problem| !part.done && !problem.is_empty())
 }
 
 fn part_to_wire(state: &ControlState, standing: &ReplayStanding, feed: &FeedId, part: &ReplayPart) -> v1::ReplayedPart {

@@ -116,16 +116,28 @@ fn with_generations(body: String, generations: Map<String, Value>) -> String {
     }
 }
 
-/// A stored body as its operator wrote it, and the keys whose secrets are sealed.
-pub fn as_written(body: &str) -> (String, Vec<String>) {
-    match serde_json::from_str::<Map<String, Value>>(body) {
-        Ok(mut whole) => match whole.remove(SEALED) {
-            Some(Value::Object(generations)) => {
-                (Value::Object(whole).to_string(), generations.into_iter().map(|(field, _)| field).collect())
-            }
-            Some(_) | None => (body.to_owned(), Vec::new()),
-        },
-        Err(_) => (body.to_owned(), Vec::new()),
+/// A stored body as its operator wrote it, and with which generations of which secrets it was applied.
+pub fn as_written(body: &str) -> (String, BTreeMap<String, u64>) {
+    let Some((whole, generations)) = parts(body) else { return (body.to_owned(), BTreeMap::new()) };
+    // What is no number is no generation that any secret has.
+    let generation = |value: Value| value.as_u64().unwrap_or(0);
+    let generations = generations.into_iter().map(|(field, value)| (field, generation(value))).collect();
+    (Value::Object(whole).to_string(), generations)
+}
+
+/// A stored body whose secrets have all been sealed anew, as the generation after; nothing where it has none.
+pub fn sealed_anew(body: &str) -> Option<String> {
+    let (whole, generations) = parts(body)?;
+    let after = |value: Value| value.as_u64().unwrap_or(0).saturating_add(1);
+    let generations = generations.into_iter().map(|(field, value)| (field, after(value).into())).collect();
+    Some(with_generations(Value::Object(whole).to_string(), generations))
+}
+
+fn parts(body: &str) -> Option<(Map<String, Value>, Map<String, Value>)> {
+    let mut whole: Map<String, Value> = serde_json::from_str(body).ok()?;
+    match whole.remove(SEALED)? {
+        Value::Object(generations) => Some((whole, generations)),
+        _ => None,
     }
 }
 
@@ -182,7 +194,10 @@ pub(crate) mod tests {
         assert_eq!((again.seals.len(), &again.body), (0, &first.body));
         let changed = plan(&state, &secrets([("secret", Some("two"))]));
         assert_eq!((changed.seals[0].replaces, changed.body.as_str()), (1, r#"{"grant":"x","sealed":{"secret":2}}"#));
-        assert_eq!(as_written(&changed.body), (r#"{"grant":"x"}"#.to_owned(), vec!["secret".to_owned()]));
+        let sealed = |generation| [("secret".to_owned(), generation)].into();
+        assert_eq!(as_written(&changed.body), (r#"{"grant":"x"}"#.to_owned(), sealed(2)));
+        assert_eq!(as_written(&sealed_anew(&changed.body).unwrap()), (r#"{"grant":"x"}"#.to_owned(), sealed(3)));
+        assert_eq!(sealed_anew(r#"{"grant":"x"}"#), None);
     }
 
     #[test]

@@ -1,18 +1,16 @@
 //! The files that hold the node's tokens: made at its first start, readable by their owner alone.
 
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::access::{TOKEN_LETTERS_MAX, Tokens};
-use crate::secret::Secret;
+use crate::secret::{Secret, write_whole};
 
 /// Bytes of chance in a token; nobody guesses 256 bits.
 const TOKEN_BYTES: usize = 32;
-/// Owner only. Others on the host are other people.
-const TOKEN_MODE: u32 = 0o600;
 
 /// Reads both tokens, and makes those that are not there yet.
 pub fn open(administrator: &Path, monitor: &Path) -> Result<Tokens, TokenError> {
@@ -80,19 +78,11 @@ pub fn any_token() -> std::io::Result<Secret> {
     Ok(Secret::new(text))
 }
 
-/// Keeps a line that is its owner's alone. Written beside its place and moved there, so that who dies here leaves no half a token.
+/// Keeps a line that is its owner's alone.
 pub fn keep(path: &Path, secret: &Secret) -> Result<(), TokenError> {
     let unwritable = |cause| TokenError::Unwritable { path: path.to_owned(), cause };
-    let new = path.with_extension("token.new");
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(error)),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(TOKEN_MODE).open(&new).map_err(unwritable)?;
-    file.write_all(secret.expose().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(unwritable)?;
-    file.sync_all().map_err(unwritable)?;
-    std::fs::rename(&new, path).map_err(unwritable)
+    let line = zeroize::Zeroizing::new(format!("{}\n", secret.expose()));
+    write_whole(path, &path.with_extension("token.new"), line.as_bytes()).map_err(unwritable)
 }
 
 #[cfg(test)]
@@ -113,7 +103,7 @@ mod tests {
             let header = format!("Bearer {}", token.expose());
             assert_eq!(tokens.role(Some(header.as_bytes())), Some(Role::Administrator));
         }
-        assert_eq!(std::fs::metadata(&admin).unwrap().permissions().mode() & 0o777, TOKEN_MODE);
+        assert_eq!(std::fs::metadata(&admin).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -199,7 +199,7 @@ pub struct FeedStatus {
     pub cursor_age: Option<Duration>,
     pub read: u64,
     pub quarantined: u64,
-    /// Records upstream lost or expired, as gap records state.
+    /// Records upstream lost or expired, were skipped by hand or passed over for a sink, as gap records state.
     pub lost: u64,
     /// Messages by which what was read differs from what upstream's own numbers say; anything but zero is a fault.
     pub unaccounted: u64,
@@ -221,12 +221,14 @@ pub struct LaneStatus {
     pub shortened: u64,
     /// Longer than the sink takes, and in quarantine for it.
     pub refused: u64,
+    /// Not taken within the sink's `expire_after`, as a gap record says.
+    pub expired: u64,
     /// Whether it lacks what other sinks have, and is served from the backlog.
     pub lags: bool,
     pub state: LaneState,
     /// How long ago the oldest was published of what it has not acknowledged.
     pub oldest: Option<Duration>,
-    /// How long until upstream may forget that.
+    /// How long until upstream may forget that, or until it is older than the sink's `expire_after`.
     pub time_to_loss: Option<Duration>,
 }
 
@@ -257,6 +259,9 @@ pub struct SinkStatus {
     pub retries: u64,
     /// Events that counted as delivered and may never have been read; only at A0 and A1.
     pub perhaps_lost: u64,
+    /// What is older is passed over for it; nothing where all is held.
+    #[serde(serialize_with = "seconds")]
+    pub expire_after: Option<Duration>,
     pub problem: Option<Problem>,
     /// Its receivers, in the order of its settings.
     pub targets: Vec<SinkTarget>,

@@ -13,6 +13,7 @@ fn lane(sink: &str, delivered: u64) -> LaneStatus {
         in_flight: 3,
         shortened: 1,
         refused: 4,
+        expired: 5,
         lags: false,
         state: LaneState::CatchingUp,
         oldest: Some(Duration::from_secs(9)),
@@ -93,6 +94,7 @@ pub(crate) fn status() -> Status {
             in_flight: 1,
             retries: 0,
             perhaps_lost: 0,
+            expire_after: Some(7 * DAY),
             problem: None,
             targets: vec![SinkTarget {
                 address: "siem:514".into(),

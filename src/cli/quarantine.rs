@@ -81,21 +81,17 @@ struct Show {
     connection: Connection,
 }
 
-/// Processes records again with today's program and settings, and sends them to the sinks that should have had them
+/// Which records are dealt with, and how it is told
 #[derive(Debug, Args)]
-#[command(
-    group = ArgGroup::new("which").required(true).args(["ids", "all"]),
-    after_help = "A record leaves the quarantine once every sink has acknowledged it. Its event id stays the same.\n\
-    Exit code: 1 if one of them stays."
-)]
-struct Retry {
+#[command(group = ArgGroup::new("which").required(true).args(["ids", "all"]))]
+struct Dealing {
     ids: Vec<String>,
     /// All that the filters let pass
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     filter: Filter,
-    /// Say what would become of them, and send nothing
+    /// Say what would become of them, and change nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -104,26 +100,25 @@ struct Retry {
     connection: Connection,
 }
 
+/// Processes records again with today's program and settings, and sends them to the sinks that should have had them
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A record leaves the quarantine once every sink has acknowledged it. Its event id stays the same.\n\
+    Exit code: 1 if one of them stays."
+)]
+struct Retry {
+    #[command(flatten)]
+    dealing: Dealing,
+}
+
 /// Drops records for good; the audit says who did it, and why
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("which").required(true).args(["ids", "all"]))]
 struct Drop {
-    ids: Vec<String>,
-    /// All that the filters let pass
-    #[arg(long)]
-    all: bool,
-    #[command(flatten)]
-    filter: Filter,
     /// Why, for the audit
     #[arg(long, default_value = "", hide_default_value = true, required_unless_present = "dry_run")]
     reason: String,
-    /// Say what would be dropped, and drop nothing
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
-    format: Format,
-    #[command(flatten)]
-    connection: Connection,
+    dealing: Dealing,
 }
 
 /// Writes records in the clear, one JSON object a line, for your eyes alone; they stay in quarantine
@@ -144,29 +139,8 @@ pub async fn quarantine(args: QuarantineArgs) -> anyhow::Result<bool> {
         Command::List(args) => return list(args).await,
         Command::Show(args) => show(args).await?,
         Command::Export(args) => return export(args).await,
-        Command::Retry(args) => {
-            let Retry { ids, all, filter, dry_run, format, connection } = args;
-            let wanted = v1::ChangeQuarantineRequest {
-                all: all.then(|| asking(filter)),
-                ids,
-                change: Some(Change::Retry(true)),
-                dry_run,
-                ..v1::ChangeQuarantineRequest::default()
-            };
-            return change(&connection, format, wanted).await;
-        }
-        Command::Drop(args) => {
-            let Drop { ids, all, filter, reason, dry_run, format, connection } = args;
-            let wanted = v1::ChangeQuarantineRequest {
-                all: all.then(|| asking(filter)),
-                ids,
-                change: Some(Change::Drop(true)),
-                reason,
-                dry_run,
-                ..v1::ChangeQuarantineRequest::default()
-            };
-            return change(&connection, format, wanted).await;
-        }
+        Command::Retry(Retry { dealing }) => return change(dealing, Change::Retry(true), String::new()).await,
+        Command::Drop(Drop { reason, dealing }) => return change(dealing, Change::Drop(true), reason).await,
     }
     Ok(true)
 }
@@ -337,10 +311,19 @@ fn own(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-async fn change(connection: &Connection, format: Format, wanted: v1::ChangeQuarantineRequest) -> anyhow::Result<bool> {
-    let mut operations = operate(connection).await?;
-    let wanted = v1::ChangeQuarantineRequest { operator: operator(), everywhere: true, ..wanted };
-    let dry_run = wanted.dry_run;
+async fn change(dealing: Dealing, change: Change, reason: String) -> anyhow::Result<bool> {
+    let Dealing { ids, all, filter, dry_run, format, connection } = dealing;
+    let mut operations = operate(&connection).await?;
+    let wanted = v1::ChangeQuarantineRequest {
+        all: all.then(|| asking(filter)),
+        ids,
+        change: Some(change),
+        reason,
+        operator: operator(),
+        dry_run,
+        everywhere: true,
+        ..v1::ChangeQuarantineRequest::default()
+    };
     let answer = operations.change_quarantine(request(wanted)).await.map_err(refusal)?.into_inner();
     let stays = answer.outcomes.iter().filter(|outcome| !outcome.gone).count();
     let text = match format.output {

@@ -25,7 +25,11 @@ pub fn overview(replays: &[v1::Replay], now: Timestamp) -> String {
         ]
     });
     let headings = ["ID", "SOURCE", "SINK", "FROM", "TO", "STATE", "DONE", "EVENTS", "LEFT", "BY"];
-    table(&headings, &[0, 6, 7], rows.collect())
+    let mut text = table(&headings, &[0, 6, 7], rows.collect());
+    for replay in replays.iter().filter(|replay| replay.state == "paused" && !replay.why.is_empty()) {
+        text += &format!("\nreplay {} is paused: {}\n", replay.id, visible(&replay.why));
+    }
+    text
 }
 
 pub fn details(replay: &v1::Replay, now: Timestamp) -> String {
@@ -186,6 +190,16 @@ mod tests {
         assert_eq!(line, "replay 3 to siem: running, 25.0 %, 1 of 2 parts, 80 events, 5m left; part 1: no group");
         let over = v1::Replay { state: "ended".into(), why: "cancelled by ann".into(), share: 1.0, ..replay() };
         assert!(one_line(&over, Timestamp::ZERO).contains("ended (cancelled by ann), 99.9 %"), "it is not finished");
+    }
+
+    #[test]
+    fn what_rests_because_of_something_says_so_in_the_list_and_in_the_details() {
+        let why = "nobody has read subscription `soc` for 1d";
+        let rests = v1::Replay { state: "paused".into(), why: why.into(), ..replay() };
+        assert!(
+            overview(&[replay(), rests.clone()], Timestamp::ZERO).ends_with(&format!("replay 3 is paused: {why}\n"))
+        );
+        assert!(details(&rests, Timestamp::ZERO).starts_with(&format!("replay   3, paused ({why})\n")));
     }
 
     #[test]

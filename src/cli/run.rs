@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 
 use super::args::NodeFile;
 use super::signal;
-use crate::admin::carry_out::{Tools, carry_out};
-use crate::admin::plan::{self, PlanError, Wanted};
+use crate::admin::carry_out::{Tools, bring_about};
+use crate::admin::plan::Wanted;
 use crate::admin::sealing::{Fetched, Secrets};
 use crate::admin::{self, Backend, token_file};
 use crate::clock::Clock;
@@ -140,12 +140,10 @@ async fn apply(node: &Node, declared: Vec<Declared>, clock: &Clock) -> anyhow::R
         );
         return Ok(());
     }
-    let wanted = declared.into_iter().map(wanted).collect();
-    let told = |errors: Vec<PlanError>| anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
-    let sealer = node.backend().sealer();
-    let planned = node.control().read(|state| plan::apply(state, wanted, clock.now(), &*sealer));
-    let tools = Tools { control: node.control().clone(), sealer, clock: clock.clone() };
-    Ok(carry_out(&tools, planned.map_err(told)?, "configuration").await?)
+    let wanted: Vec<_> = declared.into_iter().map(wanted).collect();
+    let (control, sealer) = (node.control().clone(), node.backend().sealer());
+    let tools = Tools { control, sealer, clock: clock.clone() };
+    Ok(bring_about(&tools, &wanted, "configuration").await?)
 }
 
 /// A secret that can't be read keeps no node from starting: what is sealed stays, and a credential or a sink without it

@@ -156,6 +156,8 @@ fn details(sink: &SinkStatus, now: Timestamp) -> String {
          in flight     {}\nretries       {}\n",
         sink.sink, sink.kind, sink.format, sink.state, sink.sent, sink.acknowledged, sink.in_flight, sink.retries,
     );
+    let held = sink.expire_after.map_or_else(|| "until it takes them".to_owned(), |after| output::span(Some(after)));
+    text += &format!("holds events  {held}\n");
     if let Some(problem) = &sink.problem {
         text += &format!("problem       {}\n              {}\n", output::visible(&problem.error), problem.remedy);
     }

@@ -19,7 +19,7 @@ use super::replay_job::{ReplayCommand, ReplayId};
 use super::secret_record::SecretCommand;
 use super::subscription::SubscriptionCommand;
 use crate::clock::Timestamp;
-use crate::event::batch::{Gap, Position, Seen};
+use crate::event::batch::{Gap, GapReason, Position, Seen};
 use crate::ids::{
     Epoch, FeedId, FeedPart, Generation, Incarnation, Leadership, NodeEpoch, NodeId, SinkId, SourceId, TenantId,
 };
@@ -89,6 +89,9 @@ impl Command {
     /// The level that introduced the command, or the field it carries.
     pub fn level(&self) -> Level {
         match self {
+            Self::RecordGap { gap, .. } if gap.passed.is_some() || gap.reason == GapReason::PassedOver => {
+                Level::PASSED_OVER
+            }
             Self::PutResource { .. }
             | Self::DeleteResource { .. }
             | Self::DeclareFeeds { .. }

@@ -113,9 +113,10 @@ fn skipped(from: &Position, to: &Position) -> Option<Gap> {
             lost: u64::try_from(to.sequence.saturating_sub(from.sequence)).ok(),
             after_sequence: Some(from.sequence),
             before_sequence: Some(to.sequence.saturating_add(1)),
+            passed: None,
         }),
         (Position::Objects(_), Position::Objects(_)) => {
-            Some(Gap { reason, lost: None, after_sequence: None, before_sequence: None })
+            Some(Gap { reason, lost: None, after_sequence: None, before_sequence: None, passed: None })
         }
         (Position::Log(_), Position::Objects(_)) | (Position::Objects(_), Position::Log(_)) => None,
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::command::{CursorItem, ItemOutcome, Refusal};
 use super::limits::{GAPS_MAX, SEEN_MAX};
 use crate::clock::Timestamp;
-use crate::event::batch::{Gap, Position, Seen};
+use crate::event::batch::{Gap, Passed, Position, Seen};
 use crate::ids::{Epoch, Generation, NodeId, SinkId};
 
 /// Who reads a feed, and how far each sink has acknowledged it.
@@ -45,6 +45,13 @@ pub struct GapRecord {
     pub generation: Generation,
     pub gap: Gap,
     pub at: Timestamp,
+}
+
+impl GapRecord {
+    /// Whether it says that this sink was passed over.
+    fn is_of(&self, sink: &SinkId, generation: Generation) -> bool {
+        self.generation == generation && self.gap.passed.as_ref().is_some_and(|passed| passed.sink == *sink)
+    }
 }
 
 impl FeedState {
@@ -98,14 +105,46 @@ impl FeedState {
         Ok(std::mem::take(&mut self.seen))
     }
 
-    pub(super) fn record_gap(&mut self, epoch: Epoch, gap: Gap, at: Timestamp) -> Result<(), Refusal> {
+    /// A sink that is passed over has its cursor moved with the record, so that nobody counts the same events twice. `live`
+    /// says whether it still exists. What was said of another generation comes too late.
+    pub(super) fn record_gap(&mut self, epoch: Epoch, gap: Gap, live: bool, at: Timestamp) -> Result<(), Refusal> {
         self.owned_under(epoch)?;
+        if let Some(passed) = gap.passed.clone() {
+            if live && passed.generation == self.generation {
+                self.pass_over(&passed, GapRecord { epoch, generation: self.generation, gap, at });
+            }
+            return Ok(());
+        }
         let record = GapRecord { epoch, generation: self.generation, gap, at };
         if self.gaps.contains(&record) {
             return Ok(()); // The same proposal again, because its first outcome was not heard.
         }
         self.keep_gap(record);
         Ok(())
+    }
+
+    /// A sink that is passed over steadily has one record, which grows.
+    fn pass_over(&mut self, passed: &Passed, record: GapRecord) {
+        let before = self.gaps.iter_mut().rev().find(|before| before.is_of(&passed.sink, self.generation));
+        match before {
+            // The same proposal again, because its first outcome was not heard.
+            Some(before) if before.gap.passed == record.gap.passed => return,
+            Some(before) if record.gap.continues(&before.gap) => {
+                self.lost_total = self.lost_total.saturating_add(record.gap.lost.unwrap_or(0));
+                *before = GapRecord { gap: before.gap.with(&record.gap), ..record };
+            }
+            Some(_) | None => self.keep_gap(record),
+        }
+        if self.cursors.get(&passed.sink).is_none_or(|standing| passed.to.reaches(standing)) {
+            self.cursors.insert(passed.sink.clone(), passed.to.clone());
+        }
+    }
+
+    /// What the sink was passed over and can't have been told: nothing after it was acknowledged.
+    pub fn untold(&self, sink: &SinkId) -> Option<&Gap> {
+        let last = self.gaps.iter().rev().find(|record| record.is_of(sink, self.generation))?;
+        let to = last.gap.passed.as_ref().map(|passed| &passed.to);
+        (to == self.cursors.get(sink)).then_some(&last.gap)
     }
 
     pub(super) fn keep_gap(&mut self, record: GapRecord) {

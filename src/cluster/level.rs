@@ -31,8 +31,10 @@ impl Level {
     pub const SINK_SECRETS: Self = Self(7);
     /// Accounts: what operators do to replays is in the audit.
     pub const ACCOUNTS: Self = Self(8);
+    /// Sinks that are passed over: gap records of one sink, which move its cursor.
+    pub const PASSED_OVER: Self = Self(9);
     /// The highest level this version knows.
-    pub const NEWEST: Self = Self::ACCOUNTS;
+    pub const NEWEST: Self = Self::PASSED_OVER;
 
     pub fn number(self) -> u32 {
         self.0

@@ -27,6 +27,8 @@ pub struct Anew {
     pub incarnation: Option<Incarnation>,
     /// The secrets, sealed for the cluster's new id.
     pub secrets: Vec<SecretCommand>,
+    /// The resources that say which generations of them they were applied with.
+    pub resources: Vec<Command>,
     pub at: Timestamp,
 }
 
@@ -45,7 +47,7 @@ impl ControlState {
     /// Makes it the state of a cluster of one, whose epochs outrank all that was granted before. The node that is left
     /// is draining, so that nothing is read before an operator says so. Answers which node that is.
     pub fn begin_anew(&mut self, anew: Anew) -> Result<NodeId, CannotBegin> {
-        let Anew { survivor, incarnation, secrets, at } = anew;
+        let Anew { survivor, incarnation, secrets, resources, at } = anew;
         let current = self.counters().incarnation;
         let incarnation = incarnation.unwrap_or(Incarnation(current.0 + 1));
         if incarnation <= current {
@@ -71,6 +73,9 @@ impl ControlState {
         };
         for secret in secrets {
             self.must(Command::Secret(secret))?;
+        }
+        for resource in resources {
+            self.must(resource)?;
         }
         // The state may be older than their use: a token that let somebody in must not work again.
         for token_hash in self.invitations.keys().copied().collect::<Vec<_>>() {

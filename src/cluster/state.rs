@@ -118,7 +118,10 @@ impl ControlState {
                 Ok(Outcome::Items(items.into_iter().map(commit).collect()))
             }
             Command::RecordGap { feed, epoch, gap, at } => {
-                self.feed_mut(&feed, touched).and_then(|state| state.record_gap(epoch, gap, at)).map(|()| Outcome::Done)
+                let live =
+                    gap.passed.as_ref().is_some_and(|it| self.resources.contains_key(&ResourceKey::sink(&it.sink)));
+                let state = self.feed_mut(&feed, touched);
+                state.and_then(|state| state.record_gap(epoch, gap, live, at)).map(|()| Outcome::Done)
             }
             Command::Node(command) => self.apply_to_node(command, touched),
             Command::AssignFeeds { moves, at } => self.assign_feeds(moves, at, touched),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::ids::Generation;
+use crate::ids::{Generation, SinkId};
 
 /// One read from a feed. All of it is resolved by every sink before `after` may be committed.
 #[derive(Debug, Clone)]
@@ -21,6 +21,22 @@ pub struct Batch {
     /// How many messages upstream has beyond this batch, where it says so. Objects are not numbered: of them only an end
     /// is known, which is 0.
     pub unread: Option<u64>,
+}
+
+impl Batch {
+    /// When the newest of its records was published upstream, where that is known of any.
+    pub fn published(&self) -> Option<Timestamp> {
+        self.entries.iter().filter_map(|entry| entry.published).max()
+    }
+
+    /// What it says is lost upstream.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let gaps = self.entries.iter().filter_map(|entry| match &entry.content {
+            Content::Gap(gap) => Some(gap.clone()),
+            Content::Records { .. } | Content::Unreadable { .. } => None,
+        });
+        gaps.collect()
+    }
 }
 
 /// One thing read: a message of a log, or one version of an object.
@@ -163,18 +179,54 @@ impl Position {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Seen {
     pub updated: Timestamp,
-    /// Digest of (object id, version).
+    /// Digest of (object id, version). Once committed, mixed with which sinks were not served when it was delivered.
     pub digest: [u8; 16],
 }
 
-/// A visible statement that records were lost upstream or expired there.
+/// A visible statement that records were lost upstream or expired there, or that one sink was passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     pub reason: GapReason,
-    /// How many messages, when upstream's numbering tells.
+    /// How many messages, when upstream's numbering tells; of a sink that was passed over, how many events.
     pub lost: Option<u64>,
     pub after_sequence: Option<i64>,
     pub before_sequence: Option<i64>,
+    /// The one sink that lost them; nothing where all did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<Passed>,
+}
+
+/// Who was passed over, and how far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    pub sink: SinkId,
+    /// In which the positions mean something.
+    pub generation: Generation,
+    /// What was published before this was older than the sink's `expire_after`.
+    pub older_than: Timestamp,
+    /// Where the sink's cursor stands because of it.
+    pub to: Position,
+}
+
+impl Gap {
+    /// Whether the same sink is passed over from where `earlier` ended. Objects are not numbered: of them one statement
+    /// stands for all of a sink.
+    pub fn continues(&self, earlier: &Self) -> bool {
+        let (Some(mine), Some(theirs)) = (&self.passed, &earlier.passed) else { return false };
+        let joins = match (earlier.before_sequence, self.after_sequence) {
+            (Some(before), Some(after)) => before == after.saturating_add(1),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        mine.sink == theirs.sink && joins
+    }
+
+    /// Both as one statement.
+    #[must_use]
+    pub fn with(&self, later: &Self) -> Self {
+        let lost = self.lost.zip(later.lost).map(|(mine, theirs)| mine.saturating_add(theirs));
+        Self { lost, after_sequence: self.after_sequence, ..later.clone() }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,4 +240,6 @@ pub enum GapReason {
     TailLost,
     /// Sequence numbers jumped between two messages of one generation.
     Skipped,
+    /// One sink did not take them within its `expire_after`.
+    PassedOver,
 }

@@ -49,6 +49,11 @@ impl EventId {
                 None => parts.add(b"-"),
             }
         }
+        // Two sinks may be passed over at the same place, and one of them twice at a place without a number.
+        if let Some(passed) = &gap.passed {
+            parts.add(passed.sink.as_str().as_bytes());
+            parts.add(passed.older_than.to_microsoft().as_bytes());
+        }
         parts.finish()
     }
 
@@ -242,7 +247,13 @@ mod tests {
             EventId::of_record(&tenant, &source, &object, 9).to_string(),
             plain(&["object", "contoso", "hub", "4711", "2030-01-01T10:02:05.0000000Z", "00010203040506ff"])
         );
-        let gap = Gap { reason: GapReason::Skipped, lost: None, after_sequence: Some(-1), before_sequence: None };
+        let gap = Gap {
+            reason: GapReason::Skipped,
+            lost: None,
+            after_sequence: Some(-1),
+            before_sequence: None,
+            passed: None,
+        };
         assert_eq!(
             EventId::of_gap(&tenant, &source, &"0".parse().unwrap(), Generation(0), &gap).to_string(),
             plain(&["gap", "contoso", "hub", "0", "0", "-1", "-"])

@@ -78,6 +78,8 @@ pub mod decisions {
     pub mod no_sink_waits_for_another {}
     #[doc = include_str!("decisions/0025-a-sink-that-falls-behind-catches-up-beside-its-feed.md")]
     pub mod a_sink_that_falls_behind_catches_up_beside_its_feed {}
+    #[doc = include_str!("decisions/0026-a-sink-is-passed-over-only-where-it-says-so.md")]
+    pub mod a_sink_is_passed_over_only_where_it_says_so {}
     #[doc = include_str!("decisions/0027-where-a-subscription-begins-and-what-it-carries.md")]
     pub mod where_a_subscription_begins_and_what_it_carries {}
     #[doc = include_str!("decisions/0028-what-may-be-lost-is-counted.md")]
@@ -90,4 +92,14 @@ pub mod decisions {
     pub mod a_quarantine_that_is_sealed_and_seen_from_everywhere {}
     #[doc = include_str!("decisions/0032-what-is-done-by-hand-is-in-the-audit.md")]
     pub mod what_is_done_by_hand_is_in_the_audit {}
+    #[doc = include_str!("decisions/0033-a-silent-member-holds-up-nobody.md")]
+    pub mod a_silent_member_holds_up_nobody {}
+    #[doc = include_str!("decisions/0034-a-channel-in-doubt.md")]
+    pub mod a_channel_in_doubt {}
+    #[doc = include_str!("decisions/0035-what-ends-a-sinks-failure.md")]
+    pub mod what_ends_a_sinks_failure {}
+    #[doc = include_str!("decisions/0036-who-is-not-served-loses-nothing.md")]
+    pub mod who_is_not_served_loses_nothing {}
+    #[doc = include_str!("decisions/0037-sinks-that-catch-up-take-turns.md")]
+    pub mod sinks_that_catch_up_take_turns {}
 }

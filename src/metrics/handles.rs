@@ -9,10 +9,10 @@ use metrics::{Counter, Gauge, Histogram, Label};
 use super::{
     ADMIN_CALLS, CREDENTIAL_EXPIRY, CREDENTIAL_FAILURES, CREDENTIAL_REQUESTS, FAULTS, FEED_CURSOR_AGE, FEED_EPOCH,
     FEED_FRESHNESS, FEED_LAG, FEED_LAG_MESSAGES, FEED_LOST, FEED_QUARANTINED, FEED_READ, FEED_STATE, FEED_UNACCOUNTED,
-    LANE_CATCHING_UP, LANE_DELIVERED, LANE_FILTERED, LANE_IN_FLIGHT, LANE_LAGS, LANE_OLDEST, LANE_REFUSED,
-    LANE_SHORTENED, LANE_TIME_TO_LOSS, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED, RAFT_FORGETFUL, RAFT_LEADER,
-    RAFT_LEADER_CHANGES, RAFT_LOG, RAFT_LOG_BYTES, RAFT_PROPOSALS, RAFT_PROPOSE, RAFT_STATE_BYTES, RAFT_SYNC,
-    RAFT_TERM, SINK_ACKNOWLEDGED, SINK_IN_FLIGHT, SINK_PERHAPS_LOST, SINK_RETRIES, SINK_SENT, SINK_STATE,
+    LANE_CATCHING_UP, LANE_DELIVERED, LANE_EXPIRED, LANE_FILTERED, LANE_IN_FLIGHT, LANE_LAGS, LANE_OLDEST,
+    LANE_REFUSED, LANE_SHORTENED, LANE_TIME_TO_LOSS, MEMBER_CERTIFICATE, Metric, RAFT_APPLIED, RAFT_FORGETFUL,
+    RAFT_LEADER, RAFT_LEADER_CHANGES, RAFT_LOG, RAFT_LOG_BYTES, RAFT_PROPOSALS, RAFT_PROPOSE, RAFT_STATE_BYTES,
+    RAFT_SYNC, RAFT_TERM, SINK_ACKNOWLEDGED, SINK_IN_FLIGHT, SINK_PERHAPS_LOST, SINK_RETRIES, SINK_SENT, SINK_STATE,
     SOURCE_PROBLEM, counter_of, gauge_of, histogram_of,
 };
 use crate::ids::{CredentialId, FeedId, NodeId, SinkId, SourceId, TenantId};
@@ -145,6 +145,7 @@ pub struct Lane {
     pub filtered: Sum,
     pub shortened: Sum,
     pub refused: Sum,
+    pub expired: Sum,
     pub in_flight: Live,
     pub lags: Live,
     pub catching_up: Live,
@@ -161,6 +162,7 @@ impl Lane {
             filtered: Sum::of(LANE_FILTERED, &labels),
             shortened: Sum::of(LANE_SHORTENED, &labels),
             refused: Sum::of(LANE_REFUSED, &labels),
+            expired: Sum::of(LANE_EXPIRED, &labels),
             in_flight: Live::of(LANE_IN_FLIGHT, &labels),
             lags: Live::of(LANE_LAGS, &labels),
             catching_up: Live::of(LANE_CATCHING_UP, &labels),

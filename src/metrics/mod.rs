@@ -45,8 +45,10 @@ pub const FEED_UNACCOUNTED: Metric = counter(
     "siemgate_feed_messages_unaccounted_total",
     "Messages by which what was read differs from what upstream's own numbers say.",
 );
-pub const FEED_LOST: Metric =
-    counter("siemgate_feed_records_lost_total", "Records upstream lost or expired, as gap records state.");
+pub const FEED_LOST: Metric = counter(
+    "siemgate_feed_records_lost_total",
+    "Records upstream lost or expired, were skipped or passed over for a sink, as gap records state.",
+);
 pub const FEED_FRESHNESS: Metric =
     gauge("siemgate_feed_freshness_seconds", "Age of the newest record read, by upstream's publishing time.");
 pub const FEED_LAG_MESSAGES: Metric =
@@ -77,6 +79,10 @@ pub const LANE_SHORTENED: Metric =
     counter("siemgate_lane_records_shortened_total", "Records of a feed that were cut to what a sink takes.");
 pub const LANE_REFUSED: Metric =
     counter("siemgate_lane_records_refused_total", "Records of a feed that are too long for a sink, in quarantine.");
+pub const LANE_EXPIRED: Metric = counter(
+    "siemgate_lane_records_expired_total",
+    "Records of a feed that a sink did not take within its expire_after, as a gap record says.",
+);
 pub const LANE_IN_FLIGHT: Metric =
     gauge("siemgate_lane_in_flight_records", "Records of a feed sent to a sink and not yet acknowledged.");
 
@@ -92,7 +98,7 @@ pub const LANE_OLDEST: Metric = gauge(
 );
 pub const LANE_TIME_TO_LOSS: Metric = gauge(
     "siemgate_lane_time_to_loss_seconds",
-    "How long until upstream may forget the oldest record that a sink has not acknowledged.",
+    "How long until the oldest record that a sink has not acknowledged is lost to it, upstream or by its expire_after.",
 );
 
 pub const SINK_SENT: Metric =

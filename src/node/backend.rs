@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::ready;
@@ -11,7 +12,7 @@ use tokio::sync::broadcast;
 
 use super::board::Board;
 use super::deployment::Deployment;
-use super::desk::Desk;
+use super::desk::{Desk, Means};
 use super::front::Front;
 use super::keyring::Keyring;
 use super::membership::Membership;
@@ -34,7 +35,7 @@ use crate::cluster::pki::token::Pin;
 use crate::cluster::{self, ControlPlane, ResourceKey, ResourceKind};
 use crate::identity::Tokens;
 use crate::ids::{FeedId, NodeId, SinkId};
-use crate::pipeline::deadline::time_to_loss;
+use crate::pipeline::deadline::{nearer, time_to_loss};
 use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::status as live;
 use crate::pipeline::tap::{Tap, Tapped, Watcher};
@@ -181,7 +182,15 @@ impl NodeBackend {
                     Some(_) => FeedState::Elsewhere,
                     None => FeedState::Unowned,
                 };
-                feed_status(feed, held, spec, board.get(feed).map(|on_board| &*on_board.status), elsewhere, now)
+                let expires = |sink: &SinkId| deployment.expire_after(sink);
+                feed_status(
+                    feed,
+                    held,
+                    (spec, &expires),
+                    board.get(feed).map(|on_board| &*on_board.status),
+                    elsewhere,
+                    now,
+                )
             });
             feeds.collect()
         })
@@ -262,14 +271,18 @@ impl Backend for NodeBackend {
 
     async fn clear(&self, ids: Vec<String>, how: Clear) -> Result<Vec<Cleared>, String> {
         let deployment = self.control.read(|state| Deployment::of(state, &self.keyring));
-        self.tools.desk.clear(&deployment, &self.tap_sender(), ids, how).await
+        let (tap, owning) = (self.tap_sender(), &self.about.front);
+        self.tools.desk.clear(Means { deployment: &deployment, tap: &tap, owning }, ids, how).await
     }
 }
+
+/// After how long a sink is passed over, where it is.
+type Expires<'a> = &'a dyn Fn(&SinkId) -> Option<Duration>;
 
 fn feed_status(
     feed: &FeedId,
     held: &cluster::FeedState,
-    spec: Option<&sources::Config>,
+    (spec, expires): (Option<&sources::Config>, Expires<'_>),
     live: Option<&live::FeedStatus>,
     unread: FeedState,
     now: Timestamp,
@@ -287,6 +300,7 @@ fn feed_status(
             in_flight: counts.sent.saturating_sub(counts.delivered),
             shortened: counts.shortened,
             refused: counts.refused,
+            expired: counts.expired,
             lags: counts.state == live::LaneState::Lagging,
             state: match counts.state {
                 live::LaneState::Live => LaneState::Live,
@@ -296,7 +310,7 @@ fn feed_status(
             oldest: counts.outstanding.map(|published| now.since(published)),
             time_to_loss: spec
                 .zip(counts.outstanding)
-                .map(|(spec, published)| time_to_loss(now.since(published), spec.retention())),
+                .map(|(spec, published)| time_to_loss(now.since(published), nearer(spec.retention(), expires(&sink)))),
             sink,
         }
     });

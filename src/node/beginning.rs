@@ -51,6 +51,10 @@ pub fn read_from<'p>(generation: Generation, cursors: &[&'p Position], wishes: &
     let timed = wishes.iter().filter(|wish| !by_number(wish));
     match least(cursors.iter().chain(timed).copied()) {
         None => ReadFrom::AsConfigured,
+        // Somebody stands before the first message: had that expired meanwhile, it must be told.
+        Some(position) if generation != Generation::default() && cursors.contains(&&position) => {
+            ReadFrom::Position(position)
+        }
         // Somebody wished for a time, and somebody stands at a number of which no time is known.
         Some(Position::Log(at)) if at.goes_by_number() && at.sequence < 0 => ReadFrom::Earliest,
         Some(Position::Log(at)) if generation == Generation::default() => {
@@ -100,6 +104,7 @@ mod tests {
             "it is given what lies after 5"
         );
         assert_eq!(read_from(OPEN, &[&number(3)], &[&time(5)]), ReadFrom::Earliest, "who knows when message 3 came");
+        assert_eq!(read_from(OPEN, &[&number(-1), &exact(9)], &[]), ReadFrom::Position(number(-1)), "it has a cursor");
     }
 
     #[test]

@@ -18,14 +18,16 @@ use crate::event::batch::Position;
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, Generation};
 use crate::lease::Lease;
+use crate::pipeline::aside::Aside;
 use crate::pipeline::backlog::Memory;
 use crate::pipeline::catch_up::{Beside, BesideLedger, CatchUp, Errand};
 use crate::pipeline::feed::{Feed, FeedEnd};
 use crate::pipeline::gate::{Again, Gate};
 use crate::pipeline::limits::BACKLOG_BYTES_MAX;
-use crate::pipeline::prepare::Preparer;
+use crate::pipeline::prepare::{Lane, Preparer};
 use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::tap::{Tapped, Watcher};
+use crate::pipeline::turns::Turns;
 use crate::sources::rest::Graph;
 use crate::sources::{self, Cursor, Resume, Second, SourceError};
 
@@ -34,6 +36,7 @@ const NO_READER: &str = "repair the sink or give the spool more room: a collecti
                          positions don't tell which versions a sink has";
 /// What keeps a reader from its sink.
 const NO_SINK: &str = "the sink can't be used here yet: it is tried again by itself";
+const NO_PLACE: &str = "as many sinks catch up on this node as it reads for at once: this one's turn comes";
 
 /// Makes the readers beside one feed, under its epoch.
 struct Readers {
@@ -44,6 +47,7 @@ struct Readers {
     sinks: Arc<Mutex<Sinks>>,
     ledger: Arc<CommitLedger<Board>>,
     quarantine: Quarantine,
+    turns: Turns,
 }
 
 /// What a source is built with.
@@ -56,7 +60,7 @@ struct Means {
 }
 
 /// Nobody watches what is shown for the second time.
-struct Unwatched;
+pub struct Unwatched;
 
 impl Watcher for Unwatched {
     fn watched(&self) -> bool {
@@ -80,7 +84,7 @@ pub fn catch_up(
             return CatchUp::Not { remedy: NO_READER };
         }
     }
-    let Supervisor { clock, tokens, graph, sinks, ledger, quarantine, .. } = supervisor;
+    let Supervisor { clock, tokens, graph, sinks, ledger, quarantine, turns, .. } = supervisor;
     let means =
         Means { deployment: deployment.clone(), tokens: tokens.clone(), graph: graph.clone(), clock: clock.clone() };
     CatchUp::By(Arc::new(Readers {
@@ -91,6 +95,7 @@ pub fn catch_up(
         sinks: sinks.clone(),
         ledger: ledger.clone(),
         quarantine: quarantine.clone(),
+        turns: turns.clone(),
     }))
 }
 
@@ -114,8 +119,10 @@ fn resume(epoch: Epoch, generation: Generation, from: Option<Position>) -> Resum
 
 impl Beside for Readers {
     fn reader(&self, errand: Errand) -> Result<BoxFuture<'static, FeedEnd>, String> {
-        let Errand { sink, generation, from, reads, talk, status, stop } = errand;
-        let lane = self.sinks.lock().lane(&sink, from.clone()).ok_or_else(|| NO_SINK.to_owned())?;
+        let Errand { sink, generation, from, reads, talk, untold, status, stop } = errand;
+        let place = self.turns.reader().ok_or_else(|| NO_PLACE.to_owned())?;
+        let lane = self.sinks.lock().lane(&sink, &self.feed, from.clone()).ok_or_else(|| NO_SINK.to_owned())?;
+        let lane = Lane { untold, ..lane };
         let source = Gate::new(self.again(generation), generation, from.clone(), talk.clone());
         let clock = self.means.clock.clone();
         let reader = Feed {
@@ -131,11 +138,18 @@ impl Beside for Readers {
             lease: self.lease.clone(),
             // With one sink, no more than a batch ever waits for it.
             memory: Memory::new(BACKLOG_BYTES_MAX),
+            turns: self.turns.clone(),
             spool: None,
             resume: resume(self.epoch, generation, from),
             reads,
             catch_up: CatchUp::Not { remedy: NO_READER },
+            aside: Aside::default(),
         };
-        Ok(async move { reader.run(source, |_| None, stop).await }.boxed())
+        let reading = async move {
+            let end = reader.run(source, |_| None, stop).await;
+            drop(place);
+            end
+        };
+        Ok(reading.boxed())
     }
 }

@@ -11,7 +11,7 @@ use super::keyring::Keyring;
 use super::reconcile::Declared;
 use crate::admin::sealing::as_written;
 use crate::cluster::placement::Wish;
-use crate::cluster::{ControlState, Resource, ResourceKey, ResourceKind, SecretKey};
+use crate::cluster::{ControlState, Resource, ResourceKey, ResourceKind, SecretKey, SecretKind, SecretRecord};
 use crate::identity;
 use crate::ids::{CredentialId, FeedId, SinkId, SourceId, TenantId};
 use crate::pipeline::spec::SinkSpec;
@@ -19,6 +19,7 @@ use crate::secret::SecretRef;
 use crate::sinks;
 use crate::sinks::subscription::Start;
 use crate::sources;
+use crate::units::Span;
 
 /// A source's name in its tenant.
 pub type SourceKey = (TenantId, SourceId);
@@ -115,10 +116,26 @@ impl Deployment {
         }
     }
 
+    /// What is older is passed over for this sink.
+    pub fn expire_after(&self, sink: &SinkId) -> Option<Duration> {
+        self.sinks.get(sink)?.spec.expire_after.map(Span::get)
+    }
+
     /// Sinks that may want events of this source.
     pub fn sinks_of(&self, source: &SourceKey) -> impl Iterator<Item = (&SinkId, &Configured<SinkSpec>)> {
         let (tenant, name) = source.clone();
         self.sinks.iter().filter(move |(_, sink)| sink.spec.routes.serves(&tenant, &name))
+    }
+
+    /// The sinks that a source is read for now. A subscription that nobody reads holds back no log. Of objects nobody could
+    /// tell later which of them it lacks: it is served with them all the same.
+    pub fn served<'d>(
+        &'d self,
+        source: &SourceKey,
+        idle: &'d Idle,
+    ) -> impl Iterator<Item = (&'d SinkId, &'d Configured<SinkSpec>)> {
+        let is_log = self.sources.get(source).is_some_and(|it| matches!(it.spec, sources::Config::EventHub(_)));
+        self.sinks_of(source).filter(move |(name, _)| !(is_log && idle.has(name)))
     }
 
     /// The subscriptions that are suspended when nobody reads them: whether somebody does, and for how long nobody may.
@@ -136,15 +153,14 @@ impl Deployment {
         for (feed, held) in state.feeds() {
             let key = (feed.tenant.clone(), feed.source.clone());
             let Some(source) = self.sources.get(&key) else { continue };
-            let sinks: Vec<_> = self.sinks_of(&key).collect();
-            let served = sinks.iter().filter(|(name, _)| !idle.has(name));
-            let served: Vec<_> = served.map(|(name, sink)| (name.as_str(), sink.fingerprint)).collect();
+            let served: Vec<_> =
+                self.served(&key, idle).map(|(name, sink)| (name.as_str(), sink.fingerprint)).collect();
             let now = Declared {
                 owner: held.owner,
                 epoch: held.epoch,
                 recalled: held.recall.is_some(),
                 fingerprint: digest(&(source.fingerprint, &served)),
-                wanted: !sinks.is_empty(),
+                wanted: self.sinks_of(&key).next().is_some(),
             };
             declared.insert(feed.clone(), now);
         }
@@ -199,15 +215,16 @@ fn credential(
 fn unseal(
     key: &ResourceKey,
     references: Vec<(&'static str, &mut SecretRef)>,
-    sealed: &[String],
+    sealed: &BTreeMap<String, u64>,
     state: &ControlState,
     keyring: &Arc<Keyring>,
 ) {
     for (field, reference) in references {
-        let place = SecretKey::of(key, field).filter(|_| sealed.iter().any(|it| it == field));
-        if let Some(place) = place {
-            *reference = keyring.sealed(reference, &place, state.secret(&place));
-        }
+        let (Some(generation), Some(place)) = (sealed.get(field), SecretKey::of(key, field)) else { continue };
+        // An applying that was cut short leaves the new token beside the old address, where it must not be sent. Microsoft's
+        // own addresses are all that the secrets of credentials go to.
+        let fits = |record: &&SecretRecord| place.kind != SecretKind::Sink || record.generation == *generation;
+        *reference = keyring.sealed(reference, &place, state.secret(&place).filter(fits));
     }
 }
 
@@ -229,9 +246,40 @@ pub(super) fn digest(parts: &impl Hash) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::sealing::Sealer as _;
     use crate::clock::{Clock, Timestamp};
-    use crate::cluster::{Command, Outcome};
+    use crate::cluster::{Command, Outcome, SecretCommand};
     use crate::ids::ClusterId;
+    use crate::secret::Secret;
+
+    #[test]
+    fn s10_a_token_is_opened_only_for_the_sink_it_was_applied_with() {
+        let keyring = Arc::new(Keyring::of_its_own(ClusterId([1; 16]), Clock::System).unwrap());
+        let mut state = ControlState::default();
+        let sink = ResourceKey { kind: ResourceKind::Sink, tenant: None, name: "splunk".into() };
+        let place = SecretKey::of(&sink, "token").unwrap();
+        let seals = |state: &mut ControlState, replaces: u64, token: &str| {
+            let sealed = keyring.seal(&place, replaces + 1, &Secret::new(token.into())).unwrap();
+            let put = SecretCommand::Put { key: place.clone(), replaces, sealed, at: Timestamp::ZERO };
+            assert_eq!(state.apply(Command::Secret(put)), Outcome::Done);
+        };
+        let opened = |state: &ControlState| {
+            let mut sinks = Deployment::of(state, &keyring).sinks;
+            let (_, mut sink) = sinks.pop_first().unwrap();
+            let (_, reference) = sink.spec.sink.secrets_mut().swap_remove(0);
+            reference.read().map(|secret| secret.expose().to_owned()).map_err(|error| error.to_string())
+        };
+        seals(&mut state, 0, "old");
+        let body =
+            r#"{"kind":"hec","url":"https://old:8088","token":"${file:/t}","format":"splunk","sealed":{"token":1}}"#;
+        let (kind, name, body, at) = (sink.kind, sink.name, body.to_owned(), Timestamp::ZERO);
+        let put = Command::PutResource { kind, tenant: None, name, body, uses: vec![], at };
+        assert_eq!(state.apply(put), Outcome::Done);
+        assert_eq!(opened(&state).unwrap(), "old");
+        seals(&mut state, 1, "new");
+        let refused = opened(&state).unwrap_err();
+        assert!(refused.contains("apply again"), "the new one is not for the old address: {refused}");
+    }
 
     #[test]
     fn of_two_sinks_with_one_file_the_second_is_a_fault() {

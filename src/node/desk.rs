@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::deployment::Deployment;
@@ -19,7 +19,7 @@ use super::sinks::Sinks;
 use crate::admin::quarantine::{Clear, Cleared, Filter, Listing, Record};
 use crate::clock::{Clock, Timestamp};
 use crate::event::batch::{Batch, Content, Coordinates, Entry, LogPosition, ObjectsPosition, Position, Shape, Version};
-use crate::ids::{FeedId, Generation, SinkId};
+use crate::ids::{Epoch, FeedId, Generation, SinkId};
 use crate::lease::Lease;
 use crate::pipeline::prepare::{Frames, Lane, Pass, Prepared, Preparer};
 use crate::pipeline::quarantine::{At, Place, Quarantine, Quarantined};
@@ -35,7 +35,24 @@ const AT_ONCE: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(40);
 /// For how long one call goes on with the next records: with the patience for the last, it ends before its caller gives up.
 const WORK_FOR: Duration = Duration::from_secs(60);
+const MOVED: &str = "its feed has moved before a subscription had acknowledged it: try again";
 const LATER: &str = "it was not tried yet, because the others took so long: ask again";
+
+/// Which feeds this node owns now.
+pub trait Owning: Sync {
+    /// The epoch of its ownership, and its right to act under it.
+    fn owns(&self, feed: &FeedId) -> Option<(Epoch, Lease)>;
+    /// Told when that may have changed.
+    fn changes(&self) -> watch::Receiver<u64>;
+}
+
+/// What records are processed with.
+#[derive(Clone, Copy)]
+pub struct Means<'m> {
+    pub deployment: &'m Deployment,
+    pub tap: &'m Tap,
+    pub owning: &'m dyn Owning,
+}
 
 pub struct Desk {
     pub quarantine: Quarantine,
@@ -58,13 +75,7 @@ impl Desk {
         })
     }
 
-    pub async fn clear(
-        &self,
-        deployment: &Deployment,
-        tap: &Tap,
-        ids: Vec<String>,
-        how: Clear,
-    ) -> Result<Vec<Cleared>, String> {
+    pub async fn clear(&self, means: Means<'_>, ids: Vec<String>, how: Clear) -> Result<Vec<Cleared>, String> {
         let mut outcomes = Vec::with_capacity(ids.len());
         let until = Instant::now() + WORK_FOR;
         for some in ids.chunks(AT_ONCE) {
@@ -73,24 +84,18 @@ impl Desk {
                 outcomes.extend(some.iter().map(later));
                 continue;
             }
-            outcomes.extend(self.clear_some(deployment, tap, some, how).await?);
+            outcomes.extend(self.clear_some(means, some, how).await?);
         }
         Ok(outcomes)
     }
 
-    async fn clear_some(
-        &self,
-        deployment: &Deployment,
-        tap: &Tap,
-        ids: &[String],
-        how: Clear,
-    ) -> Result<Vec<Cleared>, String> {
+    async fn clear_some(&self, means: Means<'_>, ids: &[String], how: Clear) -> Result<Vec<Cleared>, String> {
         let wanted: BTreeSet<String> = ids.iter().cloned().collect();
         let search = Search { after: String::new(), records_max: usize::MAX, bytes_max: usize::MAX };
         let found = self.quarantine.find(search, move |kept| wanted.contains(&kept.id)).await;
         let kept = found.map_err(|error| error.to_string())?.kept;
         let known: BTreeSet<String> = kept.iter().map(|kept| kept.id.clone()).collect();
-        let each = kept.into_iter().map(|kept| self.clear_one(deployment, tap, kept, how));
+        let each = kept.into_iter().map(|kept| self.clear_one(means, kept, how));
         let mut outcomes: Vec<Cleared> = stream::iter(each).buffered(AT_ONCE).collect().await;
         if how != Clear::TryOut {
             let gone = outcomes.iter().filter(|outcome| outcome.gone).map(|outcome| outcome.id.clone()).collect();
@@ -106,29 +111,25 @@ impl Desk {
         Ok(outcomes)
     }
 
-    async fn clear_one(&self, deployment: &Deployment, tap: &Tap, kept: Kept, how: Clear) -> Cleared {
+    async fn clear_one(&self, means: Means<'_>, kept: Kept, how: Clear) -> Cleared {
         let Kept { id, record, .. } = kept;
         let done = match how {
             Clear::Drop => Ok("dropped".to_owned()),
-            Clear::Retry | Clear::TryOut => self.again(deployment, tap, &record, how).await,
+            Clear::Retry | Clear::TryOut => self.again(means, &record, how).await,
         };
         Cleared { id, gone: done.is_ok(), what: done.unwrap_or_else(|why| why) }
     }
 
     /// Processes one record again. What became of it, or why it stays.
-    async fn again(
-        &self,
-        deployment: &Deployment,
-        tap: &Tap,
-        record: &Quarantined,
-        how: Clear,
-    ) -> Result<String, String> {
+    async fn again(&self, means: Means<'_>, record: &Quarantined, how: Clear) -> Result<String, String> {
+        let Means { deployment, tap, owning } = means;
         let feed: FeedId = record.feed.parse().map_err(|_| format!("`{}` is no feed", record.feed))?;
         let mut lanes = self.lanes(deployment, &feed, record)?;
+        let right = self.right(owning, &feed, record, &lanes)?;
         let batch = batch(deployment, &feed, record)?;
         let preparer = Preparer::new(feed.clone(), self.clock.clone(), tap.clone());
         let mut preparer = preparer.counting_from(record.record.unwrap_or(0));
-        let epoch = crate::ids::Epoch(record.epoch);
+        let epoch = Epoch(record.epoch);
         let everybody = vec![true; lanes.len()];
         let Prepared { frames, rejected, .. } = preparer.prepare(&batch, &mut lanes, Pass::First(&everybody), epoch);
         let events: u32 = frames.iter().map(|frames| frames.events).sum();
@@ -144,12 +145,29 @@ impl Desk {
             (_, Clear::TryOut) => return Ok(format!("would go to {names}")),
             (_, Clear::Retry | Clear::Drop) => {}
         }
-        let stretch = Stretch { feed, epoch, generation: batch.generation, after: batch.after, live: false };
-        let sent = timeout(PATIENCE, send(&lanes, frames, &stretch)).await;
-        sent.map_err(|_| "not every sink has acknowledged it in time: look at `siemgate status`".to_owned())??;
+        let stretch =
+            Stretch { feed, epoch: right.epoch, generation: batch.generation, after: batch.after, live: false };
+        tokio::select! {
+            sent = timeout(PATIENCE, send(&lanes, frames, &stretch, &right.lease)) => sent
+                .map_err(|_| "not every sink has acknowledged it in time: look at `siemgate status`".to_owned())??,
+            () = right.lost(owning, &stretch.feed) => return Err(MOVED.to_owned()),
+        }
         // What only some can't have stays behind for those, under ids of its own.
         self.quarantine.keep(rejected).await.map_err(|error| error.to_string())?;
         Ok(format!("acknowledged by {names}"))
+    }
+
+    /// Under what it is sent to these sinks, or why it can't be.
+    fn right(&self, owning: &dyn Owning, feed: &FeedId, record: &Quarantined, lanes: &[Lane]) -> Result<Right, String> {
+        let sinks = self.sinks.lock();
+        let Some(fetched) = lanes.iter().find(|lane| sinks.desk(&lane.sink).is_some()) else {
+            return Ok(Right { epoch: Epoch(record.epoch), lease: Lease::unlimited(), fetched: false });
+        };
+        let (epoch, lease) = owning.owns(feed).ok_or_else(|| {
+            let sink = &fetched.sink;
+            format!("subscription `{sink}` gets it only from the node that reads `{feed}` now: replay its time instead")
+        })?;
+        Ok(Right { epoch, lease, fetched: true })
     }
 
     /// The sinks that should have had it.
@@ -162,14 +180,10 @@ impl Desk {
         let sinks = self.sinks.lock();
         let names = deployment.sinks_of(&key).map(|(name, _)| name).filter(|name| wants(name.as_str()));
         let lane = |name: &SinkId| {
-            if sinks.desk(name).is_some() {
-                // Its members acknowledge events of the feed's epoch now, and this one is of an epoch that is over.
-                return Err(format!(
-                    "subscription `{name}` takes it, and can't be sent records again: replay its time"
-                ));
-            }
             // What would not reach all that want it stays.
-            sinks.lane(name, None).ok_or_else(|| format!("sink `{name}` does not run on this node yet: try again"))
+            sinks
+                .lane(name, feed, None)
+                .ok_or_else(|| format!("sink `{name}` does not run on this node yet: try again"))
         };
         let lanes = names.map(lane).collect::<Result<Vec<Lane>, String>>()?;
         match (lanes.is_empty(), &record.sink) {
@@ -180,21 +194,40 @@ impl Desk {
     }
 }
 
+/// Under what a record is sent: where members of subscriptions are to acknowledge it, its feed's ownership by this node.
+/// They know the feed's events by numbers that only its owner gives.
+struct Right {
+    epoch: Epoch,
+    lease: Lease,
+    fetched: bool,
+}
+
+impl Right {
+    /// Waits until this node has it no more.
+    async fn lost(&self, owning: &dyn Owning, feed: &FeedId) {
+        let mut changes = owning.changes();
+        let holds = || !self.fetched || owning.owns(feed).is_some_and(|(epoch, _)| epoch == self.epoch);
+        while holds() && changes.changed().await.is_ok() {}
+        if holds() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Hands every sink its frames, and waits until all have acknowledged.
-async fn send(lanes: &[Lane], frames: Vec<Frames>, stretch: &Stretch) -> Result<(), String> {
+async fn send(lanes: &[Lane], frames: Vec<Frames>, stretch: &Stretch, lease: &Lease) -> Result<(), String> {
     let (sender, mut acks) = mpsc::channel(lanes.len());
     let mut waiting = 0;
     for (index, (lane, frames)) in lanes.iter().zip(frames).enumerate() {
         if frames.events == 0 {
             continue;
         }
-        let room = room(lane, frames.bytes.len()).await;
+        let room = room(lane, frames.bytes.len(), None).await;
         let receipt = Receipt::new(stretch.clone(), index, 0, frames.events, sender.clone());
         let Frames { bytes, ends, events, .. } = frames;
-        let lease = Lease::unlimited();
         room.send(Load { frames: bytes, ends, events }, receipt, lease.clone());
         // Where a sink confirms when it is asked, nobody waits for more to come.
-        let _ = lane.parcels.try_send(Parcel::asking(lease));
+        let _ = lane.parcels.try_send(Parcel::asking(lease.clone()));
         waiting += 1;
     }
     drop(sender);

@@ -7,6 +7,8 @@ use crate::event::EventId;
 use crate::node::deployment::Configured;
 use crate::pipeline::quarantine::Raw;
 use crate::pipeline::tap::{Tapped, Watcher};
+use crate::sinks::subscription::desk::Visitor;
+use crate::sinks::subscription::window::{Acknowledgement, Chunk, Room};
 
 struct Nobody;
 impl Watcher for Nobody {
@@ -16,11 +18,35 @@ impl Watcher for Nobody {
     fn show(&self, _: Tapped) {}
 }
 
+/// What the node owns in a test: nothing, or every feed under one epoch.
+#[derive(Default)]
+struct Owned {
+    epoch: Mutex<Option<Epoch>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Owned {
+    fn has(&self, epoch: Option<Epoch>) {
+        *self.epoch.lock() = epoch;
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+}
+
+impl Owning for Owned {
+    fn owns(&self, _: &FeedId) -> Option<(Epoch, Lease)> {
+        Some(((*self.epoch.lock())?, Lease::unlimited()))
+    }
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
 /// One source and one sink that writes to a file, as operators configure them.
 struct World {
     folder: tempfile::TempDir,
     desk: Desk,
     deployment: Deployment,
+    owned: Owned,
 }
 
 fn world(most: &str) -> World {
@@ -28,7 +54,7 @@ fn world(most: &str) -> World {
     let quarantine = crate::pipeline::quarantine::tests::quarantine(&folder.path().join("quarantine"));
     let sinks = Arc::new(Mutex::new(Sinks::default()));
     let desk = Desk { quarantine, sinks, clock: Clock::System };
-    let mut world = World { desk, deployment: Deployment::default(), folder };
+    let mut world = World { desk, deployment: Deployment::default(), folder, owned: Owned::default() };
     let source = serde_json::json!({"kind": "event-hub", "credential": "hub"});
     let spec = serde_json::from_value(source).unwrap();
     let key = ("contoso".parse().unwrap(), "hub".parse().unwrap());
@@ -48,7 +74,8 @@ impl World {
     }
     async fn clears(&self, ids: &[String], how: Clear) -> Vec<(bool, String)> {
         let tap: Tap = Arc::new(Nobody);
-        let cleared = self.desk.clear(&self.deployment, &tap, ids.to_vec(), how).await.unwrap();
+        let means = Means { deployment: &self.deployment, tap: &tap, owning: &self.owned };
+        let cleared = self.desk.clear(means, ids.to_vec(), how).await.unwrap();
         cleared.into_iter().map(|cleared| (cleared.gone, cleared.what)).collect()
     }
     async fn ids(&self) -> Vec<String> {
@@ -102,6 +129,59 @@ async fn s5_s16_a_record_stays_until_its_sink_has_it_and_has_the_event_id_it_alw
     assert_eq!(world.clears(&ids, Clear::Retry).await, [(true, "acknowledged by disk".into())]);
     assert_eq!((world.ids().await, world.delivered()), (vec![], vec![kept.id]));
     assert!(!world.clears(&ids, Clear::Retry).await[0].0, "it is not there any more");
+}
+
+/// The next that a member is sent.
+async fn sent(visitor: &Visitor) -> Chunk {
+    let most = Room { events: 10, bytes: 1 << 20 };
+    let next = async {
+        loop {
+            match visitor.fetch(most) {
+                Some(chunk) => return chunk,
+                None => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), next).await.expect("it is sent something")
+}
+
+#[tokio::test]
+async fn s16_a_subscription_gets_a_record_again_from_its_feeds_owner_alone_under_the_id_it_always_had() {
+    let mut world = world("64KiB");
+    let spec = serde_json::from_value(serde_json::json!({"kind": "subscription", "format": "ecs"})).unwrap();
+    let soc: SinkId = "soc".parse().unwrap();
+    world.deployment.sinks.insert(soc.clone(), Configured { spec, fingerprint: 1 });
+    world.desk.sinks.lock().reconcile(&world.deployment);
+    let kept = Quarantined { sink: Some("soc".into()), ..record(1) };
+    world.desk.quarantine.keep(vec![kept.clone()]).await.unwrap();
+    let ids = world.ids().await;
+    let told = world.clears(&ids, Clear::Retry).await;
+    assert!(!told[0].0 && told[0].1.contains("only from the node that reads `contoso/hub/0` now"), "{told:?}");
+
+    let desk = world.desk.sinks.lock().desk(&soc).unwrap();
+    let member: crate::ids::MemberName = "a".parse().unwrap();
+    desk.set_members([(member.clone(), Epoch(1))].into());
+    let visitor = desk.attach(&member, Epoch(1)).unwrap();
+    // The feed moves before the member has acknowledged it: nothing of it stays here to be acknowledged.
+    world.owned.has(Some(Epoch(7)));
+    let moves = async {
+        sent(&visitor).await;
+        world.owned.has(Some(Epoch(9)));
+    };
+    let (told, ()) = tokio::join!(world.clears(&ids, Clear::Retry), moves);
+    assert_eq!(told, [(false, MOVED.to_owned())]);
+    assert!(visitor.fetch(Room { events: 10, bytes: 1 << 20 }).is_none());
+    assert_eq!(world.ids().await, ids);
+
+    let reads = async {
+        let Chunk { feed, epoch, generation, through, frames, replayed, .. } = sent(&visitor).await;
+        assert_eq!((epoch, generation, replayed), (Epoch(9), Generation(17), true));
+        assert!(frames.windows(kept.id.len()).any(|part| part == kept.id.as_bytes()));
+        visitor.acknowledge(&Acknowledgement { feed, epoch, generation, through }).unwrap();
+    };
+    let (told, ()) = tokio::join!(world.clears(&ids, Clear::Retry), reads);
+    assert_eq!(told, [(true, "acknowledged by soc".into())]);
+    assert!(world.ids().await.is_empty());
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::cluster::FeedState;
 use crate::event::batch::Batch;
 use crate::identity::{self, Scope, TokenProvider, Tokens};
 use crate::ids::{CredentialId, Epoch, FeedId, FeedPart, SinkId};
+use crate::pipeline::aside::Aside;
 use crate::pipeline::prepare::Lane;
 use crate::sources::event_hubs::{self, Authentication, ConnectionString, EventHubSource, Hub};
 use crate::sources::rest::{self, Graph, GraphSource, Kind};
@@ -205,7 +206,7 @@ fn part(name: &str) -> FeedPart {
 pub fn resume<'l>(
     epoch: Epoch,
     held: &FeedState,
-    lanes: &'l [Lane],
+    (lanes, aside): (&'l [Lane], &Aside),
     from_earliest: impl Fn(&SinkId) -> bool,
 ) -> Resume {
     let generation = held.generation;
@@ -220,7 +221,7 @@ pub fn resume<'l>(
     let places = |lanes: &[&'l Lane]| lanes.iter().filter_map(|lane| lane.committed.as_ref()).collect::<Vec<_>>();
     match read_from(generation, &places(&committed), &places(&wished)) {
         ReadFrom::Position(position) => {
-            let seen = held.seen.iter().copied().collect();
+            let seen = aside.known(&held.seen);
             Resume { cursor: Some(Cursor { generation, position, seen }), ..resume }
         }
         ReadFrom::Time(from) => Resume { since: Some(from), ..resume },
@@ -238,7 +239,7 @@ mod tests {
     fn a_feed_without_a_cursor_resumes_in_its_generation() {
         let held = FeedState { generation: Generation(7), ..FeedState::default() };
         for from_earliest in [true, false] {
-            let resume = resume(Epoch(2), &held, &[], |_| from_earliest);
+            let resume = resume(Epoch(2), &held, (&[], &Aside::default()), |_| from_earliest);
             assert_eq!((resume.generation, resume.cursor.is_none()), (Generation(7), true));
         }
     }

@@ -1,6 +1,6 @@
-//! Subscriptions that nobody has read for longer than their own settings allow. Pure.
+//! What nobody has read for longer than it may wait: subscriptions by their own settings, and replays to them. Pure.
 //!
-//! Such a one is suspended: its feeds hold nothing back for it any more. Its cursors stay. Once somebody comes, it goes on
+//! A subscription is suspended then: its feeds hold nothing back for it any more. Its cursors stay. Once somebody comes, it goes on
 //! there, and gets what upstream still has and a gap record for what has expired meanwhile. Each owner judges by its own
 //! clock, from when it first saw that nobody reads: a node that starts is in no hurry.
 
@@ -10,29 +10,40 @@ use std::time::Duration;
 use crate::clock::Uptime;
 use crate::ids::SinkId;
 
-#[derive(Debug, Default)]
-pub struct Idle {
+#[derive(Debug)]
+pub struct Idle<K = SinkId> {
     /// Since when nobody reads it.
-    unread: BTreeMap<SinkId, Uptime>,
-    suspended: BTreeSet<SinkId>,
+    unread: BTreeMap<K, Uptime>,
+    suspended: BTreeSet<K>,
 }
 
 /// What is to be said of a look.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    pub suspended: Vec<SinkId>,
-    pub resumed: Vec<SinkId>,
+#[derive(Debug, PartialEq, Eq)]
+pub struct Changes<K = SinkId> {
+    pub suspended: Vec<K>,
+    pub resumed: Vec<K>,
 }
 
-impl Idle {
-    /// Looks at every subscription with such a setting: whether somebody reads it, and for how long nobody may.
-    pub fn look<'s>(
-        &mut self,
-        now: Uptime,
-        subscriptions: impl Iterator<Item = (&'s SinkId, bool, Duration)>,
-    ) -> Changes {
+impl<K> Default for Changes<K> {
+    fn default() -> Self {
+        Self { suspended: Vec::new(), resumed: Vec::new() }
+    }
+}
+
+impl<K> Default for Idle<K> {
+    fn default() -> Self {
+        Self { unread: BTreeMap::new(), suspended: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Clone> Idle<K> {
+    /// Looks at all that has such a limit: whether somebody reads it, and for how long nobody may.
+    pub fn look<'s>(&mut self, now: Uptime, all: impl Iterator<Item = (&'s K, bool, Duration)>) -> Changes<K>
+    where
+        K: 's,
+    {
         let (mut unread, mut suspended) = (BTreeMap::new(), BTreeSet::new());
-        for (name, _, most) in subscriptions.filter(|(_, is_read, _)| !is_read) {
+        for (name, _, most) in all.filter(|(_, is_read, _)| !is_read) {
             let since = self.unread.get(name).copied().unwrap_or(now);
             unread.insert(name.clone(), since);
             if now.since(since) >= most {
@@ -47,7 +58,7 @@ impl Idle {
         changes
     }
 
-    pub fn has(&self, name: &SinkId) -> bool {
+    pub fn has(&self, name: &K) -> bool {
         self.suspended.contains(name)
     }
 }

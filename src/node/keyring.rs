@@ -118,7 +118,9 @@ impl Keyring {
         let (keyring, key) = (Arc::clone(self), key.clone());
         let failed = |key: &SecretKey, cause: String| SecretError::Sealed { place: key.to_string(), cause };
         let Some(record) = record.cloned() else {
-            let open = move || Err(failed(&key, "it is not there any more; apply again what it is of".to_owned()));
+            let open = move || {
+                Err(failed(&key, "what was sealed with it is not there any more; apply again what it is of".to_owned()))
+            };
             return SecretRef::Sealed(SealedSecret::new(reference, [0; 32], open));
         };
         let mut mark = [0; 32];

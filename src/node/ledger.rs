@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::life::Life;
 use super::pending::{Items, Pending, stops};
-use crate::clock::Clock;
+use crate::clock::Timestamp;
 use crate::cluster::{ClusterError, Command, ControlPlane, CursorItem, ItemOutcome, Outcome, Refusal};
 use crate::event::batch::Gap;
 use crate::ids::{Epoch, FeedId, Generation, NodeId};
@@ -20,7 +20,7 @@ use crate::pipeline::limits::{COMMIT_EVENTS, COMMIT_INTERVAL, COMMIT_TRACES_MAX}
 use crate::pipeline::spans::Committing;
 
 /// Hears what became of a feed's cursors.
-pub trait Commits: Send + Sync {
+pub trait Commits: Send + Sync + 'static {
     /// The item is committed: durable, and in force for the next owner.
     fn committed(&self, item: &CursorItem);
     /// Ownership or generation has passed on: the feed must stop.
@@ -31,7 +31,6 @@ pub struct CommitLedger<C> {
     node: NodeId,
     lives: watch::Receiver<Life>,
     control: ControlPlane,
-    clock: Clock,
     pending: Mutex<Pending>,
     /// What is being proposed. Whoever commits holds it throughout, so that a second commit ends after the first, and
     /// what comes after either finds all in force that was pending before.
@@ -43,16 +42,10 @@ pub struct CommitLedger<C> {
 }
 
 impl<C: Commits> CommitLedger<C> {
-    pub fn new(
-        node: NodeId,
-        lives: watch::Receiver<Life>,
-        control: ControlPlane,
-        clock: Clock,
-        commits: Arc<C>,
-    ) -> Self {
+    pub fn new(node: NodeId, lives: watch::Receiver<Life>, control: ControlPlane, commits: Arc<C>) -> Self {
         let (pending, under_way, traces) = (Mutex::default(), AsyncMutex::default(), Mutex::default());
         let (events, wake) = (AtomicU64::new(0), Notify::new());
-        Self { node, lives, control, clock, pending, under_way, traces, events, wake, commits }
+        Self { node, lives, control, pending, under_way, traces, events, wake, commits }
     }
 
     /// Commits once a second, or sooner when many events were acknowledged, until `stop` turns true; then once more.
@@ -163,8 +156,19 @@ impl<C: Commits> Ledger for CommitLedger<C> {
         self.ask(Command::OpenGeneration { feed: feed.clone(), epoch, generation }).await
     }
 
-    async fn record_gap(&self, feed: &FeedId, epoch: Epoch, gap: &Gap) -> Result<(), LedgerError> {
-        let at = self.clock.now();
+    async fn record_gap(&self, feed: &FeedId, epoch: Epoch, gap: &Gap, at: Timestamp) -> Result<(), LedgerError> {
+        // The cursor of a sink that is passed over moves with the record: what it acknowledged before must come first.
+        if gap.passed.is_some() && !self.commit().await {
+            return Err(LedgerError::Unavailable { cause: "the last cursors are not committed yet".to_owned() });
+        }
+        // Whoever read on from the same cursors before a crash found the same.
+        let is_known = self.control.read(|state| {
+            let held = state.feed(feed).filter(|held| held.epoch == epoch);
+            held.is_some_and(|held| held.gaps.iter().any(|of| of.generation == held.generation && of.gap == *gap))
+        });
+        if is_known {
+            return Ok(());
+        }
         self.ask(Command::RecordGap { feed: feed.clone(), epoch, gap: gap.clone(), at }).await
     }
 }

@@ -4,6 +4,7 @@ use futures_util::FutureExt as _;
 use tokio::join;
 
 use super::*;
+use crate::clock::Clock;
 use crate::cluster::{NodeSpec, ResourceKey, ResourceKind, Role, Settings};
 use crate::event::batch::{LogPosition, Position};
 use crate::node::enrol;
@@ -49,13 +50,13 @@ impl Stage {
             assert!(!matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
         }
         let heard = Arc::new(Heard::default());
-        let ledger = CommitLedger::new(node, living.lives(), control, clock, heard.clone());
+        let ledger = CommitLedger::new(node, living.lives(), control, heard.clone());
         Self { ledger, heard, feed, _living: living, _folder: folder }
     }
 
     /// The sink has acknowledged up to here.
     fn advance(&self, generation: u64, sequence: i64) {
-        let at = crate::clock::Timestamp::ZERO;
+        let at = Timestamp::ZERO;
         let position = Position::Log(LogPosition { offset: sequence.to_string(), sequence, enqueued: at });
         self.ledger.advance(FeedProgress {
             feed: self.feed.clone(),
@@ -73,7 +74,7 @@ impl Stage {
     }
 }
 
-fn declaring(feed: &FeedId, node: NodeId, at: crate::clock::Timestamp) -> Vec<Command> {
+fn declaring(feed: &FeedId, node: NodeId, at: Timestamp) -> Vec<Command> {
     let tenant = feed.tenant.clone();
     let put = |kind, tenant: Option<_>, name: &str, uses| Command::PutResource {
         kind,
@@ -125,4 +126,30 @@ async fn a_commit_that_is_dropped_loses_nothing() {
     assert!(Box::pin(stage.ledger.commit()).now_or_never().is_none(), "it is under way");
     stage.ledger.commit().await;
     assert_eq!(stage.commits(), 1);
+}
+
+#[tokio::test]
+async fn a_gap_that_is_found_again_is_counted_once() {
+    use crate::event::batch::GapReason;
+
+    let stage = Stage::set().await;
+    let gap = |after| Gap {
+        reason: GapReason::Expired,
+        lost: Some(10),
+        after_sequence: Some(after),
+        before_sequence: Some(after + 11),
+        passed: None,
+    };
+    for (after, time) in [(4, 1), (4, 1), (4, 2), (20, 3)] {
+        let at = Timestamp::from_millis(time);
+        stage.ledger.record_gap(&stage.feed, Epoch(1), &gap(after), at).await.unwrap();
+    }
+    let figures =
+        |state: &crate::cluster::ControlState| state.feed(&stage.feed).map(|it| (it.gaps_total, it.lost_total));
+    assert_eq!(stage.ledger.control.read(figures), Some((2, 20)), "an answer that was not heard loses nothing more");
+    stage.ledger.open_generation(&stage.feed, Epoch(1), Generation(7)).await.unwrap();
+    stage.ledger.record_gap(&stage.feed, Epoch(1), &gap(4), Timestamp::from_millis(4)).await.unwrap();
+    assert_eq!(stage.ledger.control.read(figures), Some((3, 30)), "the same numbers mean others now");
+    let stale = stage.ledger.record_gap(&stage.feed, Epoch(0), &gap(4), Timestamp::from_millis(5)).await;
+    assert!(matches!(stale, Err(LedgerError::Stale { .. })), "{stale:?}");
 }

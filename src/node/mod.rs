@@ -18,6 +18,7 @@ mod front;
 mod history;
 mod idle;
 pub mod keyring;
+mod lanes;
 mod lead;
 pub mod ledger;
 pub mod life;
@@ -137,14 +138,13 @@ impl Node {
         let control = ControlPlane::start(plane).await?;
         let mut keeping = renewing(membership.clone(), &control, &clock, &keeping_stopped);
         take_part(&control, spec, membership.as_ref(), entered, &clock).await?;
-        let locked = keyring.locked().is_some();
-        let unable = Arc::<Mutex<Unable>>::default();
+        let (locked, unable) = (keyring.locked().is_some(), Arc::<Mutex<Unable>>::default());
         let living = Living::begin(control.clone(), node, clock.clone(), locked, unable.clone()).await?;
         let lives = living.lives();
         let tokens = Tokens::new(client.clone(), clock.clone());
         let credentials = Credentials::new(tokens.clone(), clock.clone());
         let board = Arc::new(Board::new(clock.clone(), history, credentials));
-        let ledger = Arc::new(CommitLedger::new(node, lives.clone(), control.clone(), clock.clone(), board.clone()));
+        let ledger = Arc::new(CommitLedger::new(node, lives.clone(), control.clone(), board.clone()));
         let sinks = Arc::new(Mutex::new(Sinks::default()));
         let quarantine = quarantine_keys::sealed(&settings.data_dir, &keyring).await;
         let graph = Graph::new(client);
@@ -174,6 +174,7 @@ impl Node {
             quarantine,
             sinks: sinks.clone(),
             keyring: keyring.clone(),
+            turns: settings.spooling.turns(),
             unable,
         };
         let supervisor = supervised(supervisor, &lives, &stopped);

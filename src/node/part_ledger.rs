@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::clock::Timestamp;
 use crate::cluster::{ReplayId, ReplayItem, ReplayPart};
 use crate::event::batch::Gap;
 use crate::ids::{Epoch, FeedId, Generation, SinkId};
@@ -25,6 +26,8 @@ struct Noted {
     before: u64,
     /// Whether there is something to say.
     news: bool,
+    /// Why it is to rest, whatever else keeps it.
+    rests: Option<String>,
     /// What counts the events of this run.
     counts: Option<(Arc<FeedStatus>, SinkId)>,
 }
@@ -33,7 +36,7 @@ impl PartLedger {
     /// Goes on from where the part stands in the control state.
     pub fn new(replay: ReplayId, feed: FeedId, epoch: Epoch, part: ReplayPart) -> Self {
         let reach = Reach { end: None, first: part.first, last: part.last };
-        let noted = Noted { before: part.events, part, news: false, counts: None };
+        let noted = Noted { before: part.events, part, news: false, rests: None, counts: None };
         Self { replay, feed, epoch, reach: Arc::new(Mutex::new(reach)), noted: Mutex::new(noted) }
     }
 
@@ -56,12 +59,21 @@ impl PartLedger {
         news
     }
 
+    /// Notes why it is about to rest. Nothing that comes of its end takes the place of that.
+    pub fn rests(&self, why: &str) {
+        self.noted.lock().rests = Some(why.to_owned());
+        self.troubled(why);
+    }
+
     /// What is to be said, if anything.
     pub fn take(&self) -> Option<ReplayItem> {
-        let status = self.noted.lock().counts.as_ref().map(|(status, _)| status.clone());
+        let (status, rests) = {
+            let noted = self.noted.lock();
+            (noted.counts.as_ref().map(|(status, _)| status.clone()), noted.rests.clone())
+        };
         if let Some(status) = status {
             let problem = status.problem().map(|problem| format!("{}; {}", problem.error, problem.remedy));
-            self.troubled(&problem.unwrap_or_default());
+            self.troubled(&rests.or(problem).unwrap_or_default());
         }
         // The end may be found out once all before it is acknowledged: then no cursor moves any more.
         let end = self.reach.lock().end.clone();
@@ -106,7 +118,7 @@ impl Ledger for PartLedger {
     }
 
     /// What was lost upstream was lost for the first reader too, or was delivered then.
-    async fn record_gap(&self, _: &FeedId, _: Epoch, _: &Gap) -> Result<(), LedgerError> {
+    async fn record_gap(&self, _: &FeedId, _: Epoch, _: &Gap, _: Timestamp) -> Result<(), LedgerError> {
         Ok(())
     }
 }
@@ -167,5 +179,9 @@ mod tests {
         assert!(ledger.troubled("no group") && !ledger.troubled("no group"));
         assert_eq!(ledger.take().unwrap().part.problem, "no group");
         assert_eq!(ledger.take(), None);
+        ledger.counts(Arc::default(), "soc".parse().unwrap());
+        ledger.rests("nobody reads it");
+        assert_eq!(ledger.take().unwrap().part.problem, "nobody reads it");
+        assert_eq!(ledger.take(), None, "its task has nothing to say, and that is no news");
     }
 }

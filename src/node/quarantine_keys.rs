@@ -1,7 +1,6 @@
 //! The keys of the quarantine: one for each tenant, made at random and sealed under the node's key-encryption key. They are
 //! of what is no cache, so that none is ever replaced.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,13 +9,14 @@ use zeroize::Zeroizing;
 
 use super::keyring::Keyring;
 use super::membership::{self, MembershipError};
-use super::spool_keys::{made, read, write_by};
+use super::spool_keys::{made, read};
 use crate::clock::Clock;
 use crate::cluster::pki::files::Folder;
 use crate::ids::{ClusterId, TenantId};
 use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::quarantine_keys::QuarantineKeys;
 use crate::pipeline::spool::{DataKey, KeyTrouble};
+use crate::secret::write_whole;
 use crate::vault::{self, Binding, KEY_BYTES};
 
 /// The folder in the data directory.
@@ -81,12 +81,10 @@ impl QuarantineKeys for QuarantineVault {
             }
         };
         let sealed = ring.seal(&binding, &*key).map_err(|error| KeyTrouble(error.to_string()))?;
-        let synced = |folder: &Path| File::open(folder).and_then(|folder| folder.sync_all());
         // Durable before anything is sealed under it: a record whose key is gone is lost.
         // No name of a tenant begins like this, so that no other tenant's key is in its way.
         let beside = file.with_file_name(format!("_{tenant}"));
-        let written = write_by(&beside, file, &sealed).and_then(|()| file.parent().map_or(Ok(()), synced));
-        written.map_err(unusable)?;
+        write_whole(file, &beside, &sealed).map_err(unusable)?;
         Ok(Some(DataKey::new(&key)))
     }
 }

@@ -1,10 +1,16 @@
-//! Which parts of which replays this node is to run, and how fast. Pure.
+//! Which parts of which replays this node is to run, how fast, and which of them rest. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::deployment::{Deployment, digest};
+use super::idle::Idle;
+use crate::clock::Uptime;
 use crate::cluster::{ControlState, ReplayId, ReplayOrder, ReplayPart, ReplayStanding};
 use crate::ids::{Epoch, FeedId, Generation, NodeEpoch, NodeId};
+use crate::sinks;
+use crate::sinks::limits::REPLAY_UNREAD_AGE;
+use crate::sources::{Cursor, Resume, Second};
+use crate::units::Span;
 
 /// Parts that one node reads at once. Each has a connection of its own and costs upstream's egress; the rest wait.
 pub const PARTS_AT_ONCE: usize = 16;
@@ -63,6 +69,53 @@ pub fn wanted(
     wanted
 }
 
+/// Where the part's reader begins. What it noted in another generation than the open one means nothing any more.
+pub fn second(it: &Wanted) -> Second {
+    let Wanted { order, part, generation, epoch, .. } = it;
+    let noted = part.position.clone().filter(|_| part.generation == *generation);
+    let cursor = noted.map(|position| Cursor { generation: *generation, position, seen: Vec::new() });
+    let resume = Resume { epoch: *epoch, generation: *generation, cursor, since: None };
+    Second { resume, from: order.from, until: Some(order.to) }
+}
+
+/// Replays that run here and to which nobody comes. Each node looks at its own parts, by its own clock.
+#[derive(Debug, Default)]
+pub struct Unread(Idle<ReplayId>);
+
+impl Unread {
+    /// Those that are to rest, and why.
+    pub fn look(
+        &mut self,
+        state: &ControlState,
+        deployment: &Deployment,
+        running: &BTreeSet<ReplayId>,
+        now: Uptime,
+    ) -> Vec<(ReplayId, String)> {
+        let to_subscription = |replay| {
+            let sink = &state.replay(replay)?.order.sink;
+            let sinks::Config::Subscription(config) = &deployment.sinks.get(sink)?.spec.sink else { return None };
+            let most = config.idle_ttl.map_or(REPLAY_UNREAD_AGE, |ttl| ttl.get().min(REPLAY_UNREAD_AGE));
+            Some((sink, most))
+        };
+        let all = running.iter().filter_map(|replay| {
+            let (sink, most) = to_subscription(*replay)?;
+            let is_read = state.subscription(sink).is_some_and(|of| !of.members.is_empty());
+            Some((replay, is_read, most))
+        });
+        self.0.look(now, all);
+        let unread = running.iter().filter(|replay| self.0.has(replay));
+        let told = unread.filter_map(|replay| {
+            let (sink, most) = to_subscription(*replay)?;
+            let why = format!(
+                "nobody has read subscription `{sink}` for {}: let somebody read it, then `siemgate replay resume {replay}`",
+                Span::from_secs(most.as_secs()),
+            );
+            Some((*replay, why))
+        });
+        told.collect()
+    }
+}
+
 /// A part's share of its replay's rate: each node has what falls to the parts it owns, whether or not all of them run.
 fn share(rate: u32, ours: usize, left: usize, running: usize) -> u32 {
     let whole = u64::from(rate) * ours as u64 / (left.max(1) as u64 * running.max(1) as u64);
@@ -73,7 +126,10 @@ fn share(rate: u32, ours: usize, left: usize, running: usize) -> u32 {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::cluster::{Command, NodeCommand, NodeSpec, Outcome, ReplayCommand, ResourceKey, ResourceKind, Role};
+    use crate::cluster::{
+        Command, NodeCommand, NodeSpec, Outcome, ReplayCommand, ResourceKey, ResourceKind, Role, SubscriptionCommand,
+    };
+    use crate::node::deployment::Configured;
 
     fn put(kind: ResourceKind, tenant: Option<&str>, name: &str, uses: Vec<ResourceKey>) -> Command {
         let (tenant, name) = (tenant.map(|tenant| tenant.parse().unwrap()), name.to_owned());
@@ -170,5 +226,54 @@ mod tests {
         assert_eq!(running.len(), PARTS_AT_ONCE);
         assert!(running.iter().all(|(_, _, rate)| *rate == 31), "500 for 16: {running:?}");
         assert_eq!(share(1, 1, 1_000, 1), 1, "every part gets on");
+    }
+
+    #[test]
+    fn a_replay_to_a_subscription_that_nobody_reads_rests_after_a_day_or_its_idle_ttl() {
+        let mut state = cluster(1);
+        let replay = begin(&mut state, 400);
+        let day = 24 * 3_600;
+        let configured = |spec: &str| {
+            let mut deployment = Deployment::default();
+            let spec = serde_json::from_str(spec).unwrap();
+            deployment.sinks.insert("siem".parse().unwrap(), Configured { spec, fingerprint: 1 });
+            deployment
+        };
+        let patient = configured(r#"{"kind": "subscription", "format": "ecs"}"#);
+        let hasty = configured(r#"{"kind": "subscription", "format": "ecs", "idle_ttl": "10m"}"#);
+        let other = configured(r#"{"kind": "stdout", "format": "ecs"}"#);
+        let at = |second: u64| Uptime::from_nanos(second * 1_000_000_000);
+        let running = BTreeSet::from([replay]);
+        for (deployment, first) in [(&patient, Some(day)), (&hasty, Some(600)), (&other, None)] {
+            let mut unread = Unread::default();
+            let mut rests = |second: u64| unread.look(&state, deployment, &running, at(1_000 + second));
+            assert!(rests(0).is_empty());
+            let Some(first) = first else { return assert!(rests(10 * day).is_empty()) };
+            assert!(rests(first - 1).is_empty());
+            let told = rests(first);
+            assert!(told.len() == 1 && told == rests(first + 1), "{told:?} until it does");
+            assert!(told[0].0 == replay && told[0].1.contains("`siemgate replay resume 1`"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_replay_that_somebody_reads_does_not_rest() {
+        let mut state = cluster(1);
+        let running = BTreeSet::from([begin(&mut state, 400)]);
+        let mut deployment = Deployment::default();
+        let spec = serde_json::from_str(r#"{"kind": "subscription", "format": "ecs"}"#).unwrap();
+        deployment.sinks.insert("siem".parse().unwrap(), Configured { spec, fingerprint: 1 });
+        let join = SubscriptionCommand::Join {
+            subscription: "siem".parse().unwrap(),
+            member: "a".parse().unwrap(),
+            node: NodeId(1),
+            node_epoch: NodeEpoch(1),
+            connection: 1,
+            at: Timestamp::ZERO,
+        };
+        assert!(matches!(state.apply(Command::Subscription(join)), Outcome::Epoch(_)));
+        let mut unread = Unread::default();
+        let days = |days: u64| Uptime::from_nanos(days * 24 * 3_600 * 1_000_000_000);
+        assert!((1..9).all(|day| unread.look(&state, &deployment, &running, days(day)).is_empty()));
     }
 }

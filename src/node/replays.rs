@@ -11,14 +11,15 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
+use super::catch_up::Unwatched;
 use super::deployment::Deployment;
 use super::feeds::Builder;
 use super::keyring::Keyring;
 use super::life::Life;
 use super::part_ledger::PartLedger;
-use super::proposing::in_words;
+use super::proposing::{propose, told};
 use super::reconcile::is_firmer;
-use super::replaying::{PartKey, Wanted, wanted};
+use super::replaying::{PartKey, Unread, Wanted, second, wanted};
 use super::sinks::Sinks;
 use super::supervise::Supervisor;
 use super::tasks::resume_panic;
@@ -27,20 +28,20 @@ use crate::cluster::limits::REPLAY_ITEMS_MAX;
 use crate::cluster::{Command, ControlPlane, FeedState, ItemOutcome, Outcome, ReplayCommand, ReplayItem};
 use crate::identity::Tokens;
 use crate::ids::{Epoch, FeedId, NodeId};
+use crate::pipeline::aside::Aside;
 use crate::pipeline::backlog::Memory;
 use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::feed::{Feed, FeedEnd, Halt, Reads};
-use crate::pipeline::limits::BACKLOG_BYTES_MAX;
-use crate::pipeline::limits::{COMMIT_INTERVAL, DRAIN_GRACE};
+use crate::pipeline::limits::{BACKLOG_BYTES_MAX, COMMIT_INTERVAL, DRAIN_GRACE};
 use crate::pipeline::paced::Paced;
 use crate::pipeline::prepare::{Lane, Preparer};
 use crate::pipeline::quarantine::Quarantine;
 use crate::pipeline::status::FeedStatus;
-use crate::pipeline::tap::{Tapped, Watcher};
+use crate::pipeline::turns::Turns;
+use crate::sources::Resume;
 use crate::sources::range::Range;
 use crate::sources::ranged::Ranged;
 use crate::sources::rest::Graph;
-use crate::sources::{Cursor, Resume, Second, SourceError};
 
 /// How long a part that ended by itself waits before it is begun again from where it stands.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -97,6 +98,7 @@ struct Loop {
     parting: Vec<ReplayItem>,
     /// Parts that can't run, or ended by themselves.
     unable: BTreeMap<PartKey, Unable>,
+    unread: Unread,
     tasks: JoinSet<(PartKey, FeedEnd)>,
     changes: watch::Receiver<u64>,
     stop: watch::Receiver<bool>,
@@ -106,16 +108,6 @@ struct Loop {
 struct Unable {
     until: Instant,
     fingerprint: u64,
-}
-
-/// Nobody watches what is shown for the second time.
-struct Unwatched;
-
-impl Watcher for Unwatched {
-    fn watched(&self) -> bool {
-        false
-    }
-    fn show(&self, _: Tapped) {}
 }
 
 impl Replays {
@@ -139,9 +131,21 @@ impl Replays {
         let changes = self.control.changes();
         let life = lives.borrow_and_update().clone();
         let (running, unable, tasks) = (BTreeMap::new(), BTreeMap::new(), JoinSet::new());
-        let (parting, deployment, revision) = (Vec::new(), Arc::default(), None);
-        let work =
-            Loop { with: self, life, lives, deployment, revision, running, parting, unable, tasks, changes, stop };
+        let (parting, deployment, revision, unread) = (Vec::new(), Arc::default(), None, Unread::default());
+        let work = Loop {
+            with: self,
+            life,
+            lives,
+            deployment,
+            revision,
+            running,
+            parting,
+            unable,
+            unread,
+            tasks,
+            changes,
+            stop,
+        };
         work.until_the_end().await;
     }
 }
@@ -162,7 +166,10 @@ impl Loop {
             match action {
                 Action::Stop => return self.leave().await,
                 Action::Compare => {}
-                Action::Commit => self.commit().await,
+                Action::Commit => {
+                    self.rest_unread().await;
+                    self.commit().await;
+                }
                 Action::Ended(ended) => self.ended(ended),
                 Action::Life => self.live_anew(),
             }
@@ -221,9 +228,7 @@ impl Loop {
     fn start(&mut self, key: PartKey, it: Wanted) {
         let (replay, feed) = key.clone();
         let ledger = Arc::new(PartLedger::new(replay, feed.clone(), it.epoch, it.part.clone()));
-        let sinks = self.with.sinks.lock();
-        let lane = sinks.lane(&it.order.sink, None);
-        drop(sinks);
+        let lane = self.with.sinks.lock().lane(&it.order.sink, &feed, None);
         let Some(lane) = lane else { return self.not_built(key, &it, &ledger, "the sink can't be used here yet") };
         let Replays { tokens, graph, clock, .. } = &self.with;
         let builder = Builder { deployment: &self.deployment, tokens, graph, clock };
@@ -239,8 +244,7 @@ impl Loop {
         let (stop, stopped) = watch::channel(Halt::No);
         let task = self.task(&key, &it, lane, ledger.clone(), status);
         tracing::info!(replay = %key.0, feed = %key.1, epoch = %it.epoch, "a part of a replay goes on");
-        let running = Running { epoch: it.epoch, fingerprint: it.fingerprint, stop, rate, ledger };
-        self.running.insert(key.clone(), running);
+        self.running.insert(key.clone(), Running { epoch: it.epoch, fingerprint: it.fingerprint, stop, rate, ledger });
         self.tasks.spawn(async move { (key, task.run(source, |_| None, stopped).await) });
     }
 
@@ -252,24 +256,26 @@ impl Loop {
         ledger: Arc<PartLedger>,
         status: Arc<FeedStatus>,
     ) -> Feed<PartLedger> {
-        let clock = self.with.clock.clone();
         Feed {
             feed: feed.clone(),
             epoch: it.epoch,
             generation: it.generation,
-            lanes: vec![lane],
+            // What is asked for again is to come, however old.
+            lanes: vec![Lane { expire_after: None, ..lane }],
             ledger,
             quarantine: self.with.quarantine.clone(),
-            preparer: Preparer::new(feed.clone(), clock.clone(), Arc::new(Unwatched)),
+            preparer: Preparer::new(feed.clone(), self.with.clock.clone(), Arc::new(Unwatched)),
             status,
-            clock,
+            clock: self.with.clock.clone(),
             lease: self.life.lease.clone(),
-            // With one sink, no more than a batch ever waits for it.
+            // With one sink, no more than a batch ever waits for it, and nobody else.
             memory: Memory::new(BACKLOG_BYTES_MAX),
+            turns: Turns::new(1),
             spool: None,
             resume: Resume::default(),
             reads: Reads::Stretch,
             catch_up: CatchUp::Not { remedy: "a replay has one sink" },
+            aside: Aside::default(),
         }
     }
 
@@ -297,6 +303,22 @@ impl Loop {
         if *run.stop.borrow() == Halt::No {
             let unable = Unable { until: Instant::now() + AGAIN_AFTER, fingerprint: run.fingerprint };
             self.unable.insert(key, unable);
+        }
+    }
+
+    /// Lets those rest that nobody has come to read for too long. Each part says why, where people look for it.
+    async fn rest_unread(&mut self) {
+        let goes_on = |(_, run): &(&PartKey, &Running)| *run.stop.borrow() == Halt::No;
+        let running = self.running.iter().filter(goes_on).map(|((replay, _), _)| *replay).collect();
+        let now = self.with.clock.uptime();
+        let rests = self.with.control.read(|state| self.unread.look(state, &self.deployment, &running, now));
+        for (replay, why) in rests {
+            self.running.iter().filter(|((of, _), _)| *of == replay).for_each(|(_, run)| run.ledger.rests(&why));
+            let (by, reason, at) = ("siemgate".to_owned(), why.clone(), self.with.clock.now());
+            let pause = ReplayCommand::Pause { replay, by, reason, at };
+            if propose(&self.with.control, Command::Replay(pause)).await.is_some() {
+                tracing::warn!(%replay, why, "a replay rests");
+            }
         }
     }
 
@@ -376,16 +398,3 @@ impl Loop {
 }
 
 const DISPLACED: &str = "look for another reader of `catch_up_consumer_group`, and give this cluster one of its own";
-
-fn told(error: &SourceError) -> String {
-    format!("{error}; {}", in_words(&error.remedy()))
-}
-
-/// Where the part's reader begins. What it noted in another generation than the open one means nothing any more.
-fn second(it: &Wanted) -> Second {
-    let Wanted { order, part, generation, epoch, .. } = it;
-    let noted = part.position.clone().filter(|_| part.generation == *generation);
-    let cursor = noted.map(|position| Cursor { generation: *generation, position, seen: Vec::new() });
-    let resume = Resume { epoch: *epoch, generation: *generation, cursor, since: None };
-    Second { resume, from: order.from, until: Some(order.to) }
-}

@@ -15,13 +15,15 @@ use super::idle::Changes;
 use super::tasks::resume_panic;
 use crate::encode::Encoder;
 use crate::event::batch::Position;
-use crate::ids::SinkId;
-use crate::pipeline::prepare::Lane;
+use crate::ids::{FeedId, SinkId};
+use crate::pipeline::prepare::{Lane, Untold};
 use crate::pipeline::spec::SinkSpec;
+use crate::sinks::allowance::Allowance;
 use crate::sinks::limits::{PARCELS_QUEUED, WINDOW_BYTES};
 use crate::sinks::status::SinkStatus;
 use crate::sinks::subscription::desk::Desk;
 use crate::sinks::{self, Parcel, subscription};
+use crate::units::Span;
 
 /// One running sink.
 pub struct RunningSink {
@@ -125,8 +127,9 @@ impl Sinks {
     }
 
     /// A feed's view of one sink.
-    pub fn lane(&self, name: &SinkId, committed: Option<Position>) -> Option<Lane> {
+    pub fn lane(&self, name: &SinkId, feed: &FeedId, committed: Option<Position>) -> Option<Lane> {
         let sink = self.running.get(name)?;
+        let desk = sink.desk.clone().map(|desk| (desk, feed.clone()));
         Some(Lane {
             sink: name.clone(),
             route: sink.spec.routes.clone(),
@@ -134,16 +137,22 @@ impl Sinks {
             framing: sink.spec.sink.framing().of_format(sink.spec.format.name()),
             size: sink.spec.size_policy(),
             parcels: sink.parcels.clone(),
-            window: sink.window.clone(),
+            window: Allowance::new(sink.window.clone(), desk),
             status: sink.status.clone(),
             committed,
+            expire_after: sink.spec.expire_after.map(Span::get),
+            untold: Untold::default(),
         })
     }
 
-    /// Says which subscriptions hold nothing back any more, and which do again.
-    pub fn suspended(&self, changes: &Changes) {
-        for (name, sink) in changes.suspended.iter().filter_map(|name| Some((name, self.running.get(name)?))) {
+    /// Says which subscriptions hold nothing back any more, and which do again. One that was edited meanwhile begins with a
+    /// status that knows nothing of it.
+    pub fn suspended(&self, changes: &Changes, is_suspended: impl Fn(&SinkId) -> bool) {
+        for name in &changes.suspended {
             tracing::warn!(sink = %name, "nobody has read the subscription for its `idle_ttl`: it is suspended");
+        }
+        let unsaid = |sink: &RunningSink| sink.status.weakness().is_none();
+        for (_, sink) in self.running.iter().filter(|(name, sink)| is_suspended(name) && unsaid(sink)) {
             sink.status.fell_back("suspended: nobody has read it for its `idle_ttl`".to_owned());
         }
         for (name, sink) in changes.resumed.iter().filter_map(|name| Some((name, self.running.get(name)?))) {
@@ -176,7 +185,9 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::ids::{Epoch, MemberName};
     use crate::lease::Lease;
+    use crate::sinks::status::State;
     use crate::sinks::{Ack, Receipt, Stretch};
 
     /// A deployment of one sink that writes to `file`, as it is after so many edits.
@@ -195,6 +206,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_edited_subscription_is_still_shown_as_suspended() {
+        let name: SinkId = "soc".parse().unwrap();
+        let edited = |fingerprint| {
+            let body = serde_json::json!({"kind": "subscription", "format": "microsoft", "idle_ttl": "1m"});
+            let spec = serde_json::from_value(body).unwrap();
+            let mut deployment = Deployment::default();
+            deployment.sinks.insert("soc".parse().unwrap(), Configured { spec, fingerprint });
+            deployment
+        };
+        let mut sinks = Sinks::default();
+        let shown = |sinks: &Sinks| sinks.running[&name].status.weakness().is_some();
+        sinks.reconcile(&edited(1));
+        sinks.suspended(&Changes { suspended: vec![name.clone()], ..Changes::default() }, |_| true);
+        assert!(shown(&sinks));
+        sinks.reconcile(&edited(2));
+        sinks.suspended(&Changes::default(), |_| true);
+        assert!(shown(&sinks), "nobody reads it any more than before");
+        sinks.suspended(&Changes { resumed: vec![name.clone()], ..Changes::default() }, |_| false);
+        assert!(!shown(&sinks));
+        sinks.shut_down().await;
+    }
+
+    #[tokio::test]
     async fn an_edited_file_sink_goes_on_after_the_last_line_of_the_old_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.log");
@@ -205,12 +239,12 @@ mod tests {
         old.push(b'\n');
         let old = Bytes::from(old);
         sinks.reconcile(&of_a_file(&path, 1));
-        let lane = sinks.lane(&name, None).unwrap();
+        let lane = sinks.lane(&name, &Stretch::sample().feed, None).unwrap();
         for _ in 0..PARCELS_QUEUED {
             send(&lane, old.clone(), &acks).await;
         }
         sinks.reconcile(&of_a_file(&path, 2));
-        send(&sinks.lane(&name, None).unwrap(), Bytes::from_static(b"new\n"), &acks).await;
+        send(&sinks.lane(&name, &Stretch::sample().feed, None).unwrap(), Bytes::from_static(b"new\n"), &acks).await;
         for _ in 0..=PARCELS_QUEUED {
             acknowledged.recv().await.unwrap();
         }
@@ -218,6 +252,28 @@ mod tests {
         let written = std::fs::read(&path).unwrap();
         assert_eq!(written.len(), PARCELS_QUEUED * old.len() + 4, "nothing is overwritten");
         assert!(written.ends_with(b"new\n"), "the old one ends before the new one begins");
+    }
+
+    #[tokio::test]
+    async fn a_paused_subscription_stays_paused_whoever_comes_and_goes() {
+        let body = serde_json::json!({"kind": "subscription", "format": "cef", "paused": true});
+        let mut sinks = Sinks::default();
+        let (name, member): (SinkId, MemberName) = ("read".parse().unwrap(), "a".parse().unwrap());
+        let mut deployment = Deployment::default();
+        let spec = serde_json::from_value(body).unwrap();
+        deployment.sinks.insert(name.clone(), Configured { spec, fingerprint: 1 });
+        sinks.reconcile(&deployment);
+        let status = sinks.lane(&name, &Stretch::sample().feed, None).unwrap().status;
+        while status.state() != State::Paused {
+            tokio::task::yield_now().await;
+        }
+        let desk = sinks.desk(&name).unwrap();
+        desk.set_members([(member.clone(), Epoch(1))].into());
+        let visitor = desk.attach(&member, Epoch(1)).unwrap();
+        assert_eq!(status.state(), State::Paused);
+        drop(visitor);
+        assert!(status.state() == State::Paused && !status.works());
+        sinks.shut_down().await;
     }
 
     #[tokio::test]

@@ -1,9 +1,8 @@
 //! The keys of the spool: one for each tenant, made at random and kept beside what it seals, sealed itself under the
 //! node's key-encryption key.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use zeroize::Zeroizing;
 use super::keyring::Keyring;
 use crate::ids::TenantId;
 use crate::pipeline::spool::{DataKey, KeyTrouble, SpoolKeys};
+use crate::secret::write_whole;
 use crate::vault::limits::ENVELOPE_OVERHEAD_BYTES;
 use crate::vault::{self, Binding, KEY_BYTES, Ring};
 
@@ -84,19 +84,13 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 fn write(path: &Path, sealed: &[u8]) -> io::Result<()> {
-    write_by(&path.with_extension("new"), path, sealed)
-}
-
-/// Written beside its place and moved there, so that no crash of the node leaves half a key.
-pub(super) fn write_by(beside: &Path, path: &Path, sealed: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?;
-    file.write_all(sealed)?;
-    file.sync_all()?;
-    fs::rename(beside, path)
+    write_whole(path, &path.with_extension("new"), sealed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::clock::Clock;
     use crate::clock::Timestamp;

@@ -1,13 +1,16 @@
 //! The node's backlog: how much memory and disk the feeds may take for what some sink has not taken yet.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use super::keyring::Keyring;
 use super::spool_keys::VaultedKeys;
 use crate::pipeline::backlog::Memory;
 use crate::pipeline::limits::BACKLOG_BYTES_MAX;
 use crate::pipeline::spool::{Quota, Spool};
+use crate::pipeline::turns::Turns;
 
 /// How much there may be of it, and where.
 #[derive(Debug, Clone)]
@@ -29,6 +32,11 @@ impl Default for Spooling {
 impl Spooling {
     pub fn memory(&self) -> Memory {
         Memory::new(self.memory_bytes)
+    }
+
+    /// What sinks that lag may take of this machine.
+    pub fn turns(&self) -> Turns {
+        Turns::new(available_parallelism().map_or(1, NonZero::get))
     }
 
     /// Opens the spool. A node without one works on: then a sink that lags holds up its feeds once memory is short.

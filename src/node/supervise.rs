@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::beginning;
 use super::board::{Board, OnBoard};
 use super::catch_up::catch_up;
 use super::deployment::Deployment;
@@ -19,9 +17,10 @@ use super::discovery::{Discovery, Found};
 use super::feeds::{Builder, Elsewhere, resume};
 use super::idle::Idle;
 use super::keyring::Keyring;
+use super::lanes::lanes;
 use super::ledger::CommitLedger;
 use super::life::Life;
-use super::proposing::{DISPLACED, in_words, propose};
+use super::proposing::{DISPLACED, PASS_ON_AGAIN, in_words, pass_on, propose};
 use super::reconcile::{Declared, Running, Step, is_firmer, steps};
 use super::sinks::Sinks;
 use super::tasks::resume_panic;
@@ -37,17 +36,15 @@ use crate::pipeline::feed::{Feed, FeedEnd, Halt, Reads};
 use crate::pipeline::limits::{DRAIN_GRACE, RETRY_LONGEST};
 use crate::pipeline::prepare::Preparer;
 use crate::pipeline::quarantine::Quarantine;
-use crate::pipeline::spec::SinkSpec;
 use crate::pipeline::spool::Spool;
 use crate::pipeline::status::{FeedState, FeedStatus, Problem};
 use crate::pipeline::tap::Tap;
+use crate::pipeline::turns::Turns;
 use crate::sources::SourceError;
 use crate::sources::rest::Graph;
 
 /// How often everything is compared although nothing seems to have changed.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(5);
-/// How many feeds are released at once: enough to share a log entry, and a bound on what waits.
-const RELEASES_AT_ONCE: usize = 64;
 /// How long a node that leaves goes on trying to hand over what its sinks have drained.
 const HAND_OVER: Duration = Duration::from_secs(5);
 /// The first wait before a feed that was taken by another reader is asked for again; it doubles each time.
@@ -68,6 +65,8 @@ pub struct Supervisor {
     pub spool: Option<Spool>,
     pub sinks: Arc<Mutex<Sinks>>,
     pub keyring: Arc<Keyring>,
+    /// For sinks that get what they lack.
+    pub turns: Turns,
     /// What can't be run here; the leader is told with every heartbeat.
     pub unable: Arc<Mutex<Unable>>,
 }
@@ -97,6 +96,8 @@ struct Loop {
     /// Epochs whose task has ended; see [`steps`].
     spent: BTreeMap<FeedId, Epoch>,
     displaced: BTreeMap<FeedId, (Instant, Duration)>,
+    /// When feeds are to be given up that could not be.
+    again: Option<Instant>,
     tasks: JoinSet<(FeedId, FeedEnd)>,
     discovery: Discovery,
     upkeep: Upkeep,
@@ -121,6 +122,7 @@ impl Supervisor {
             idle: Idle::default(),
             spent: BTreeMap::new(),
             displaced: BTreeMap::new(),
+            again: None,
             tasks: JoinSet::new(),
             discovery: Discovery::default(),
             upkeep: Upkeep::default(),
@@ -142,6 +144,7 @@ impl Loop {
     async fn select(&mut self) -> Action {
         let look = Instant::now() + RECONCILE_INTERVAL;
         let look = self.discovery.next_due().unwrap_or(look).min(look);
+        let look = self.again.take().unwrap_or(look).min(look);
         let leaving = self.leaving;
         tokio::select! {
             biased;
@@ -186,7 +189,7 @@ impl Loop {
             self.revision = Some(revision);
             self.deployment = deployment;
         }
-        self.with.sinks.lock().suspended(&changed);
+        self.with.sinks.lock().suspended(&changed, |name| self.idle.has(name));
         self.with.board.credentials.look(&self.deployment);
         self.note_unable(&declared);
         self.discovery.begin(&self.deployment, &self.with);
@@ -237,11 +240,11 @@ impl Loop {
         if feeds.is_empty() || self.cut_off {
             return;
         }
-        self.with.ledger.commit().await;
         let releases = feeds.into_iter().map(|(feed, epoch)| Command::Release { feed, epoch });
-        let mut released = stream::iter(releases.map(|release| propose(&self.with.control, release)))
-            .buffer_unordered(RELEASES_AT_ONCE);
-        while released.next().await.is_some() {}
+        let released = releases.map(|release| propose(&self.with.control, release));
+        if !pass_on(self.with.ledger.commit(), released).await {
+            self.again = Some(Instant::now() + PASS_ON_AGAIN);
+        }
     }
 
     fn start(&mut self, feed: FeedId, epoch: Epoch, fingerprint: u64) {
@@ -251,17 +254,9 @@ impl Loop {
         let key = (feed.tenant.clone(), feed.source.clone());
         let Some(held) = self.with.control.read(|state| state.feed(&feed).cloned()) else { return };
         let Some(source) = self.deployment.sources.get(&key) else { return };
-        let lanes: Vec<_> = {
-            let sinks = self.with.sinks.lock();
-            let wanted = self.deployment.sinks_of(&key).filter(|(name, _)| !self.idle.has(name));
-            let place = |name: &SinkId, sink: &SinkSpec| {
-                let own = || beginning::own(&sink.sink, &source.spec, &feed, &held);
-                held.cursors.get(name).cloned().or_else(own)
-            };
-            wanted.filter_map(|(name, sink)| sinks.lane(name, place(name, &sink.spec))).collect()
-        };
+        let (lanes, aside) = lanes(&self.deployment, &self.idle, &self.with.sinks.lock(), &source.spec, (&feed, &held));
         let from_earliest = |sink: &SinkId| self.deployment.starts_at_earliest(sink, &source.spec);
-        let resume = resume(epoch, &held, &lanes, from_earliest);
+        let resume = resume(epoch, &held, (&lanes, &aside), from_earliest);
         let Supervisor { tokens, graph, clock, .. } = &self.with;
         let builder = Builder { deployment: &self.deployment, tokens, graph, clock };
         let begun = held.generation != Generation::default();
@@ -287,10 +282,12 @@ impl Loop {
             clock: self.with.clock.clone(),
             lease: self.life.lease.clone(),
             memory: self.with.memory.clone(),
+            turns: self.with.turns.clone(),
             spool: self.with.spool.clone(),
             resume,
             reads: Reads::All,
             catch_up,
+            aside,
         };
         tracing::info!(%feed, %epoch, "feed started");
         self.with.board.feeds.lock().insert(feed.clone(), OnBoard { epoch, status, stop, shown });

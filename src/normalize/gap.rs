@@ -54,12 +54,13 @@ const fn reason(reason: GapReason) -> &'static str {
         GapReason::Recreated => "recreated",
         GapReason::TailLost => "tail-lost",
         GapReason::Skipped => "skipped",
+        GapReason::PassedOver => "passed-over",
     }
 }
 
 /// There is no record of Microsoft's to pass on, so that a format of untouched records carries this object.
 fn statement(origin: &Origin<'_>, part: &FeedPart, generation: Generation, gap: &Gap) -> String {
-    serde_json::json!({
+    let mut statement = serde_json::json!({
         "siemgate": "gap",
         "tenant": origin.tenant.as_str(),
         "source": origin.source.as_str(),
@@ -69,6 +70,10 @@ fn statement(origin: &Origin<'_>, part: &FeedPart, generation: Generation, gap: 
         "lost": gap.lost,
         "afterSequence": gap.after_sequence,
         "beforeSequence": gap.before_sequence,
-    })
-    .to_string()
+    });
+    if let Some(passed) = &gap.passed {
+        statement["sink"] = passed.sink.as_str().into();
+        statement["olderThan"] = passed.older_than.to_microsoft().into();
+    }
+    statement.to_string()
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use super::limits::{OWN_PART, SPILL_FROM, UNHURRIED_UNTIL};
 use super::progress::BatchNumber;
 use crate::event::batch::{Batch, Content, Position};
 
@@ -20,8 +21,26 @@ impl Memory {
         Self { limit, used: Arc::default() }
     }
 
-    pub fn is_short(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.used() > self.limit
+    }
+
+    /// It is not full yet, but what is oldest should go to disk.
+    fn is_short(&self) -> bool {
+        self.is_beyond(SPILL_FROM)
+    }
+
+    /// Whether sinks that lag have time to catch up.
+    pub fn is_ample(&self) -> bool {
+        !self.is_beyond(UNHURRIED_UNTIL)
+    }
+
+    fn is_beyond(&self, part: (usize, usize)) -> bool {
+        self.used() > self.part(part)
+    }
+
+    fn part(&self, (parts, of): (usize, usize)) -> usize {
+        self.limit / of * parts
     }
 
     pub fn used(&self) -> usize {
@@ -93,9 +112,18 @@ impl Backlog {
         held.map_or(Place::Nowhere, |held| Place::Memory(held.batch.clone()))
     }
 
-    /// The batch that goes to disk first, if memory is short and another stays.
-    pub fn to_spill(&self) -> Option<Spill> {
-        let first = self.held.front().filter(|_| self.memory.is_short() && self.held.len() > 1)?;
+    /// Whether something must leave memory before more comes. One batch may always be there, or nothing could be read.
+    /// Where no sink lags, all that is held is on its way: only a feed that holds much of that waits for it.
+    pub fn is_full(&self, lags: bool) -> bool {
+        let counts = lags || self.bytes > self.memory.part(OWN_PART);
+        counts && self.memory.is_full() && self.held.len() > 1
+    }
+
+    /// The batch that goes to disk first, if memory is short and another stays. What no sink lacks goes there only where
+    /// there is no other way.
+    pub fn to_spill(&self, lags: bool) -> Option<Spill> {
+        let short = if lags { self.memory.is_short() } else { self.is_full(false) };
+        let first = self.held.front().filter(|_| short && self.held.len() > 1)?;
         Some(Spill { number: self.first, batch: first.batch.clone(), before: self.before.clone() })
     }
 
@@ -186,15 +214,44 @@ mod tests {
         let mut backlog = Backlog::new(memory.clone(), 0..0, None);
         for _ in 0..5 {
             backlog.push(batch(1_000));
-            assert!(backlog.to_spill().is_none());
+            assert!(backlog.to_spill(true).is_none());
         }
         let other = Memory { ..memory.clone() };
         let mut greedy = Backlog::new(other, 0..0, None);
         greedy.push(batch(9_000));
-        assert_eq!(backlog.to_spill().map(|spill| spill.number), Some(0), "another feed's batches count too");
-        assert!(greedy.to_spill().is_none(), "one batch stays in memory, or nothing could be read");
+        assert_eq!(backlog.to_spill(true).map(|spill| spill.number), Some(0), "another feed's batches count too");
+        assert!(backlog.is_full(true));
+        assert!(greedy.to_spill(true).is_none() && !greedy.is_full(true), "one stays, or nothing could be read");
         drop(greedy);
-        assert!(!memory.is_short(), "a feed that ends gives all back");
+        assert!(!memory.is_full() && !memory.is_short(), "a feed that ends gives all back");
+    }
+
+    #[test]
+    fn the_oldest_goes_to_disk_before_reading_has_to_wait_for_it() {
+        let mut backlog = Backlog::new(Memory::new(10_000), 0..0, None);
+        while backlog.to_spill(true).is_none() {
+            backlog.push(batch(500));
+        }
+        let room = (0..).take_while(|_| {
+            backlog.push(batch(500));
+            !backlog.is_full(true)
+        });
+        assert!(room.count() >= 2, "some batches more have room meanwhile");
+    }
+
+    #[test]
+    fn b3_what_all_sinks_have_is_held_by_a_feed_that_holds_little_and_not_by_one_that_holds_much() {
+        let memory = Memory::new(32_000);
+        let (mut greedy, mut modest) = (Backlog::new(memory.clone(), 0..0, None), Backlog::new(memory, 0..0, None));
+        modest.push(batch(300));
+        modest.push(batch(300));
+        while !greedy.is_full(false) {
+            assert!(greedy.to_spill(false).is_none(), "while there is room nothing goes to disk that nobody lacks");
+            greedy.push(batch(1_000));
+        }
+        assert!(greedy.to_spill(false).is_some());
+        assert!(!modest.is_full(false) && modest.to_spill(false).is_none(), "it is not this feed's fault");
+        assert!(modest.is_full(true));
     }
 
     #[test]
@@ -203,7 +260,7 @@ mod tests {
         for _ in 0..3 {
             backlog.push(batch(10));
         }
-        let Spill { number, before, .. } = backlog.to_spill().unwrap();
+        let Spill { number, before, .. } = backlog.to_spill(true).unwrap();
         assert!(before.is_none());
         backlog.spilled(number);
         assert_eq!((number, backlog.on_disk()), (5, 3..6));
@@ -227,7 +284,7 @@ mod tests {
                         backlog.push(batch(100));
                         end += 1;
                     }
-                    1 => if let Some(spill) = backlog.to_spill() { backlog.spilled(spill.number) },
+                    1 => if let Some(spill) = backlog.to_spill(true) { backlog.spilled(spill.number) },
                     _ => {
                         resolved = end.min(resolved + 1);
                         backlog.drop_before(resolved);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::limits::{RETRY_FIRST, RETRY_LONGEST};
+use crate::units::doubling;
 
 /// Doubling waits with jitter, reset by success.
 #[derive(Debug, Default, Clone)]
@@ -13,9 +14,9 @@ pub struct Backoff {
 impl Backoff {
     /// The wait after one more failure. `dice` in `0.0..1.0` spreads nodes that fail together over half the wait.
     pub fn after_failure(&mut self, dice: f64) -> Duration {
-        let doubled = RETRY_FIRST.saturating_mul(1 << self.failures.min(16)).min(RETRY_LONGEST);
+        let before = self.failures;
         self.failures = self.failures.saturating_add(1);
-        doubled.mul_f64(0.5 + 0.5 * dice.clamp(0.0, 1.0))
+        doubling(RETRY_FIRST, RETRY_LONGEST, before, dice)
     }
 
     pub fn succeeded(&mut self) {

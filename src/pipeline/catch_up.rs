@@ -13,7 +13,9 @@ use tokio::sync::{Notify, watch};
 use super::feed::{FeedEnd, Halt, Reads};
 use super::joining::Reached;
 use super::ledger::{FeedProgress, Ledger, LedgerError};
+use super::prepare::Untold;
 use super::status::FeedStatus;
+use crate::clock::Timestamp;
 use crate::event::batch::{Gap, GapReason, Position};
 use crate::ids::{Epoch, FeedId, Generation, SinkId};
 
@@ -42,6 +44,8 @@ pub struct Errand {
     /// Whether the feed has looked at what the sink lacks.
     pub reads: Reads,
     pub talk: Talk,
+    /// What the sink was passed over and has not been told; whoever serves it next tells it.
+    pub untold: Untold,
     pub status: Arc<FeedStatus>,
     pub stop: watch::Receiver<Halt>,
 }
@@ -53,8 +57,6 @@ pub struct Orders {
     pub frontier: Option<Position>,
     /// Nothing more is handed over once this is reached.
     pub until: Option<Position>,
-    /// Nothing more is handed over at all.
-    pub ends: bool,
 }
 
 /// A reader's side of the talk with its feed.
@@ -94,10 +96,11 @@ impl<L: Ledger> Ledger for BesideLedger<L> {
         Err(LedgerError::Unavailable { cause: format!("generation {generation} is not for this reader") })
     }
 
-    /// What expired while the sink was behind was lost to this sink alone. Of anything else the feed has told.
-    async fn record_gap(&self, feed: &FeedId, epoch: Epoch, gap: &Gap) -> Result<(), LedgerError> {
+    /// What expired while the sink was behind, or passed it over, was lost to this sink alone. Of anything else the feed
+    /// has told.
+    async fn record_gap(&self, feed: &FeedId, epoch: Epoch, gap: &Gap, at: Timestamp) -> Result<(), LedgerError> {
         match gap.reason {
-            GapReason::Expired => self.ledger.record_gap(feed, epoch, gap).await,
+            GapReason::Expired | GapReason::PassedOver => self.ledger.record_gap(feed, epoch, gap, at).await,
             GapReason::Recreated | GapReason::TailLost | GapReason::Skipped => Ok(()),
         }
     }

@@ -71,7 +71,13 @@ mod tests {
     }
 
     fn gap(lost: Option<u64>) -> Content {
-        Content::Gap(Gap { reason: GapReason::Expired, lost, after_sequence: None, before_sequence: None })
+        Content::Gap(Gap {
+            reason: GapReason::Expired,
+            lost,
+            after_sequence: None,
+            before_sequence: None,
+            passed: None,
+        })
     }
 
     #[test]

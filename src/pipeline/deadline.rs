@@ -1,4 +1,4 @@
-//! How near upstream is to forgetting what a sink has not acknowledged. Pure.
+//! How near a sink is to losing what it has not acknowledged: upstream forgets it, or the sink is passed over. Pure.
 
 use std::time::Duration;
 
@@ -30,7 +30,12 @@ impl Urgency {
     }
 }
 
-/// How long until the oldest unacknowledged record is lost upstream.
+/// For how long a record can still reach a sink: while upstream keeps it, and no longer than the sink's `expire_after`.
+pub fn nearer(retention: Duration, expire_after: Option<Duration>) -> Duration {
+    expire_after.map_or(retention, |after| after.min(retention))
+}
+
+/// How long until the oldest unacknowledged record is lost.
 pub fn time_to_loss(age: Duration, retention: Duration) -> Duration {
     retention.saturating_sub(age)
 }

@@ -5,7 +5,7 @@ use std::future::pending;
 use tokio::sync::watch;
 
 use super::catch_up::{Orders, Talk};
-use crate::event::batch::{Batch, Coordinates, Entry, Position};
+use crate::event::batch::{Batch, Content, Coordinates, Entry, LogPosition, Position};
 use crate::ids::Generation;
 use crate::sources::{Source, SourceError};
 
@@ -33,7 +33,7 @@ impl<S> Gate<S> {
     fn rests(&self, orders: &Orders) -> bool {
         let read = self.talk.reached.lock().read.clone();
         let there = |until| read.is_some_and(|read| read.reaches(until));
-        let rests = orders.ends || orders.until.as_ref().is_some_and(there);
+        let rests = orders.until.as_ref().is_some_and(there);
         if self.talk.reached.lock().rests != rests {
             self.talk.tell(|reached| reached.rests = rests);
         }
@@ -104,16 +104,33 @@ fn split(batch: Batch, at: &Position) -> (Option<Batch>, Option<Batch>) {
         return (Some(batch), None);
     }
     let Position::Log(cut) = at else { return (None, Some(batch)) };
-    let reached = |entry: &Entry| match &entry.coordinates {
-        Coordinates::Log { sequence, .. } => *sequence <= cut.sequence,
-        Coordinates::Object { .. } => false,
+    let reached = batch.entries.iter().take_while(|entry| sequence(entry).is_some_and(|it| it <= cut.sequence)).count();
+    let spans = batch.entries.get(reached).filter(|entry| begins_before(entry, cut.sequence));
+    let after = match spans.and_then(sequence) {
+        // Some of what is missing lies where the feed has been, and nothing else will ever come there.
+        Some(_) if reached + 1 == batch.entries.len() => return (Some(batch), None),
+        Some(last) => Position::Log(LogPosition::after_number(last, cut.enqueued)),
+        None => at.clone(),
     };
-    let (before, beyond): (Vec<_>, Vec<_>) = batch.entries.iter().cloned().partition(reached);
-    if before.is_empty() {
+    let taken = reached + usize::from(spans.is_some());
+    if taken == 0 {
         return (None, Some(batch));
     }
-    let now = Batch { entries: before, after: at.clone(), ..batch.clone() };
-    (Some(now), Some(Batch { entries: beyond, ..batch }))
+    let mut entries = batch.entries.clone();
+    let beyond = entries.split_off(taken);
+    (Some(Batch { entries, after, ..batch.clone() }), Some(Batch { entries: beyond, ..batch }))
+}
+
+fn sequence(entry: &Entry) -> Option<i64> {
+    match &entry.coordinates {
+        Coordinates::Log { sequence, .. } => Some(*sequence),
+        Coordinates::Object { .. } => None,
+    }
+}
+
+/// Whether it is a gap that begins before the message with this number has come.
+fn begins_before(entry: &Entry, cut: i64) -> bool {
+    matches!(&entry.content, Content::Gap(gap) if gap.after_sequence.is_some_and(|after| after < cut))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::event::batch::{Content, LogPosition, Shape};
+use crate::event::batch::{Content, Gap, GapReason, LogPosition, Shape};
 use crate::pipeline::joining::Reached;
 
 fn at(sequence: i64) -> Position {
@@ -103,9 +103,40 @@ async fn at_the_joint_it_rests_until_it_is_told_otherwise() {
     assert_eq!((stage.next().await, stage.reached.lock().rests), (None, true));
     stage.orders.send_modify(|orders| orders.until = None);
     assert_eq!((stage.next().await, stage.reached.lock().rests), (Some((13, 20)), false));
-    stage.orders.send_modify(|orders| orders.ends = true);
-    stage.is_read(21, 22).await;
-    assert_eq!((stage.next().await, stage.reached.lock().rests), (None, true));
+}
+
+/// The feed stands at 15, where its last healthy sink died, and upstream has nothing any more of 5 to 19.
+#[tokio::test]
+async fn a_gap_passes_that_begins_where_the_feed_has_been() {
+    let gap = |first: i64, last: i64| {
+        let mut batch = batch(1, last, last);
+        let (after_sequence, before_sequence) = (Some(first - 1), Some(last + 1));
+        let gap = Gap { reason: GapReason::Expired, lost: None, after_sequence, before_sequence, passed: None };
+        batch.entries[0].content = Content::Gap(gap);
+        batch
+    };
+    let mut stage = Stage::after(4, 15);
+    stage.reads.send(Ok(gap(5, 19))).await.unwrap();
+    assert_eq!(stage.next().await, Some((19, 19)), "the sink comes to where it can go on with the feed");
+    assert_eq!(stage.reached.lock().read, Some(at(19)));
+
+    let mut stage = Stage::after(4, 15);
+    let mut with_more = gap(5, 19);
+    with_more.entries.extend(batch(1, 20, 21).entries);
+    with_more.after = at(21);
+    stage.reads.send(Ok(with_more)).await.unwrap();
+    let first = timeout(Duration::from_secs(8), stage.gate.next_batch()).await.unwrap().unwrap();
+    assert_eq!(first.entries.len(), 1);
+    assert!(matches!(&first.after, Position::Log(after) if after.sequence == 19), "{:?}", first.after);
+    assert_eq!(stage.next().await, None, "nobody has looked at what comes after the gap");
+    stage.orders.send_modify(|orders| orders.frontier = Some(at(30)));
+    assert_eq!(stage.next().await, Some((20, 21)));
+
+    let mut stage = Stage::after(4, 15);
+    stage.is_read(5, 15).await;
+    stage.reads.send(Ok(gap(16, 19))).await.unwrap();
+    assert_eq!(stage.next().await, Some((5, 15)));
+    assert_eq!(stage.next().await, None, "the feed has yet to come to this one");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use super::spans::Committing;
+use crate::clock::Timestamp;
 use crate::event::batch::{Gap, Position, Seen};
 use crate::ids::{Epoch, FeedId, Generation, SinkId};
 
@@ -30,7 +31,7 @@ pub enum LedgerError {
 }
 
 /// Records what feeds have done.
-pub trait Ledger: Send + Sync {
+pub trait Ledger: Send + Sync + 'static {
     /// Takes note of progress; it is committed with that of other feeds soon. Never waits.
     fn advance(&self, progress: FeedProgress);
 
@@ -42,11 +43,13 @@ pub trait Ledger: Send + Sync {
         generation: Generation,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Remembers that records were lost upstream.
+    /// Remembers that records were lost upstream, or that a sink was passed over. Its cursor moves with that, and not before.
+    /// Whoever says it again, because the answer was not heard, says the same time: it is one gap.
     fn record_gap(
         &self,
         feed: &FeedId,
         epoch: Epoch,
         gap: &Gap,
+        at: Timestamp,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }

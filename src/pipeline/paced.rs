@@ -4,17 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use super::bucket::Bucket;
 use super::status::FeedStatus;
 use crate::event::batch::Batch;
-use crate::sinks::limits::WINDOW_BYTES;
+use crate::sinks::allowance::Allowance;
 use crate::sources::{Source, SourceError};
 
-/// The part of a sink's window that is left to live events.
-const ROOM_LEFT: usize = WINDOW_BYTES / 2;
 /// How often a reader that waits looks again: whether there is room, and at what rate it may go on.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -25,14 +22,14 @@ pub struct Paced<S> {
     /// Events a second; it may change at any time.
     rate: Arc<AtomicU32>,
     /// The sink's.
-    window: Arc<Semaphore>,
+    window: Allowance,
     bucket: Bucket,
     begun: Instant,
     spent: u64,
 }
 
 impl<S> Paced<S> {
-    pub fn new(source: S, status: Arc<FeedStatus>, rate: Arc<AtomicU32>, window: Arc<Semaphore>) -> Self {
+    pub fn new(source: S, status: Arc<FeedStatus>, rate: Arc<AtomicU32>, window: Allowance) -> Self {
         Self { source, status, rate, window, bucket: Bucket::default(), begun: Instant::now(), spent: 0 }
     }
 
@@ -41,7 +38,7 @@ impl<S> Paced<S> {
         let read = self.status.read.load(Relaxed);
         self.bucket.spend(read - std::mem::replace(&mut self.spent, read));
         let wait = self.bucket.wait(self.begun.elapsed(), self.rate.load(Relaxed));
-        let full = self.window.available_permits() < ROOM_LEFT;
+        let full = !self.window.has_to_spare();
         wait.map(|wait| wait.min(LOOK)).or(full.then_some(LOOK))
     }
 }

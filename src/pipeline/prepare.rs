@@ -1,10 +1,13 @@
 //! A batch becomes frames: each record is normalised once, then routed, encoded and framed for every sink that wants it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
 
+use super::bad_batches::BadBatches;
 use super::fit::{Fitted, SizePolicy, fit};
 use super::limits::REJECTED_SHARE_WARN_PERCENT;
 use super::quarantine::{Place, Quarantined, Raw};
@@ -12,10 +15,11 @@ use super::route::Route;
 use super::tap::{Tap, Tapped};
 use crate::clock::{Clock, Timestamp};
 use crate::encode::{Encoder, Facility, Header};
-use crate::event::batch::{Batch, Content, Coordinates, Entry, Position};
+use crate::event::batch::{Batch, Content, Coordinates, Entry, Gap, Position};
 use crate::event::{Event, EventId};
 use crate::ids::{Epoch, FeedId, Generation, SinkId};
 use crate::normalize::{self, Normalized, Normalizer, Origin};
+use crate::sinks::allowance::Allowance;
 use crate::sinks::status::SinkStatus;
 use crate::sinks::{Framed, Framing, Parcel, Refused, Stamp};
 use crate::units::ByteSize;
@@ -29,12 +33,18 @@ pub struct Lane {
     pub size: SizePolicy,
     pub parcels: mpsc::Sender<Parcel>,
     /// Bytes the sink may still hold unacknowledged.
-    pub window: Arc<Semaphore>,
+    pub window: Allowance,
     /// What the sink's worker says of itself.
     pub status: Arc<SinkStatus>,
     /// The sink's cursor when the feed started.
     pub committed: Option<Position>,
+    /// What is older is passed over for this sink; nothing where all is held for it.
+    pub expire_after: Option<Duration>,
+    pub untold: Untold,
 }
+
+/// What a sink was passed over and has not been told yet. A feed and the reader beside it share it.
+pub type Untold = Arc<Mutex<Vec<Gap>>>;
 
 /// For which sinks a batch is prepared, by lane.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +107,7 @@ pub struct Preparer {
     expected: Vec<usize>,
     /// The number of the first record of an entry: not zero where one is processed that was taken out of its message.
     first: u32,
+    bad: BadBatches,
 }
 
 /// Frames of the batch at hand, by lane.
@@ -118,6 +129,7 @@ impl Preparer {
             payload: Vec::with_capacity(4096),
             expected: Vec::new(),
             first: 0,
+            bad: BadBatches::default(),
         }
     }
 
@@ -187,10 +199,13 @@ impl Preparer {
         (out.building, out.rejected, out.records)
     }
 
-    fn warn_if_many(&self, rejected: u64, records: u64) {
-        if rejected > 1 && rejected * 100 > records * REJECTED_SHARE_WARN_PERCENT {
+    fn warn_if_many(&mut self, rejected: u64, records: u64) {
+        if rejected <= 1 || rejected * 100 <= records * REJECTED_SHARE_WARN_PERCENT {
+            return;
+        }
+        if let Some(batches) = self.bad.note(self.clock.now()) {
             tracing::warn!(
-                feed = %self.feed, rejected, records,
+                feed = %self.feed, rejected, records, batches,
                 "many records of one batch can't be read; they are in quarantine: has upstream changed its format?"
             );
         }

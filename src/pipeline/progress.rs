@@ -35,6 +35,10 @@ struct Lane {
     /// When the newest record it was handed was published upstream. Before it was handed any: the first it lacks, nearly.
     published: Option<Timestamp>,
     away: Option<Away>,
+    /// Its cursor is not told yet: the cluster must first hear of something else.
+    withheld: bool,
+    /// Whether its beginning is committed, or was there before.
+    begun: bool,
 }
 
 /// The lane is served beside the feed. It is handed nothing here; what it was handed before it may still resolve.
@@ -98,6 +102,8 @@ impl Progress {
             floor,
             advanced: None,
             away: None,
+            withheld: false,
+            begun: false,
         });
         Self { lanes: lanes.collect(), end, seen: VecDeque::new(), seen_ready: Vec::new() }
     }
@@ -141,17 +147,44 @@ impl Progress {
 
     /// The cursors that moved since the last call, and what every lane has seen.
     pub fn take_advance(&mut self) -> Option<Advance> {
-        let cursors: Vec<_> =
-            self.lanes.iter_mut().enumerate().filter_map(|(i, lane)| Some((i, lane.advanced.take()?))).collect();
-        let seen = std::mem::take(&mut self.seen_ready);
+        let told = self.lanes.iter_mut().enumerate().filter(|(_, lane)| !lane.withheld);
+        let cursors: Vec<_> = told.filter_map(|(i, lane)| Some((i, lane.advanced.take()?))).collect();
+        // A version that was seen is not read again, whoever lacks it.
+        let all = self.lanes.iter().all(|lane| !lane.withheld);
+        let seen = if all { std::mem::take(&mut self.seen_ready) } else { Vec::new() };
         (!cursors.is_empty() || !seen.is_empty()).then_some(Advance { cursors, seen })
+    }
+
+    /// Whether the lane's cursor is to be told, and with it what every lane has seen.
+    pub fn withhold(&mut self, lane: usize, withheld: bool) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.withheld = withheld;
+        }
     }
 
     /// Positions of another generation mean nothing for what comes now. A time means the same in all.
     pub fn forget_floors(&mut self, means_nothing: impl Fn(&Position) -> bool) {
         for lane in &mut self.lanes {
-            lane.floor.take_if(|floor| means_nothing(floor));
+            if lane.floor.take_if(|floor| means_nothing(floor)).is_some() {
+                lane.begun = false;
+            }
         }
+    }
+
+    /// Reading begins here: so far every lane has come that is served from here and of which nothing is known. Returns
+    /// whether there is one. A place among objects that a lane only wishes for counts as well, because it can't be found
+    /// again once others have a cursor; one in a log can.
+    pub fn begin(&mut self, at: &Position) -> bool {
+        let mut any = false;
+        for lane in self.lanes.iter_mut().filter(|lane| lane.away.is_none() && !lane.begun) {
+            lane.begun = true;
+            if lane.floor.as_ref().is_none_or(|floor| matches!(floor, Position::Objects(_))) {
+                let floor = lane.floor.get_or_insert_with(|| at.clone()).clone();
+                lane.advanced.get_or_insert(floor);
+                any = true;
+            }
+        }
+        any
     }
 
     /// The number that the next batch gets.
@@ -173,6 +206,14 @@ impl Progress {
     pub fn last(&self) -> Option<usize> {
         let lagging = (0..self.lanes.len()).filter(|lane| self.lags(*lane));
         lagging.min_by_key(|lane| self.lanes[*lane].lacks())
+    }
+
+    /// The lanes that were handed all there is and have not confirmed it, whoever holds up most first.
+    pub fn owing(&self) -> Vec<usize> {
+        let owes = |lane: &usize| !self.is_away(*lane) && !self.lags(*lane) && self.resolved(*lane) < self.end;
+        let mut owing: Vec<usize> = (0..self.lanes.len()).filter(owes).collect();
+        owing.sort_by_key(|lane| self.resolved(*lane));
+        owing
     }
 
     /// The lane is served beside the feed from now on. Nothing is kept for it here.
@@ -207,6 +248,15 @@ impl Progress {
         }
     }
 
+    /// What the lane lacks it will never get: it goes on with what is read next.
+    pub fn cut_short(&mut self, lane: usize) {
+        let end = self.end;
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.in_flight.clear();
+            (lane.next, lane.away) = (end, None);
+        }
+    }
+
     /// The lane is back. It goes on with this batch, of which it has what lies no further than its cursor.
     pub fn rejoin(&mut self, lane: usize, next: BatchNumber, cursor: Position) {
         let end = self.end;
@@ -219,6 +269,8 @@ impl Progress {
                 advanced: None,
                 published,
                 away: None,
+                withheld: lane.withheld,
+                begun: true,
             };
         }
     }
@@ -233,18 +285,14 @@ impl Progress {
         self.lanes.get(lane).map_or(0, |lane| lane.in_flight.len())
     }
 
+    /// The first batch that the lane has not resolved in order; `end` if it has all.
+    pub fn resolved(&self, lane: usize) -> BatchNumber {
+        self.lanes.get(lane).map_or(self.end, Lane::low_water)
+    }
+
     /// Whether every lane has resolved all that was read.
     pub fn settled(&self) -> bool {
         self.first_unresolved() == self.end && self.lanes.iter().all(|lane| lane.away.is_none())
-    }
-
-    /// The same, but for lanes that are away: of them only what they were handed here counts.
-    pub fn settled_here(&self) -> bool {
-        let settled = |lane: &Lane| match lane.away {
-            None => lane.low_water() == self.end,
-            Some(_) => lane.in_flight.is_empty(),
-        };
-        self.lanes.iter().all(settled)
     }
 
     /// The first batch that some lane has not resolved, and is served with from here: all before it are done with.
@@ -283,7 +331,7 @@ fn covers(floor: &Position, after: &Position) -> bool {
 }
 
 /// When what lies before the position was published, nearly.
-fn moment(position: &Position) -> Timestamp {
+pub(super) fn moment(position: &Position) -> Timestamp {
     match position {
         Position::Log(at) => at.enqueued,
         Position::Objects(at) => at.from,

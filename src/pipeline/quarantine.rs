@@ -223,15 +223,15 @@ impl Inner {
             lines.extend_from_slice(self.files.sealed(&record.feed, &line)?.as_bytes());
             lines.push(b'\n');
         }
-        let result = self.append_lines(&lines);
-        if result.is_err() {
-            // A torn line may stand at the end of the file: the next attempt starts a new one.
-            self.open = None;
-        }
-        result
+        let durably = |file: &mut File, lines: &[u8]| file.write_all(lines).and_then(|()| file.sync_data());
+        self.append_lines(&lines, durably)
     }
 
-    fn append_lines(&mut self, lines: &[u8]) -> Result<(), QuarantineError> {
+    fn append_lines(
+        &mut self,
+        lines: &[u8],
+        write: impl FnOnce(&mut File, &[u8]) -> io::Result<()>,
+    ) -> Result<(), QuarantineError> {
         let folder = self.files.folder.clone();
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -250,10 +250,23 @@ impl Inner {
             self.open = Some(Open { file, path, bytes: 0 });
         }
         let Some(open) = &mut self.open else { return Err(QuarantineError::Full { folder }) };
-        let synced = open.file.write_all(lines).and_then(|()| open.file.sync_data());
-        synced.map_err(failed(&open.path))?;
+        if let Err(cause) = write(&mut open.file, lines) {
+            let path = open.path.clone();
+            if open.take_back().is_err() {
+                // A torn line may stand at its end: the next attempt starts a new file.
+                self.open = None;
+            }
+            return Err(QuarantineError::Write { path, cause });
+        }
         open.bytes += lines.len() as u64;
         Ok(())
+    }
+}
+
+impl Open {
+    /// Removes what a failed write has left: the records are written again whole, and must be listed once.
+    fn take_back(&self) -> io::Result<()> {
+        self.file.set_len(self.bytes).and_then(|()| self.file.sync_data())
     }
 }
 
@@ -326,6 +339,25 @@ pub(crate) mod tests {
         assert_eq!(lines[0]["raw"], "{\"a\":\n");
         assert_eq!(lines[1]["raw_base64"], STANDARD.encode(b"\xff\x00"));
         assert_eq!(lines[2]["coordinates"], "partition 0, sequence 7");
+    }
+
+    #[test]
+    fn what_a_full_disk_took_in_part_is_there_once_when_it_has_space_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = quarantine(folder.path());
+        let mut inner = quarantine.inner.lock();
+        let write = |file: &mut File, lines: &[u8]| file.write_all(lines);
+        inner.append_lines(b"before\n", write).unwrap();
+        for _ in 0..3 {
+            let fails = inner.append_lines(b"one\ntwo\n", |file, lines| {
+                file.write_all(&lines[..6])?;
+                Err(io::ErrorKind::StorageFull.into())
+            });
+            assert!(matches!(fails, Err(QuarantineError::Write { .. })), "{fails:?}");
+        }
+        inner.append_lines(b"one\ntwo\n", write).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("000001.ndjson")).unwrap(), "before\none\ntwo\n");
+        assert!(!folder.path().join("000002.ndjson").exists(), "retries leave no files behind");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::prepare::Lane;
+use super::turns::{Turn, Turns};
 use crate::lease::Lease;
 use crate::sinks::limits::WINDOW_BYTES;
 use crate::sinks::{Parcel, Receipt};
@@ -21,6 +22,8 @@ const ROOM_BYTES_MIN: usize = 4 << 10;
 pub struct Room {
     bytes: OwnedSemaphorePermit,
     place: mpsc::OwnedPermit<Parcel>,
+    /// What is made meanwhile is made in turn.
+    _turn: Option<Turn>,
 }
 
 /// What is framed for the sink.
@@ -39,19 +42,26 @@ fn wanted(record_bytes: usize) -> u32 {
 
 /// What room there is now; nothing when there is not enough, or the sink is gone.
 pub fn try_room(lane: &Lane, record_bytes: usize) -> Option<Room> {
-    let bytes = lane.window.clone().try_acquire_many_owned(wanted(record_bytes)).ok()?;
+    let bytes = lane.window.try_take(wanted(record_bytes))?;
     let place = lane.parcels.clone().try_reserve_owned().ok()?;
-    Some(Room { bytes, place })
+    Some(Room { bytes, place, _turn: None })
 }
 
-/// Waits for room, in turn with other feeds. Never comes back once the sink is gone: its feeds are built anew then.
-pub fn room(lane: &Lane, record_bytes: usize) -> impl Future<Output = Room> + Send + use<> {
+/// Waits for room, in turn with other feeds, and for a turn to fill it, where there are turns. Never comes back once the
+/// sink is gone: its feeds are built anew then.
+pub fn room(lane: &Lane, record_bytes: usize, turns: Option<Turns>) -> impl Future<Output = Room> + Send + use<> {
     let (window, parcels) = (lane.window.clone(), lane.parcels.clone());
     async move {
-        let bytes = window.acquire_many_owned(wanted(record_bytes)).await;
-        match (bytes, parcels.reserve_owned().await) {
-            (Ok(bytes), Ok(place)) => Room { bytes, place },
-            (Err(_), _) | (_, Err(_)) => std::future::pending().await,
+        let Some(bytes) = window.take(wanted(record_bytes)).await else { return std::future::pending().await };
+        loop {
+            let Ok(place) = parcels.clone().reserve_owned().await else { return std::future::pending().await };
+            let Some(turns) = &turns else { return Room { bytes, place, _turn: None } };
+            // A place is kept by nobody who waits for a turn, nor a turn by anybody who waits for a place.
+            drop(place);
+            let turn = turns.turn().await;
+            if let Ok(place) = parcels.clone().try_reserve_owned() {
+                return Room { bytes, place, _turn: Some(turn) };
+            }
         }
     }
 }

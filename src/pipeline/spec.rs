@@ -5,10 +5,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::fit::{MESSAGE_BYTES_MIN, Oversize, SizePolicy};
+use super::limits::{EXPIRE_AFTER_MAX, EXPIRE_AFTER_MIN};
 use super::route::Route;
 use crate::encode::{self, Format};
 use crate::sinks;
-use crate::units::ByteSize;
+use crate::units::{ByteSize, Span};
 
 /// The sink's own settings stand beside `format` and `routes` in one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +25,10 @@ pub struct SinkSpec {
     pub max_message_bytes: Option<ByteSize>,
     /// What becomes of an event that is longer.
     pub oversize: Oversize,
+    /// Events that it has not acknowledged this long after upstream published them are passed over for this sink alone, and
+    /// a gap record says how many. Default: never; it holds them. From 5m to 90d.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expire_after: Option<Span>,
     /// Whether an operator holds it back. Nothing is sent then; it goes on where it stopped. Default: no.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
@@ -38,7 +43,27 @@ impl SinkSpec {
                 "max_message_bytes must be at least {MESSAGE_BYTES_MIN}B: less holds no event; most receivers take 8KiB"
             )
         });
-        fault.or_else(|| self.too_large()).or_else(|| self.no_text()).or_else(|| self.sink.fault())
+        fault
+            .or_else(|| self.expires_wrongly())
+            .or_else(|| self.too_large())
+            .or_else(|| self.no_text())
+            .or_else(|| self.sink.fault())
+    }
+
+    fn expires_wrongly(&self) -> Option<String> {
+        let after = self.expire_after?;
+        let (least, most) = (EXPIRE_AFTER_MIN.as_secs() / 60, EXPIRE_AFTER_MAX.as_secs() / 86_400);
+        match after.get() {
+            span if span < EXPIRE_AFTER_MIN => Some(format!(
+                "`expire_after` is {after}; at least {least}m are needed, or a receiver that restarts would lose events. \
+                 Without it the sink holds all of them"
+            )),
+            span if span > EXPIRE_AFTER_MAX => Some(format!(
+                "`expire_after` is {after}; at most {most}d mean anything, because no upstream keeps events longer. \
+                 Without it the sink holds all of them"
+            )),
+            _ => None,
+        }
     }
 
     /// One format is protobuf: nothing that takes lines takes it, and nobody could put parts of it together.
@@ -79,6 +104,7 @@ impl<'de> Deserialize<'de> for SinkSpec {
             routes: taken(&mut table, "routes").map_err(D::Error::custom)?,
             max_message_bytes: taken(&mut table, "max_message_bytes").map_err(D::Error::custom)?,
             oversize: taken(&mut table, "oversize").map_err(D::Error::custom)?,
+            expire_after: taken(&mut table, "expire_after").map_err(D::Error::custom)?,
             paused: taken(&mut table, "paused").map_err(D::Error::custom)?,
             sink: serde_json::from_value(Value::Object(table)).map_err(D::Error::custom)?,
         })
@@ -122,6 +148,23 @@ mod tests {
         assert!(fault(r#"{"kind":"stdout","format":"typed"}"#).unwrap().contains("only a subscription"));
         let split = fault(r#"{"kind":"subscription","format":"typed","oversize":"split"}"#).unwrap();
         assert!(split.contains("cuts text"), "{split}");
+    }
+
+    #[test]
+    fn how_long_a_sink_holds_events_has_sane_bounds() {
+        let spec = |after: &str| {
+            let text = format!(r#"{{"kind":"stdout","format":"cef","expire_after":"{after}"}}"#);
+            serde_json::from_str::<SinkSpec>(&text)
+        };
+        for (after, expected) in [("0s", "at least 5m"), ("4m", "is 4m; at least 5m"), ("91d", "is 91d; at most 90d")] {
+            let fault = spec(after).unwrap().fault().unwrap();
+            assert!(fault.contains(expected), "{fault}");
+        }
+        let week = spec("7d").unwrap();
+        assert_eq!((week.fault(), week.expire_after), (None, Some(Span::from_secs(7 * 86_400))));
+        let again: SinkSpec = serde_json::from_str(&serde_json::to_string(&week).unwrap()).unwrap();
+        assert_eq!(again, week);
+        assert!(spec("soon").unwrap_err().to_string().contains("is not a duration"));
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub struct Problem {
     pub remedy: String,
 }
 
-/// Counts since the feed was started under its epoch. `read = delivered + filtered + refused + in flight` for each sink, and quarantined records
-/// are counted once for the feed.
+/// Counts since the feed was started under its epoch. `read = delivered + filtered + refused + expired + in flight` for each
+/// sink, and quarantined records are counted once for the feed.
 #[derive(Debug, Default)]
 pub struct FeedStatus {
     pub read: AtomicU64,
@@ -74,6 +74,8 @@ pub struct LaneCounts {
     pub shortened: u64,
     /// Too long for the receiver, so that the record went to quarantine.
     pub refused: u64,
+    /// Passed over because the sink did not take them within its `expire_after`.
+    pub expired: u64,
     /// When the oldest was published of what the sink has not acknowledged.
     pub outstanding: Option<Timestamp>,
     pub state: LaneState,
@@ -88,6 +90,7 @@ impl LaneCounts {
             filtered: self.filtered + other.filtered,
             shortened: self.shortened + other.shortened,
             refused: self.refused + other.refused,
+            expired: self.expired + other.expired,
             ..self
         }
     }

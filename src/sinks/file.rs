@@ -40,7 +40,6 @@ pub async fn run(
         match write_all(&target, &mut parcels, &mut waiting, &status, &mut stop).await {
             Ok(()) => return,
             Err(error) => {
-                status.lost_connection(waiting.iter().map(|parcel| u64::from(parcel.events)).sum());
                 if status.retrying(error.to_string()) {
                     tracing::warn!(%error, "sink is failing, trying on");
                 }
@@ -64,13 +63,13 @@ async fn write_all(
     let mut open = Open::at(target).await?;
     let again = std::mem::take(waiting);
     for parcel in again {
-        if parcel.may_be_written(stop).await {
-            waiting.push(parcel);
+        match parcel.may_be_written(stop).await {
+            true => waiting.push(parcel),
+            false => status.lost_connection(u64::from(parcel.events)),
         }
     }
     for parcel in waiting.iter() {
         open.write(parcel).await?;
-        status.wrote(parcel.events);
     }
     settle(&mut open, waiting, status).await?;
     status.healthy();
@@ -86,6 +85,7 @@ async fn write_all(
         while let Some(parcel) = next {
             if parcel.may_be_written(stop).await {
                 bytes += parcel.frames.len() as u64;
+                // Once, however often it must be written.
                 status.wrote(parcel.events);
                 waiting.push(parcel);
                 open.write(&waiting[waiting.len() - 1]).await?;
@@ -150,7 +150,8 @@ async fn open_whole_lines(path: &PathBuf) -> io::Result<File> {
     const STEP: u64 = 64 << 10;
     // In append mode, because an offset of our own would overwrite what anybody else has added since.
     let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).await?;
-    let mut end = file.metadata().await?.len();
+    let length = file.metadata().await?.len();
+    let mut end = length;
     while end > 0 {
         let from = end.saturating_sub(STEP);
         file.seek(SeekFrom::Start(from)).await?;
@@ -162,12 +163,17 @@ async fn open_whole_lines(path: &PathBuf) -> io::Result<File> {
         }
         end = from;
     }
-    file.set_len(end).await?;
+    if end < length {
+        file.set_len(end).await?;
+    }
     Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::time::Duration;
+
     use bytes::Bytes;
 
     use super::*;
@@ -194,6 +200,41 @@ mod tests {
         run(Target::File(path.clone()), queue, Arc::default(), stopped).await;
         assert_eq!(std::fs::read_to_string(path).unwrap(), "of the new owner\n");
         assert_eq!(acknowledged.recv().await.unwrap().batch, 1);
+    }
+
+    #[tokio::test]
+    async fn what_must_be_written_again_and_again_is_in_flight_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, later) = (folder.path().join("events.log"), folder.path().join("later"));
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let (parcels, queue) = mpsc::channel(4);
+        let (acks, mut acknowledged) = mpsc::channel(4);
+        let (stop, stopped) = watch::channel(false);
+        let status = Arc::new(SinkStatus::default());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(run(Target::File(path.clone()), queue, status.clone(), stopped));
+        let failed = async |times: u64| {
+            let failed = async {
+                while status.retries.load(Relaxed) < times {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), failed).await.expect("it fails");
+        };
+        parcels.send(line("line\n", 0, &acks)).await.unwrap();
+        failed(1).await;
+        // Now it can't even be opened.
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(later.join("events.log"), &path).unwrap();
+        let before = status.retries.load(Relaxed);
+        failed(before + 2).await;
+        assert_eq!(status.in_flight.load(Relaxed), 1);
+        std::fs::create_dir(&later).unwrap();
+        assert_eq!(acknowledged.recv().await.unwrap().batch, 0);
+        stop.send_replace(true);
+        tasks.join_all().await;
+        assert_eq!((status.in_flight.load(Relaxed), status.sent.load(Relaxed)), (0, 1));
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "line\n");
     }
 
     #[tokio::test]

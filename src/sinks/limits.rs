@@ -94,8 +94,18 @@ pub const UNACKED_EVENTS: u32 = 10_000;
 pub const UNACKED_BYTES: u64 = 8 << 20;
 /// Who takes events for this long and acknowledges none has most likely stopped dealing with them.
 pub const UNACKED_AGE: Duration = Duration::from_secs(300);
+/// Who owes no acknowledgement and takes nothing for this long, although something waits, has stopped reading. It is
+/// shorter, because what was never sent comes to nobody twice.
+pub const UNTAKEN_AGE: Duration = Duration::from_secs(30);
+/// Kept for each member's feeds beside the window that all feeds of its subscription share, so that members which hold all
+/// of that can't stop one that takes and acknowledges. As much as leaves in one message; all reserves of a subscription
+/// together are 64 of them.
+pub const MEMBER_RESERVE_BYTES: usize = CHUNK_BYTES as usize;
 /// A reader whose node has died comes by another one once the lease has ended, and needs a moment for it.
 pub const IDLE_TTL_MIN: Duration = Duration::from_secs(5);
+/// For how long a replay to a subscription waits for somebody to read it, unless `idle_ttl` is shorter. A reader that is
+/// down over a night finds it still there; and beyond that, it holds a reader upstream and the replays behind it.
+pub const REPLAY_UNREAD_AGE: Duration = Duration::from_secs(24 * 3_600);
 /// Feeds that one subscription may give a beginning of their own: as many partitions as the largest hubs of some tenants have
 /// together. Its resource must stay one that a person can read.
 pub const POSITIONS_MAX: usize = 1_024;
@@ -105,4 +115,5 @@ pub const CHUNK_BYTES: u64 = 1 << 20;
 /// How often an owner looks anew whether it may send what it was not sure to own, and what it owns no more.
 pub const VISIT_LOOK: Duration = Duration::from_millis(500);
 
+const _: () = assert!(UNTAKEN_AGE.as_secs() < UNACKED_AGE.as_secs());
 const _: () = assert!(UNACKED_BYTES < WINDOW_BYTES as u64, "a member that is slow leaves others room in the window");

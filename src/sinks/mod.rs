@@ -1,5 +1,6 @@
 //! The ways out. A sink takes parcels of framed events and says when each was acknowledged at its assurance level.
 
+pub mod allowance;
 pub mod file;
 pub mod hec;
 pub mod journey;

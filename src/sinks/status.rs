@@ -27,6 +27,13 @@ pub enum State {
 /// After failing for this long a sink is called suspended.
 const SUSPENDED_AFTER: Duration = Duration::from_secs(300);
 
+/// The states as they are kept; how long one has failed says whether it is suspended.
+const STARTING: u8 = 0;
+const HEALTHY: u8 = 1;
+const RETRYING: u8 = 2;
+const PAUSED: u8 = 3;
+const WAITING: u8 = 4;
+
 #[derive(Debug, Default)]
 pub struct SinkStatus {
     state: AtomicU8,
@@ -41,6 +48,8 @@ pub struct SinkStatus {
     last_error: Mutex<Option<(Instant, String)>>,
     /// Why it can promise less than its transport could, and since when.
     weakness: Mutex<Option<(Instant, String)>>,
+    /// Whom a subscription passes over, and since when.
+    passed_over: Mutex<Option<(Instant, String)>>,
     pub targets: TargetStatuses,
 }
 
@@ -50,10 +59,10 @@ pub const BY_THE_CLOCK: &str = "A1";
 impl SinkStatus {
     pub fn state(&self) -> State {
         match self.state.load(Relaxed) {
-            0 => State::Starting,
-            1 => State::Healthy,
-            3 => State::Paused,
-            4 => State::Waiting,
+            STARTING => State::Starting,
+            HEALTHY => State::Healthy,
+            PAUSED => State::Paused,
+            WAITING => State::Waiting,
             _ if self.failing_since.lock().is_some_and(|since| since.elapsed() > SUSPENDED_AFTER) => State::Suspended,
             _ => State::Retrying,
         }
@@ -65,19 +74,26 @@ impl SinkStatus {
     }
 
     pub fn paused(&self) {
-        self.state.store(3, Relaxed);
+        self.state.store(PAUSED, Relaxed);
+    }
+
+    /// It has reached its receiver, which has confirmed nothing yet. That says something of a sink that just begins; one that
+    /// fails goes on failing until something is confirmed, for whoever is frozen is reached as well. Returns whether this is
+    /// a change.
+    pub fn connected(&self) -> bool {
+        self.state.compare_exchange(STARTING, HEALTHY, Relaxed, Relaxed).is_ok()
     }
 
     /// Returns whether this is a change, so that it is logged once.
     pub fn healthy(&self) -> bool {
         *self.last_error.lock() = None;
         *self.failing_since.lock() = None;
-        self.state.swap(1, Relaxed) != 1
+        self.becomes(HEALTHY)
     }
 
     /// Somebody is to come and fetch.
     pub fn waiting(&self) {
-        self.state.store(4, Relaxed);
+        self.becomes(WAITING);
     }
 
     /// Returns whether this is a change, so that it is logged once.
@@ -85,7 +101,14 @@ impl SinkStatus {
         *self.last_error.lock() = Some((Instant::now(), error));
         self.failing_since.lock().get_or_insert_with(Instant::now);
         self.retries.fetch_add(1, Relaxed);
-        self.state.swap(2, Relaxed) != 2
+        self.becomes(RETRYING)
+    }
+
+    /// Whoever pauses a sink has the last word: members of a subscription come and go all the same. Returns whether this is
+    /// a change.
+    fn becomes(&self, state: u8) -> bool {
+        let unless_paused = |now| (now != PAUSED).then_some(state);
+        self.state.fetch_update(Relaxed, Relaxed, unless_paused).is_ok_and(|before| before != state)
     }
 
     /// What went wrong last, unless delivery has gone on since, and how long ago that was.
@@ -119,6 +142,19 @@ impl SinkStatus {
     /// Why it can promise less than its transport could, and for how long that has been so.
     pub fn weakness(&self) -> Option<(Duration, String)> {
         self.weakness.lock().as_ref().map(|(at, why)| (at.elapsed(), why.clone()))
+    }
+
+    /// Some who are to fetch don't, and others get what is theirs.
+    pub fn passes_over(&self, whom: Option<String>) {
+        let mut told = self.passed_over.lock();
+        if told.as_ref().map(|(_, whom)| whom) != whom.as_ref() {
+            *told = whom.map(|whom| (Instant::now(), whom));
+        }
+    }
+
+    /// Whom it passes over, and for how long.
+    pub fn passed_over(&self) -> Option<(Duration, String)> {
+        self.passed_over.lock().as_ref().map(|(at, whom)| (at.elapsed(), whom.clone()))
     }
 
     pub fn wrote(&self, events: u32) {

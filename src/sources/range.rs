@@ -98,7 +98,13 @@ mod tests {
         let entry = |(n, second): (usize, &i64)| {
             let sequence = first + i64::try_from(n).unwrap();
             let coordinates = Coordinates::Log { generation: Generation(1), partition: "0".into(), sequence };
-            let gap = Gap { reason: GapReason::Skipped, lost: None, after_sequence: None, before_sequence: None };
+            let gap = Gap {
+                reason: GapReason::Skipped,
+                lost: None,
+                after_sequence: None,
+                before_sequence: None,
+                passed: None,
+            };
             let content = match second {
                 0.. => Content::Records { shape: Shape::Streaming, bytes: Bytes::new() },
                 _ => Content::Gap(gap),

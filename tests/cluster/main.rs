@@ -24,6 +24,7 @@ mod judge;
 mod members;
 mod moved;
 mod own_certificates;
+mod passing_over;
 mod quarantine;
 #[path = "../history/reader.rs"]
 mod reader;

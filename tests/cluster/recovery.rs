@@ -48,11 +48,14 @@ pub async fn three() -> [Member; 3] {
     [founder, joined.pop().unwrap(), third]
 }
 
+/// The body of a resource with a secret of the first generation.
+const SEALED_AS_1: &str = r#"{"sealed":{"it":1}}"#;
+
 /// A feed that `node` owns, under the second epoch, and a secret.
 async fn fill(member: &Member, node: NodeId) {
     let put = async |key: ResourceKey, uses| {
         let ResourceKey { kind, tenant, name } = key;
-        let (body, at) = ("{}".into(), now());
+        let (body, at) = (SEALED_AS_1.into(), now());
         member.does(Command::PutResource { kind, tenant, name, body, uses, at }).await;
     };
     let (tenant, source) = ("contoso".parse().unwrap(), "hub".parse().unwrap());
@@ -97,6 +100,8 @@ async fn check(member: &Member, node: NodeId) {
         assert_eq!(record.generation, 2);
         assert!(plain.is_none_or(|plain| **opened == *plain));
     }
+    let body = control.read(|state| state.resources(ResourceKind::Credential).map(|(_, it)| it.body.clone()).next());
+    assert_eq!(body, Some(SEALED_AS_1.replace('1', "2")), "it says that it was applied with what is sealed there now");
     member.does(Command::Node(NodeCommand::Start { node, knows: 99, at: now() })).await;
     let kept = member.control.propose(Command::AssignFeeds { moves: vec![(feed(), node)], at: now() }).await.unwrap();
     assert_eq!(kept, Outcome::Assigned(vec![MoveOutcome::Unfit { node }]), "an operator has to confirm first");

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use siemgate::admin::Backend as _;
-use siemgate::admin::carry_out::{Tools, carry_out};
-use siemgate::admin::plan::{self, Wanted};
+use siemgate::admin::carry_out::{Tools, bring_about};
+use siemgate::admin::plan::Wanted;
 use siemgate::admin::sealing::{Fetched, Secrets};
 use siemgate::clock::Clock;
 use siemgate::cluster::pki::token::JoinToken;
@@ -24,6 +25,7 @@ use crate::harness::until;
 
 const FIRST: &str = "canary-4711-first-token-of-splunk";
 const SECOND: &str = "canary-4712-second-token-of-splunk";
+const THIRD: &str = "canary-4713-third-token-of-splunk";
 
 /// Three nodes that joined by token, with a port each.
 async fn three() -> Vec<(TempDir, Node)> {
@@ -81,9 +83,8 @@ fn resources(cloud: &Running, splunk: &Splunk, token: &str) -> Vec<Wanted> {
 
 async fn apply(node: &Node, wanted: Vec<Wanted>) {
     let (sealer, clock) = (node.backend().sealer(), Clock::System);
-    let changes = node.control().read(|state| plan::apply(state, wanted, clock.now(), &*sealer)).unwrap();
     let tools = Tools { control: node.control().clone(), sealer, clock };
-    carry_out(&tools, changes, "test").await.unwrap();
+    bring_about(&tools, &wanted, "test").await.unwrap();
 }
 
 /// Waits until each node has had so many more events acknowledged.
@@ -107,7 +108,7 @@ fn check_nothing_in_the_clear(folder: &Path, seen: &mut usize) {
         }
         let Ok(bytes) = std::fs::read(&path) else { continue }; // It went meanwhile.
         *seen += usize::from(memchr::memmem::find(&bytes, b"/nowhere/token").is_some());
-        for canary in [FIRST, SECOND] {
+        for canary in [FIRST, SECOND, THIRD] {
             assert!(memchr::memmem::find(&bytes, canary.as_bytes()).is_none(), "{}", path.display());
         }
     }
@@ -126,10 +127,15 @@ async fn s10_a_token_applied_once_is_enough_for_every_node_and_lies_open_on_none
     splunk.change(|options| options.token = SECOND.to_owned());
     apply(&nodes[2].1, resources(&cloud, &splunk, SECOND)).await;
     until_all_deliver(&nodes, 50).await;
+
+    // As nodes do that start together with the same files.
+    splunk.change(|options| options.token = THIRD.to_owned());
+    join_all(nodes.iter().map(|(_, node)| apply(node, resources(&cloud, &splunk, THIRD)))).await;
+    until_all_deliver(&nodes, 50).await;
     let key = SecretKey::of(&ResourceKey::sink(&"splunk".parse().unwrap()), "token").unwrap();
     for (_, node) in &nodes {
         until("the exchange is known", async || {
-            node.control().read(|state| state.secret(&key).map(|it| it.generation)).filter(|it| *it == 2).map(drop)
+            node.control().read(|state| state.secret(&key).map(|it| it.generation)).filter(|it| *it == 3).map(drop)
         })
         .await;
     }

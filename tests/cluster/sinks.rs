@@ -90,10 +90,13 @@ async fn s1_s15_an_indexer_that_is_busy_full_or_unheard_while_an_owner_dies_gets
     gateway.keeps_its_promises_with(unheard).await;
 }
 
-/// What was indexed and never told so comes again.
+/// What was indexed and never told so comes again, and the first requests of a channel that ends with it. Of several faults
+/// the last one is blamed, so that an owner's death answers for both.
 fn unheard(setup: &mut Setup) {
-    let crash = setup.allowed(SPLUNK, "indexer-dies").unwrap();
+    let allowed = |fault: &str| setup.allowed(SPLUNK, fault).unwrap();
+    let (crash, killed) = (allowed("indexer-dies"), allowed("kill"));
     setup.own.insert((SPLUNK.to_owned(), "unheard".to_owned()), crash);
+    setup.own.insert((SPLUNK.to_owned(), "kill".to_owned()), crash + killed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

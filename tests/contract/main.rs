@@ -6,5 +6,6 @@ mod event_hubs;
 mod graph;
 mod hec;
 mod syslog;
+mod syslog_health;
 mod syslog_transports;
 mod syslog_window;

@@ -62,9 +62,14 @@ impl Sink {
 
     /// Sends one parcel of ten frames.
     pub async fn send(&mut self) {
+        self.send_of(10).await;
+    }
+
+    /// Sends one parcel of so many frames, ten at most.
+    pub async fn send_of(&mut self, events: u32) {
         let feed = self.feed.clone();
         let mut frames = Framed::default();
-        for record in 0..10 {
+        for record in 0..events {
             let id = format!("{:032x}", self.sent * 10 + u64::from(record));
             let stamp = Stamp {
                 tenant: "contoso",
@@ -82,11 +87,11 @@ impl Sink {
         }
         let after = Position::Objects(ObjectsPosition { from: Timestamp::ZERO });
         let stretch = Stretch { feed, epoch: Epoch(1), generation: Generation(1), after, live: true };
-        let receipt = Some(Receipt::new(stretch, 0, self.sent, 10, self.ack_sender.clone()));
+        let receipt = Some(Receipt::new(stretch, 0, self.sent, events, self.ack_sender.clone()));
         self.sent += 1;
         let lease = self.lease.clone();
         let parcel =
-            Parcel { frames: Bytes::from(frames.bytes), ends: frames.ends, events: 10, permit: None, receipt, lease };
+            Parcel { frames: Bytes::from(frames.bytes), ends: frames.ends, events, permit: None, receipt, lease };
         timeout(BOUND, self.parcels.send(parcel)).await.expect("the sink takes parcels").unwrap();
     }
 

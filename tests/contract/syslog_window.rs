@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use siemgate::simulator::receiver::{Behaviour, Options, Receiver};
 use siemgate::sinks::limits::RESEND_AGE;
+use siemgate::sinks::status::State;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -82,5 +83,29 @@ async fn a0_what_a_host_refuses_is_counted() {
     sink.in_trouble().await;
     let counted = sink.status.perhaps_lost.load(Relaxed);
     assert!((1..=10).contains(&counted), "{counted} of ten datagrams had left when the first was refused");
+    sink.end().await;
+}
+
+/// Each target has its turn with every parcel, so that a refusal shows only when the same target is next.
+#[tokio::test]
+async fn a0_what_a_host_refuses_is_counted_where_targets_take_turns() {
+    let (closed, open) = (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let addresses = [closed.local_addr().unwrap().to_string(), open.local_addr().unwrap().to_string()];
+    drop(closed);
+    let mut sink = Sink::with(json!({"addresses": addresses, "targets": "round-robin", "transport": "udp"}));
+    for batch in 0..6 {
+        sink.send_of(1).await;
+        assert_eq!(sink.acknowledged().await.batch, batch);
+    }
+    let mut datagram = vec![0; 65_536];
+    let mut arrived = 0;
+    while open.try_recv(&mut datagram).is_ok() {
+        arrived += 1;
+    }
+    let counted = sink.status.perhaps_lost.load(Relaxed);
+    assert_eq!((arrived, counted), (4, 2), "two were refused, which showed two parcels later");
+    let [failing, working] = <[_; 2]>::try_from(sink.status.targets.all()).unwrap();
+    assert!(failing.error.is_some() && working.error.is_none(), "{failing:?} {working:?}");
+    assert_eq!(sink.status.state(), State::Healthy, "the other one takes everything");
     sink.end().await;
 }

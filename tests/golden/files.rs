@@ -94,8 +94,13 @@ fn a_gap_reaches_the_siem_in_every_format() {
     let (tenant, source, part) = ("contoso".parse().unwrap(), "hub".parse().unwrap(), "0".parse().unwrap());
     let published = Timestamp::parse("2030-01-01T10:02:05.1234567Z");
     let origin = Origin { tenant: &tenant, source: &source, coordinates: None, published };
-    let lost =
-        Gap { reason: GapReason::Expired, lost: Some(41), after_sequence: Some(100), before_sequence: Some(142) };
+    let lost = Gap {
+        reason: GapReason::Expired,
+        lost: Some(41),
+        after_sequence: Some(100),
+        before_sequence: Some(142),
+        passed: None,
+    };
     let mut text = String::new();
     gap(&origin, &part, Generation(7), &lost, |event| {
         for format in Format::ALL {

@@ -177,14 +177,15 @@ pub fn duplicates(history: &History) -> usize {
     history.received().filter(|line| !seen.insert((&line.sink, &line.id))).count()
 }
 
-/// S16: whether a feed's ledger is closed for these sinks: everything it read was delivered to each of them, filtered or
-/// refused, and upstream's own numbers say that this was all.
+/// S16: whether a feed's ledger is closed for these sinks: everything it read was delivered to each of them, filtered,
+/// refused or expired, and upstream's own numbers say that this was all.
 pub fn adds_up(feed: &FeedStatus, wanted: impl Fn(&str) -> bool) -> bool {
-    let of_lane = |lane: &LaneStatus| lane.delivered + lane.filtered + lane.refused;
+    let of_lane = |lane: &LaneStatus| lane.delivered + lane.filtered + lane.refused + lane.expired;
     let lanes: Vec<&LaneStatus> = feed.lanes.iter().filter(|lane| wanted(lane.sink.as_str())).collect();
     let closed = lanes.iter().all(|lane| lane.in_flight == 0 && !lane.lags && of_lane(lane) <= feed.read);
-    // One that was ahead of the others when its owner began had the first of it from the owner before.
-    let most = lanes.iter().map(|lane| of_lane(lane)).max();
+    // One that was ahead of the others when its owner began had the first of it from the owner before: whoever was furthest
+    // behind had all that was read, be it one that is not looked at otherwise.
+    let most = feed.lanes.iter().map(of_lane).filter(|sum| *sum <= feed.read).max();
     // What nobody can read goes to no sink.
     closed && feed.unaccounted == 0 && most.is_none_or(|most| most + feed.quarantined == feed.read)
 }

@@ -18,7 +18,6 @@ import pathlib
 import random
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,7 +27,7 @@ sys.dont_write_bytecode = True
 
 import wire
 from collectors import Member, Programs, Rsyslog, SyslogNg, make_pki
-from stage import HOSTNAME, Surprise, check, eventually, start_node_with, start_simulator
+from stage import HOSTNAME, Surprise, ask_node, check, eventually, start_node_with, start_simulator
 
 DELIVERY_SECONDS = 120
 # A stretch between two barriers, a window of RELP, and the window of A1, each with what may be under way beside it.
@@ -291,11 +290,7 @@ def await_all(arguments, folder, collectors, running):
 
 def check_levels(siemgate, folder, cases):
     """Each sink promises what its case is judged by, neither more nor less. Says how much each may have lost."""
-    api = re.search(r'"?api"?[=:]"?(127\.0\.0\.1:[0-9]+)', (folder / "siemgate.err").read_text())
-    if api is None:
-        raise Surprise("the node does not say where its API is")
-    command = [siemgate, "status", "--config", folder / "siemgate.toml", "--api", api[1], "-o", "json"]
-    status = json.loads(subprocess.run(command, capture_output=True, check=False).stdout)
+    status = json.loads(ask_node(siemgate, folder, "status", "-o", "json"))
     shown = {sink["sink"]: sink["assurance"] for sink in status["sinks"]}
     for case in cases:
         if shown[case.name] != case.level:

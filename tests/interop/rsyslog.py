@@ -28,7 +28,7 @@ from azure.eventhub._pyamqp import _transport
 
 import hostile
 import wire
-from stage import HOSTNAME, SOURCE, Surprise, check, eventually
+from stage import HOSTNAME, SOURCE, Surprise, ask_node, check, eventually
 from stage import start_node, start_receiver, start_simulator
 
 # How long all events may take from end to end.
@@ -215,15 +215,14 @@ def shorten(value):
     return repr(value)
 
 
-def check_quarantine(folder, refused):
+def check_quarantine(exported, refused):
     """What is no record is kept byte for byte, once, with where it stood and why it is here."""
     kept = {}
-    for path in sorted((folder / "data" / "quarantine").glob("*.ndjson")):
-        for line in read_lines(path):
-            entry = json.loads(line)
-            if entry["id"] in kept:
-                raise Surprise(f"the quarantine holds {entry['id']} twice")
-            kept[entry["id"]] = entry
+    for line in exported.splitlines():
+        entry = json.loads(line)
+        if entry["id"] in kept:
+            raise Surprise(f"the quarantine holds {entry['id']} twice")
+        kept[entry["id"]] = entry
     for event_id, (content, place, sequence) in refused.items():
         entry = kept.pop(event_id, None)
         if entry is None:
@@ -239,7 +238,17 @@ def check_quarantine(folder, refused):
         raise Surprise(f"{len(kept)} strangers are in the quarantine: {list(kept.values())[:2]}")
 
 
-def check_the_check(folder, lines, events, refused, tenant):
+def check_files(folder, refused):
+    """On the disk nothing of it stands in the clear, neither as it came nor as JSON or Base64 would show it."""
+    written = b"".join(path.read_bytes() for path in (folder / "data" / "quarantine").rglob("*") if path.is_file())
+    for content, place, _ in refused.values():
+        parts = [content.raw[-60:], base64.b64encode(content.raw)[:60], place["feed"].encode()]
+        if len(content.raw) >= 8 and any(part in written for part in parts):
+            raise Surprise(f"{content.what} can be read in the quarantine's files")
+    check(len(written) > 0, "and their files show nothing of them")
+
+
+def check_the_check(exported, lines, events, refused, tenant):
     """A check that can't fail proves nothing: it must notice each way to spoil what just passed."""
     place = next(at for at, line in enumerate(lines) if b"ordinary record 4 " in line or b"anna4" in line)
     spoilt = {
@@ -264,7 +273,7 @@ def check_the_check(folder, lines, events, refused, tenant):
         refused | {"0" * 32: (content, place, sequence)},
     ]:
         with contextlib.suppress(Surprise):
-            check_quarantine(folder, altered)
+            check_quarantine(exported, altered)
             raise AssertionError("the check takes no notice of a changed quarantine")
     print("ok: and a stranger, a change and a loss in the quarantine", flush=True)
 
@@ -293,6 +302,7 @@ def run(siemgate, rsyslogd, folder):
         events, refused = hub.expectations()
         print(f"ok: and {len(everything) - middle} more while the node was reading", flush=True)
         await_all(received, events, access["name"], running)
+        exported = await_quarantine(siemgate, folder, len(refused), running)
         # Both write down all they have before they end, so that nothing that is late or double can hide.
         node.stop()
         receiver.stop()
@@ -305,10 +315,11 @@ def run(siemgate, rsyslogd, folder):
         print(
             f"ok: among them {len(hostile.hostile())} of {kinds} hostile kinds in four tables and in names", flush=True
         )
-        check_quarantine(folder, refused)
+        check_quarantine(exported, refused)
         print(f"ok: {len(refused)} broken records and messages are in the quarantine, whole", flush=True)
+        check_files(folder, refused)
         check_complaints(folder)
-        check_the_check(folder, lines, events, refused, access["name"])
+        check_the_check(exported, lines, events, refused, access["name"])
         simulator.stop()
 
 
@@ -325,6 +336,19 @@ def await_all(received, events, tenant, running):
         for process in running:
             process.check_alive()
         compare(read_lines(received), events, tenant)
+
+
+def await_quarantine(siemgate, folder, expected, running):
+    """What the node exports, once it is as much as expected."""
+    exported = b""
+
+    def complete():
+        nonlocal exported
+        exported = ask_node(siemgate, folder, "quarantine", "export")
+        return exported.count(b"\n") >= expected
+
+    eventually(complete, f"the quarantine does not come to {expected} records", processes=running)
+    return exported
 
 
 def main():

@@ -1,6 +1,7 @@
 """The processes on both sides of the node and the node itself, each ended with us whatever happens."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -171,3 +172,15 @@ def start_node_with(stack, siemgate, folder, access, sinks):
     resources = RESOURCES.format(**names, tenant=access["name"], directory=access["directory"])
     (folder / "resources.toml").write_text(resources + sinks)
     return stack.enter_context(Process("siemgate", folder, siemgate, "run", "--config", folder / "siemgate.toml"))
+
+
+def ask_node(siemgate, folder, *command):
+    """What a command prints that asks the running node; one that does not exit with 0 is a surprise."""
+    api = re.search(r'"?api"?[=:]"?(127\.0\.0\.1:[0-9]+)', (folder / "siemgate.err").read_text())
+    if api is None:
+        raise Surprise("the node does not say where its API is")
+    whole = [siemgate, *command, "--config", folder / "siemgate.toml", "--api", api[1]]
+    asked = subprocess.run(whole, capture_output=True, check=False, timeout=PATIENCE_SECONDS)
+    if asked.returncode != 0:
+        raise Surprise(f"{' '.join(command)} ends with {asked.returncode}:\n{asked.stderr.decode(errors='replace')}")
+    return asked.stdout

@@ -1,6 +1,7 @@
 //! A replay to a subscription: its events come among the live ones, say what they are, and are acknowledged like them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt as _};
 use prost::Message as _;
@@ -21,27 +22,38 @@ use super::flow::{BOUND, Stage, put};
 use super::replay::{begin, between, deliver, until};
 
 /// Reads the subscription and acknowledges everything.
-struct Reader {
+pub struct Reader {
     say: mpsc::Sender<Word>,
     news: BoxStream<'static, News>,
     epoch: Epoch,
-    live: BTreeSet<String>,
+    pub live: BTreeSet<String>,
     replayed: Vec<String>,
 }
 
 impl Reader {
-    async fn open(node: &Node) -> Self {
-        let (say, words) = mpsc::channel(1_000);
-        let (subscription, member) = ("soc".parse().unwrap(), "a".parse().unwrap());
-        let asking = Asking { subscription, member, shown: Shown::Administrator };
-        let words = ReceiverStream::new(words).boxed();
-        let mut news = node.backend().subscriptions().unwrap().subscribe(asking, words).await.unwrap();
+    pub async fn open(node: &Node) -> Self {
+        let try_open = async || {
+            let (say, words) = mpsc::channel(1_000);
+            let (subscription, member) = ("soc".parse().unwrap(), "a".parse().unwrap());
+            let asking = Asking { subscription, member, shown: Shown::Administrator };
+            let words = ReceiverStream::new(words).boxed();
+            Some((say, node.backend().subscriptions()?.subscribe(asking, words).await.ok()?))
+        };
+        let opened = timeout(BOUND, async {
+            loop {
+                match try_open().await {
+                    Some(opened) => break opened,
+                    None => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        });
+        let (say, mut news) = opened.await.expect("it opens once the node knows the subscription");
         let Some(News::Opened { epoch, .. }) = news.next().await else { panic!("the first news is `opened`") };
         say.send(Word::Credit { events: 1_000_000 }).await.unwrap();
         Self { say, news, epoch, live: BTreeSet::new(), replayed: Vec::new() }
     }
 
-    async fn read_until(&mut self, enough: impl Fn(&Self) -> bool) {
+    pub async fn read_until(&mut self, enough: impl Fn(&Self) -> bool) {
         while !enough(self) {
             let news = timeout(BOUND, self.news.next()).await.expect("it goes on").expect("it is open");
             let News::Delivery(delivery) = news else {

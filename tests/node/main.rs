@@ -14,6 +14,7 @@ mod isolation;
 mod locked;
 mod poison;
 mod replay;
+mod returning;
 mod seen;
 mod spans;
 mod stage;

@@ -52,7 +52,7 @@ pub(super) async fn reset(args: Reset) -> anyhow::Result<()> {
         None => To::Latest(true),
     };
     let feeds = feeds_of(&name, &connection).await?;
-    let sources: BTreeSet<&str> = feeds.iter().filter_map(|feed| Some(feed.feed.rsplit_once('/')?.0)).collect();
+    let sources = sources_of(&feeds);
     if sources.is_empty() {
         bail!("subscription `{name}` has nothing yet of any feed: where it begins says its `start`");
     }
@@ -81,4 +81,23 @@ pub(super) async fn reset(args: Reset) -> anyhow::Result<()> {
         return report(&planned, true, format);
     }
     report(&moved(false).await?, false, format)
+}
+
+/// Where cursors are moved: a source at a time.
+fn sources_of(feeds: &[v1::FeedCursors]) -> BTreeSet<&str> {
+    feeds.iter().filter_map(|feed| Some(feed.feed.rsplit_once('/')?.0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_is_moved_once_however_many_feeds_it_has() {
+        let feeds = ["contoso/hub/0", "contoso/hub/1", "contoso/alerts/all", "fabrikam/hub/0"];
+        let feeds = feeds.map(|feed| v1::FeedCursors { feed: feed.into(), ..v1::FeedCursors::default() });
+        let sources: Vec<_> = sources_of(&feeds).into_iter().collect();
+        assert_eq!(sources, ["contoso/alerts", "contoso/hub", "fabrikam/hub"]);
+        assert!(sources_of(&[]).is_empty(), "it has nothing yet of any feed");
+    }
 }

@@ -126,3 +126,35 @@ fn reader(member: &v1::SubscriptionMember) -> Value {
         "since": member.since.as_ref().map(|since| time_from_wire(since).to_string()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(sequence: Option<i64>, owner: Option<u64>) -> v1::FeedCursors {
+        let position = sequence.map(|sequence| v1::CursorPosition { sequence: Some(sequence), time: None });
+        let sinks = vec![v1::SinkCursor { position, ..v1::SinkCursor::default() }];
+        v1::FeedCursors { feed: "contoso/hub/0".into(), sinks, owner, ..v1::FeedCursors::default() }
+    }
+
+    #[test]
+    fn one_subscription_is_shown_with_its_trouble_its_readers_and_its_places() {
+        let mut shown = json!({
+            "name": "soc", "format": "ocsf", "start": "latest", "tokens": 2, "state": "waiting", "problem": null,
+            "readers": [],
+        });
+        let text = table(&shown, &[feed(Some(41), Some(3)), feed(None, None)]);
+        assert!(text.starts_with("name    soc\nformat  ocsf\nstart   latest\ntokens  2\nstate   waiting\n"), "{text}");
+        assert!(text.contains("Nobody reads it.") && !text.contains("problem"), "{text}");
+        let lines: Vec<&str> = text.lines().rev().take(2).collect();
+        assert!(lines[1].contains("41") && lines[1].ends_with('3'), "{text}");
+        assert!(lines[0].ends_with('-'), "nobody owns it: {text}");
+
+        shown["problem"] = "nobody reads it\u{1b}[2J".into();
+        let since = "2030-01-31T08:00:00Z";
+        shown["readers"] = json!([{"member": "a", "node": 2, "subscription_epoch": 7, "since": since}]);
+        let text = table(&shown, &[]);
+        assert!(text.contains("problem nobody reads it") && !text.contains('\u{1b}'), "{text}");
+        assert!(!text.contains("Nobody reads it.") && text.contains(since), "{text}");
+    }
+}

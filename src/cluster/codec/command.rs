@@ -10,7 +10,7 @@ use super::trust::{invite_from_wire, invite_to_wire, secret_from_wire, secret_to
 use super::{CodecError, array, level, parse};
 use crate::clock::Timestamp;
 use crate::cluster::command::{Command, CursorItem, ResourceKey, ResourceKind};
-use crate::event::batch::{Gap, GapReason, LogPosition, ObjectsPosition, Position, Seen};
+use crate::event::batch::{Gap, GapReason, LogPosition, ObjectsPosition, Passed, Position, Seen};
 use crate::ids::{Epoch, FeedId, FeedPart, Generation, Incarnation, NodeEpoch, NodeId, SinkId};
 use crate::wire::cluster::v1 as pb;
 use pb::command::Kind;
@@ -250,12 +250,19 @@ pub(super) fn gap_to_wire(gap: &Gap) -> pb::Gap {
         GapReason::Recreated => pb::GapReason::Recreated,
         GapReason::TailLost => pb::GapReason::TailLost,
         GapReason::Skipped => pb::GapReason::Skipped,
+        GapReason::PassedOver => pb::GapReason::PassedOver,
     };
     pb::Gap {
         reason: reason.into(),
         lost: gap.lost,
         after_sequence: gap.after_sequence,
         before_sequence: gap.before_sequence,
+        passed: gap.passed.as_ref().map(|passed| pb::Passed {
+            sink: passed.sink.to_string(),
+            older_than_nanos: passed.older_than.nanos(),
+            to: Some(position_to_wire(&passed.to)),
+            generation: passed.generation.0,
+        }),
     }
 }
 
@@ -266,8 +273,18 @@ pub(super) fn gap_from_wire(wire: Option<pb::Gap>) -> Result<Gap, CodecError> {
         Ok(pb::GapReason::Recreated) => GapReason::Recreated,
         Ok(pb::GapReason::TailLost) => GapReason::TailLost,
         Ok(pb::GapReason::Skipped) => GapReason::Skipped,
+        Ok(pb::GapReason::PassedOver) => GapReason::PassedOver,
         Ok(pb::GapReason::Unspecified) => return Err(CodecError::absent("gap reason")),
         Err(_) => return Err(CodecError::newer(format!("gap reason {}", wire.reason))),
     };
-    Ok(Gap { reason, lost: wire.lost, after_sequence: wire.after_sequence, before_sequence: wire.before_sequence })
+    let passed = |passed: pb::Passed| {
+        Ok::<_, CodecError>(Passed {
+            sink: parse("sink", &passed.sink)?,
+            generation: Generation(passed.generation),
+            older_than: Timestamp::from_nanos(passed.older_than_nanos),
+            to: position_from_wire(passed.to.ok_or_else(|| CodecError::absent("position"))?)?,
+        })
+    };
+    let (lost, passed) = (wire.lost, wire.passed.map(passed).transpose()?);
+    Ok(Gap { reason, lost, after_sequence: wire.after_sequence, before_sequence: wire.before_sequence, passed })
 }

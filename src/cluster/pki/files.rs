@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::PkiError;
 use super::authority::{PublicKey, node_key, pin_of};
 use super::token::Pin;
-use crate::secret::Secret;
+use crate::secret::{Secret, write_whole};
 
 const FOLDER: &str = "pki";
 const DRAFT: &str = "pki.new";
@@ -99,9 +99,7 @@ impl Folder {
     /// Puts a new certificate for the same key in place of the old.
     pub fn renew(&self, chain: &str) -> Result<(), PkiError> {
         let (path, new) = (self.0.join(CHAIN), self.0.join(format!("{CHAIN}.new")));
-        write(&new, chain.as_bytes(), Existing::Goes)?;
-        fs::rename(&new, &path).map_err(failed("replace", &path))?;
-        sync(&self.0)
+        write_whole(&path, &new, chain.as_bytes()).map_err(failed("replace", &path))
     }
 
     fn remove(&self, name: &str) -> Result<(), PkiError> {
@@ -162,7 +160,7 @@ impl Draft {
         let kept = kept.filter(|key| PublicKey::of(key).is_ok());
         let draft = Self { has_key: true, ..Self::begin(data_dir)? };
         let key = kept.map_or_else(node_key, Ok)?;
-        write(&draft.draft.join(KEY), key.expose().as_bytes(), Existing::Stays)?;
+        write(&draft.draft.join(KEY), key.expose().as_bytes())?;
         sync(&draft.draft)?;
         sync(data_dir)?;
         Ok((draft, key))
@@ -175,7 +173,7 @@ impl Draft {
 
     /// Writes who the node is. `fresh` where it has no Raft data yet, `sealed` where it brings the authority with it.
     pub fn write(&self, identity: &Identity, fresh: bool, sealed: Option<&[u8]>) -> Result<(), PkiError> {
-        let put = |name: &str, bytes: &[u8]| write(&self.draft.join(name), bytes, Existing::Stays);
+        let put = |name: &str, bytes: &[u8]| write(&self.draft.join(name), bytes);
         put(AUTHORITY, identity.authority.as_bytes())?;
         put(CHAIN, identity.chain.as_bytes())?;
         if !self.has_key {
@@ -200,20 +198,9 @@ impl Draft {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Existing {
-    Stays,
-    Goes,
-}
-
-fn write(path: &Path, bytes: &[u8], existing: Existing) -> Result<(), PkiError> {
+fn write(path: &Path, bytes: &[u8]) -> Result<(), PkiError> {
     let mut how = OpenOptions::new();
-    how.write(true).mode(FILE_MODE);
-    match existing {
-        Existing::Stays => how.create_new(true),
-        Existing::Goes => how.create(true).truncate(true),
-    };
-    let written = how.open(path).and_then(|mut file| {
+    let written = how.write(true).create_new(true).mode(FILE_MODE).open(path).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
     });

@@ -44,7 +44,7 @@ pub(super) fn seen(updated: i64, n: u8) -> Seen {
     Seen { updated: at(updated), digest: [n; 16] }
 }
 pub(super) fn gap(lost: u64) -> Gap {
-    Gap { reason: GapReason::Skipped, lost: Some(lost), after_sequence: Some(-3), before_sequence: None }
+    Gap { reason: GapReason::Skipped, lost: Some(lost), after_sequence: Some(-3), before_sequence: None, passed: None }
 }
 
 /// A member of the subscription `sink-n`, by the connection of this number.

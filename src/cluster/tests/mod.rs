@@ -11,6 +11,7 @@ mod faults;
 mod invariants;
 mod leasing;
 mod members;
+mod passing;
 mod peers;
 mod placement;
 mod plane;

@@ -33,7 +33,7 @@ fn settled() -> ControlState {
     applied(world().into_iter().chain(members()))
 }
 fn anew(survivor: Survivor) -> Anew {
-    Anew { survivor, incarnation: None, secrets: vec![], at: at(50) }
+    Anew { survivor, incarnation: None, secrets: vec![], resources: vec![], at: at(50) }
 }
 
 #[test]

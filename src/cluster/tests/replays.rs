@@ -190,6 +190,22 @@ fn a_replay_that_is_over_stays_over() {
 }
 
 #[test]
+fn of_two_who_begin_with_one_number_the_second_is_told_the_next_and_takes_nothing_of_the_first() {
+    let mut state = begun();
+    let other = ReplayOrder { reason: "another hour".into(), ..order() };
+    let taken = Refusal::ReplayTaken { next: ReplayId(2) };
+    assert_eq!(state.apply(begin(1, other.clone())), Outcome::Refused(taken));
+    assert_eq!(state.replay(ReplayId(1)).unwrap().order, order());
+    assert_eq!(state.apply(begin(1, order())), Outcome::Done, "the same proposal again is the same replay");
+    assert_eq!(state.apply(begin(2, other.clone())), Outcome::Done);
+    assert_eq!(state.replay(ReplayId(2)).unwrap().order, other);
+    assert_eq!(state.next_replay(), ReplayId(3), "two were begun");
+    state.apply(cancel(1));
+    let late = Outcome::Refused(Refusal::ReplayTaken { next: ReplayId(3) });
+    assert_eq!(state.apply(begin(1, other)), late, "a number is never given anew");
+}
+
+#[test]
 fn without_its_source_or_its_sink_a_replay_ends_and_says_why() {
     for gone in [source_key(), sink_key(0)] {
         let mut state = begun();

@@ -13,7 +13,7 @@ use super::super::proposing::propose;
 use super::super::sinks::Sinks;
 use super::Connections;
 use crate::cluster::{Command, ControlPlane, SubscriptionCommand};
-use crate::ids::NodeId;
+use crate::ids::{NodeId, SinkId};
 use crate::sinks::subscription::desk::Desk;
 
 /// How often everything is compared although nothing seems to have changed.
@@ -60,6 +60,7 @@ impl Keeper {
         };
         // Under the state's lock, so that no older list of members overtakes a newer one.
         self.control.read(|state| desks.iter().for_each(|(name, desk)| tell(desk, state.subscription(name))));
+        desks.iter().for_each(|(name, desk)| log_silence(name, desk));
     }
 
     /// Members that came by this life of this node and are connected no more.
@@ -77,5 +78,19 @@ impl Keeper {
             });
             leave.collect()
         })
+    }
+}
+
+fn log_silence(subscription: &SinkId, desk: &Desk) {
+    let (passed, back) = desk.news_of_silence();
+    for (member, silent) in passed {
+        tracing::warn!(
+            %subscription, %member, what = silent.in_words(),
+            remedy = "see what keeps its program, or end it; its feeds come back once it takes or acknowledges something",
+            "a member is silent: others get what this node has for it"
+        );
+    }
+    for member in back {
+        tracing::info!(%subscription, %member, "a member that was silent takes part again, or is gone");
     }
 }

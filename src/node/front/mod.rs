@@ -23,6 +23,7 @@ use tokio::time::timeout;
 pub use host::Host;
 pub use keeper::Keeper;
 
+use super::desk::Owning;
 use super::life::Life;
 use super::sinks::Sinks;
 use crate::admin::events::{Asking, News, NotOpened, Shown, Subscriptions, Word};
@@ -31,7 +32,8 @@ use crate::admin::sealing::as_written;
 use crate::clock::Clock;
 use crate::cluster::peers::{Peers, Visited};
 use crate::cluster::{ClusterError, Command, ControlPlane, Outcome, ResourceKey, SubscriptionCommand};
-use crate::ids::{Epoch, NodeId, SinkId};
+use crate::ids::{Epoch, FeedId, NodeId, SinkId};
+use crate::lease::Lease;
 use crate::pipeline::spec::SinkSpec;
 use crate::sinks;
 use crate::sinks::subscription::{SubscriptionConfig, TokenHash};
@@ -213,5 +215,19 @@ impl Subscriptions for Front {
         words: BoxStream<'static, Word>,
     ) -> BoxFuture<'_, Result<BoxStream<'static, News>, NotOpened>> {
         self.open(asking, words).boxed()
+    }
+}
+
+/// What a subscription is sent of a feed is numbered by the feed's owner.
+impl Owning for Front {
+    fn owns(&self, feed: &FeedId) -> Option<(Epoch, Lease)> {
+        let lease = self.lives.borrow().lease.clone();
+        let held = self.control.read(|state| state.feed(feed).cloned())?;
+        let owns = held.owner == Some(self.node) && held.recall.is_none() && !lease.is_over();
+        owns.then_some((held.epoch, lease))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.control.changes()
     }
 }

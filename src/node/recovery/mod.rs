@@ -29,7 +29,7 @@ use crate::ids::{ClusterId, Incarnation, NodeId};
 use crate::secret::Secret;
 use crate::vault::{Ring, VaultError};
 pub use backup::{Taken, backup, read};
-use reseal::{Resealed, reseal};
+use reseal::{Resealed, applied_anew, reseal};
 use staging::Staging;
 
 /// How long each step of looking for an old voter may take: a living one answers in milliseconds.
@@ -164,7 +164,8 @@ fn begin(
         reseal(ring, &old.kept.state, old.bundle.as_deref(), old.cluster, cluster, now)?;
     let mut state = old.kept.state.clone();
     let before: Vec<NodeId> = state.members().map(|(node, _)| node).collect();
-    let node = state.begin_anew(Anew { survivor: who.survivor, incarnation, secrets, at: now })?;
+    let resources = applied_anew(&state, now);
+    let node = state.begin_anew(Anew { survivor: who.survivor, incarnation, secrets, resources, at: now })?;
     let name = PeerName { cluster, node };
     plant(&staging.folder().join(RAFT), name, &who.address, &state, old.kept, old.term)?;
 

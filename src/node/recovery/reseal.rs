@@ -1,8 +1,9 @@
 //! The secrets of one cluster sealed for another: each is bound to its cluster's id, and can't be opened under another.
 
+use crate::admin::sealing::sealed_anew;
 use crate::clock::Timestamp;
 use crate::cluster::pki::authority::Authority;
-use crate::cluster::{ControlState, Sealed, SecretCommand, SecretKey};
+use crate::cluster::{Command, ControlState, ResourceKey, ResourceKind, Sealed, SecretCommand, SecretKey};
 use crate::ids::ClusterId;
 use crate::node::keyring::binding;
 use crate::vault::{Ring, VaultError};
@@ -13,6 +14,16 @@ pub(super) struct Resealed {
     pub secrets: Vec<SecretCommand>,
     /// The old authority's key under the new cluster's name.
     pub authority: Authority,
+}
+
+/// What says that resources were applied with the secrets that were sealed anew.
+pub(super) fn applied_anew(state: &ControlState, at: Timestamp) -> Vec<Command> {
+    let with_secrets = [ResourceKind::Credential, ResourceKind::Sink];
+    let again = with_secrets.into_iter().flat_map(|kind| state.resources(kind)).filter_map(|(key, resource)| {
+        let (ResourceKey { kind, tenant, name }, uses) = (key.clone(), resource.uses.iter().cloned().collect());
+        Some(Command::PutResource { kind, tenant, name, body: sealed_anew(&resource.body)?, uses, at })
+    });
+    again.collect()
 }
 
 /// Opens every secret, and seals it as the generation after. `bundle` is the authority where the state has none yet.

@@ -10,13 +10,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::run::Run;
 use super::{FeedEnd, Halt, Reads};
-use crate::clock::Timestamp;
-use crate::event::batch::{Batch, Content, Coordinates, Gap, GapReason, LogPosition, Position};
+use crate::event::batch::{Batch, Position};
+use crate::ids::SinkId;
 use crate::pipeline::backlog::Place;
 use crate::pipeline::catch_up::{CatchUp, Errand, Orders, Talk};
 use crate::pipeline::joining::{Joining, Joint, Reached};
 use crate::pipeline::ledger::Ledger;
-use crate::pipeline::limits::{CATCH_UP_AGAIN, CATCH_UPS_MAX};
+use crate::pipeline::limits::CATCH_UP_AGAIN;
+use crate::pipeline::relief::Pressure;
 use crate::pipeline::status::{FeedState, FeedStatus, LaneState, Problem};
 use crate::sinks::Ack;
 use crate::sources::Source;
@@ -35,10 +36,11 @@ pub(super) struct Away {
     pub(super) frontier: Option<Position>,
     /// Where the feed's own reading began, for lanes that have resolved nothing.
     pub(super) begin: Option<Position>,
-    /// Since when there has been no room now and then because of sinks that lag.
-    pub(super) pressed: Option<Instant>,
+    /// That there is no room now and then because of sinks that lag, in times from `began` on.
+    pub(super) pressure: Pressure,
+    pub(super) began: Instant,
     /// Sinks that could not get all of the generation that ends, and how far they came.
-    cut_short: Vec<(usize, Option<Position>)>,
+    pub(super) cut_short: Vec<(SinkId, Option<Position>)>,
 }
 
 /// One sink that is away.
@@ -47,7 +49,9 @@ pub(super) struct Absent {
     pub(super) reader: Option<Reader>,
     pub(super) joining: Joining,
     /// No reader is begun before.
-    not_before: Option<Instant>,
+    pub(super) not_before: Option<Instant>,
+    /// Since when it has had no reader.
+    pub(super) since: Instant,
     reads: Reads,
 }
 
@@ -55,19 +59,31 @@ pub(super) struct Reader {
     pub(super) orders: watch::Sender<Orders>,
     reached: Arc<Mutex<Reached>>,
     stop: watch::Sender<Halt>,
+    pub(super) begun: Instant,
+    /// It ends as it is, because another sink is in turn.
+    pub(super) gives_place_back: bool,
 }
 
 impl Absent {
     pub(super) fn new(reads: Reads) -> Self {
-        Self { status: Arc::default(), reader: None, joining: Joining::default(), not_before: None, reads }
+        let (status, joining, since) = (Arc::default(), Joining::default(), Instant::now());
+        Self { status, reader: None, joining, not_before: None, since, reads }
+    }
+
+    /// Tells its reader to end as it is.
+    pub(super) fn halt(&self) {
+        if let Some(reader) = &self.reader {
+            reader.stop.send_replace(Halt::Now);
+        }
     }
 }
 
 impl Away {
     pub(super) fn new(lanes: usize, begin: Option<Position>) -> Self {
         let absent = (0..lanes).map(|_| None).collect();
-        let (readers, stirred, pressed, cut_short) = (JoinSet::new(), Arc::default(), None, Vec::new());
-        Self { absent, readers, stirred, frontier: begin.clone(), begin, pressed, cut_short }
+        let (readers, stirred, cut_short) = (JoinSet::new(), Arc::default(), Vec::new());
+        let (pressure, began) = (Pressure::default(), Instant::now());
+        Self { absent, readers, stirred, frontier: begin.clone(), begin, pressure, began, cut_short }
     }
 
     pub(super) fn anybody(&self) -> bool {
@@ -106,47 +122,28 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.away.frontier = Some(batch.after.clone());
     }
 
-    /// The first batch tells where reading began, where nothing else did.
-    pub(super) fn note_begin(&mut self, batch: &Batch) {
-        if self.away.begin.is_some() {
-            return;
-        }
-        let first = batch.entries.first().and_then(|entry| match &entry.coordinates {
-            Coordinates::Log { sequence, .. } => {
-                // A gap stands where the last of what is missing stood.
-                let before = if matches!(entry.content, Content::Gap(_)) { *sequence } else { sequence - 1 };
-                Some(LogPosition::after_number(before, entry.published.unwrap_or(Timestamp::ZERO)))
-            }
-            Coordinates::Object { .. } => None,
-        });
-        self.away.begin = first.map(Position::Log);
-    }
-
     /// What follows from a change for sinks that lag or are away.
     pub(super) fn look_after_absent(&mut self) {
+        if self.held_back.is_some() {
+            return self.press_on();
+        }
         self.relieve();
         if !self.away.anybody() {
             return;
         }
         for lane in 0..self.away.absent.len() {
             let Some(absent) = &self.away.absent[lane] else { continue };
-            match &absent.reader {
-                Some(_) => self.guide(lane),
-                None if self.held_back.is_some() => self.come_home(lane),
-                None => self.begin_reader(lane),
+            if absent.reader.is_some() {
+                self.guide(lane);
             }
         }
+        self.fill_places();
     }
 
-    /// Begins a reader for a sink that holds nothing more of what the feed handed it.
-    fn begin_reader(&mut self, lane: usize) {
-        let CatchUp::By(beside) = &self.feed.catch_up else { return };
+    /// Begins a reader for a sink that holds nothing more of what the feed handed it, or notes when to try that again.
+    pub(super) fn begin_reader(&mut self, lane: usize) {
+        let CatchUp::By(beside) = self.feed.catch_up.clone() else { return };
         let Some(absent) = &self.away.absent[lane] else { return };
-        let waits = absent.not_before.is_some_and(|at| at > Instant::now());
-        let full = self.away.readers.len() >= CATCH_UPS_MAX;
-        if waits || full || self.away.frontier.is_none() || self.progress.in_flight(lane) > 0 {
-            return;
-        }
         // Away from the beginning without a cursor, it is to have all that upstream has.
         let begin = || self.away.begin.clone().filter(|_| absent.reads == Reads::Again);
         let from = self.progress.cursor(lane).cloned().or_else(begin);
@@ -155,14 +152,14 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let reached = Arc::new(Mutex::new(Reached { read: from.clone(), resolved: from.clone(), rests: false }));
         let stirred = self.away.stirred.clone();
         let talk = Talk { orders: orders.subscribe(), reached: reached.clone(), stirred };
-        let sink = self.feed.lanes[lane].sink.clone();
+        let (sink, untold) = (self.feed.lanes[lane].sink.clone(), self.feed.lanes[lane].untold.clone());
         let Some(absent) = &mut self.away.absent[lane] else { return };
         let (generation, reads, status) = (self.feed.generation, absent.reads, absent.status.clone());
-        let errand = Errand { sink: sink.clone(), generation, from, reads, talk, status, stop: stopped };
+        let errand = Errand { sink: sink.clone(), generation, from, reads, talk, untold, status, stop: stopped };
         match beside.reader(errand) {
             Ok(reader) => {
                 tracing::info!(feed = %self.feed.feed, %sink, "a sink catches up");
-                absent.reader = Some(Reader { orders, reached, stop });
+                absent.reader = Some(Reader { orders, reached, stop, begun: Instant::now(), gives_place_back: false });
                 self.away.readers.spawn(async move { (lane, reader.await) });
             }
             Err(error) => {
@@ -179,7 +176,6 @@ impl<L: Ledger, S: Source> Run<L, S> {
     fn guide(&mut self, lane: usize) {
         let (held, front) = (self.first_held(), self.front());
         let works = self.feed.lanes[lane].status.works();
-        let ends = self.held_back.is_some() && self.progress.settled_here();
         let Some(absent) = &mut self.away.absent[lane] else { return };
         let Some(reader) = &absent.reader else { return };
         let frontier = &self.away.frontier;
@@ -189,11 +185,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
             news
         });
         let reached = reader.reached.lock().clone();
-        if ends {
-            reader.orders.send_if_modified(|orders| !std::mem::replace(&mut orders.ends, true));
-        }
         // Nothing is under way between the reader and its sink any more, and the reader begins nothing.
-        if (ends && reached.is_quiet()) || absent.joining.is_there(&reached) {
+        if absent.joining.is_there(&reached) {
             reader.stop.send_replace(Halt::Now);
         } else if let Some(joint) = absent.joining.choose(&reached, works, held, front) {
             tracing::debug!(feed = %self.feed.feed, number = joint.number, "a sink has nearly caught up");
@@ -212,8 +205,14 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let Some(absent) = &mut self.away.absent[lane] else { return Ok(()) };
         let Some(reader) = absent.reader.take() else { return Ok(()) };
         let reached = reader.reached.lock().clone();
-        if !reached.is_quiet() {
+        absent.since = Instant::now();
+        // It was ended in the middle: what its sink got acknowledged counts, and what it holds beyond it gets anew.
+        let in_the_middle = reader.gives_place_back || self.held_back.is_some();
+        if !in_the_middle && !reached.is_quiet() {
             return Err(end);
+        }
+        if reader.gives_place_back {
+            absent.not_before = Some(absent.since + CATCH_UP_AGAIN);
         }
         let joint = absent.joining.chosen().filter(|_| absent.joining.is_there(&reached)).cloned();
         if let Some(resolved) = reached.resolved.clone() {
@@ -234,6 +233,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
             && matches!(self.backlog.place(ack.batch), Place::Nowhere);
         if gone {
             self.progress.abandon(ack.lane);
+            self.abandon_in_hand(ack.lane);
         }
         gone
     }
@@ -246,44 +246,6 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.away.absent[lane] = None;
         self.feed.status.beside_no_more(&sink);
         self.report(0);
-    }
-
-    /// Another generation is about to begin, and nothing of this one can be read any more: the sink goes on with that.
-    fn come_home(&mut self, lane: usize) {
-        if !self.progress.settled_here() {
-            return;
-        }
-        let cursor = self.progress.cursor(lane).cloned();
-        let frontier = self.away.frontier.clone();
-        let has_all = cursor.as_ref().zip(frontier.as_ref()).is_some_and(|(cursor, frontier)| cursor.reaches(frontier));
-        if !has_all {
-            self.away.cut_short.push((lane, cursor.clone()));
-        }
-        if let Some(stands) = cursor.or(frontier) {
-            let end = self.progress.end();
-            self.rejoins(lane, end, stands);
-        }
-    }
-
-    /// A generation ends: the gaps of the sinks that could not get all of it.
-    pub(super) fn end_generation(&mut self, gap: Option<&Gap>) -> Vec<Gap> {
-        let cut_short = std::mem::take(&mut self.away.cut_short);
-        let unknown = Gap { reason: GapReason::Recreated, lost: None, after_sequence: None, before_sequence: None };
-        let gap = gap.unwrap_or(&unknown);
-        // Nothing of the new generation's numbers says anything about a place in the old one.
-        (self.away.begin, self.away.frontier) = (None, None);
-        let gaps = cut_short.into_iter().map(|(lane, cursor)| {
-            let after_sequence = match cursor {
-                Some(Position::Log(at)) => Some(at.sequence),
-                Some(Position::Objects(_)) | None => None,
-            };
-            tracing::error!(
-                feed = %self.feed.feed, sink = %self.feed.lanes[lane].sink, after = after_sequence,
-                "a generation ended before a sink that was behind had all of it"
-            );
-            Gap { lost: None, after_sequence, ..gap.clone() }
-        });
-        gaps.collect()
     }
 
     /// The first batch that is kept for others, and the position before it.
@@ -309,13 +271,17 @@ impl<L: Ledger, S: Source> Run<L, S> {
 
     /// Shows how the lane fares.
     pub(super) fn show_lane(&self, lane: usize) {
-        let has_all = self.progress.is_away(lane)
-            && self.unjudged == self.progress.end()
-            && self.progress.cursor(lane).zip(self.away.frontier.as_ref()).is_some_and(|(at, end)| at.reaches(end));
+        let has_all = self.progress.is_away(lane) && self.has_all_looked_at(lane);
         let outstanding = self.progress.outstanding(lane).filter(|_| !has_all);
         let state = self.lane_state(lane);
         let sink = &self.feed.lanes[lane].sink;
         self.feed.status.count(sink, |counts| (counts.outstanding, counts.state) = (outstanding, state));
+    }
+
+    /// Whether the lane stands where the feed does, with nothing read that nobody has looked at.
+    pub(super) fn has_all_looked_at(&self, lane: usize) -> bool {
+        let at = self.progress.cursor(lane).zip(self.away.frontier.as_ref());
+        self.unjudged == self.progress.end() && at.is_some_and(|(at, end)| at.reaches(end))
     }
 
     /// How the lane is served.

@@ -15,10 +15,17 @@ use crate::pipeline::spans;
 use crate::sinks::{Parcel, Receipt, Stretch};
 use crate::sources::Source;
 
+/// What becomes of a batch for one sink.
+pub(super) enum Way {
+    Room(Room),
+    /// It is too old for the sink.
+    PassedOver,
+}
+
 impl<L: Ledger, S: Source> Run<L, S> {
     /// Whether reading on helps anybody: there is a sink that has all that was read, and space for what others lack.
     pub(super) fn wants_more(&self) -> bool {
-        self.somebody_keeps_up() && (!self.anybody_lags() || self.backlog.to_spill().is_none())
+        self.somebody_keeps_up() && !self.backlog.is_full(self.anybody_lags())
     }
 
     pub(super) fn anybody_lags(&self) -> bool {
@@ -29,6 +36,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
     pub(super) fn settle(&mut self) {
         self.backlog.drop_before(self.progress.first_unresolved());
         self.look_after_absent();
+        // Where nobody keeps up, nobody is held up either.
+        let in_turn = self.somebody_keeps_up() && self.feed.memory.is_ample();
         for lane in (0..self.feed.lanes.len()).filter(|lane| !self.progress.is_away(*lane)) {
             let may = self.progress.lags(lane) && self.progress.in_flight(lane) < IN_FLIGHT_BATCHES_MAX;
             if may && !self.waits[lane] {
@@ -37,7 +46,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
                     Place::Memory(batch) => record_bytes(&batch),
                     Place::Disk | Place::Nowhere => SPOOLED_BATCH_BYTES,
                 };
-                let room = room(&self.feed.lanes[lane], bytes);
+                let turns = in_turn.then(|| self.feed.turns.clone());
+                let room = room(&self.feed.lanes[lane], bytes, turns);
                 self.waiting.push(Box::pin(async move { (lane, room.await) }));
             }
         }
@@ -50,11 +60,12 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let rooms = self.feed.lanes.iter().enumerate().map(|(index, lane)| {
             let in_turn = !progress.is_away(index)
                 && progress.next(index) == number
-                && progress.in_flight(index) < IN_FLIGHT_BATCHES_MAX;
-            if in_turn { try_room(lane, bytes) } else { None }
+                && progress.in_flight(index) < IN_FLIGHT_BATCHES_MAX
+                && !self.passes(index, number, batch);
+            if in_turn { try_room(lane, bytes).map(Way::Room) } else { None }
         });
-        let rooms = rooms.collect();
-        self.serve(number, batch, rooms).await
+        let ways = rooms.collect();
+        self.serve(number, batch, ways).await
     }
 
     /// A feed that stands still keeps nobody else from a sink.
@@ -74,7 +85,10 @@ impl<L: Ledger, S: Source> Run<L, S> {
         match self.backlog.place(number) {
             Place::Memory(batch) => {
                 self.waits[lane] = false;
-                self.serve_lane(lane, number, &batch, room).await
+                if self.passes(lane, number, &batch) {
+                    return Ok(()); // It gets what comes after, once that is its turn.
+                }
+                self.serve_lane(lane, number, &batch, Way::Room(room)).await
             }
             // The spool is asked for it while others go on.
             Place::Disk => {
@@ -93,16 +107,19 @@ impl<L: Ledger, S: Source> Run<L, S> {
         lane: usize,
         number: BatchNumber,
         batch: &Batch,
-        room: Room,
+        way: Way,
     ) -> Result<(), FeedEnd> {
-        let mut rooms: Vec<_> = self.feed.lanes.iter().map(|_| None).collect();
-        rooms[lane] = Some(room);
-        self.serve(number, batch, rooms).await
+        let mut ways: Vec<_> = self.feed.lanes.iter().map(|_| None).collect();
+        ways[lane] = Some(way);
+        let served = self.serve(number, batch, ways).await;
+        // There is much to do for a sink that catches up. Whoever waits for what is new goes first, in each feed.
+        tokio::task::yield_now().await;
+        served
     }
 
     /// Prepares a batch for the sinks that have room for it, and hands it over.
-    async fn serve(&mut self, number: BatchNumber, batch: &Batch, rooms: Vec<Option<Room>>) -> Result<(), FeedEnd> {
-        let takes: Vec<bool> = rooms.iter().map(Option::is_some).collect();
+    async fn serve(&mut self, number: BatchNumber, batch: &Batch, ways: Vec<Option<Way>>) -> Result<(), FeedEnd> {
+        let takes: Vec<bool> = ways.iter().map(Option::is_some).collect();
         if !takes.contains(&true) {
             return Ok(());
         }
@@ -114,7 +131,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let unreadable = prepared.unreadable();
         if let Err(error) = self.feed.quarantine.keep(prepared.rejected).await {
             // Room is others' while this waits. Nothing has moved: the sinks take the batch anew.
-            drop(rooms);
+            drop(ways);
             return self.wait_out(&error.to_string()).await;
         }
         if first {
@@ -124,9 +141,11 @@ impl<L: Ledger, S: Source> Run<L, S> {
             self.looked_at(batch);
             self.traces.begin(number, span);
         }
-        for (lane, (frames, room)) in prepared.frames.into_iter().zip(rooms).enumerate() {
-            if let Some(room) = room {
-                self.hand_over(lane, batch, frames, room);
+        for (lane, (frames, way)) in prepared.frames.into_iter().zip(ways).enumerate() {
+            match way {
+                Some(Way::Room(room)) => self.hand_over(lane, batch, frames, room),
+                Some(Way::PassedOver) => self.pass(lane, batch, &frames),
+                None => {}
             }
         }
         self.report(0);
@@ -134,9 +153,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     fn hand_over(&mut self, index: usize, batch: &Batch, frames: Frames, room: Room) {
-        let published = batch.entries.iter().filter_map(|entry| entry.published).max();
-        let Some(number) = self.progress.hand_over(index, batch.after.clone(), published) else { return };
-        let Feed { lanes, status, feed, epoch, generation, lease, reads, .. } = &self.feed;
+        let Some(number) = self.progress.hand_over(index, batch.after.clone(), batch.published()) else { return };
+        let Feed { lanes, status, .. } = &self.feed;
         let sink = &lanes[index].sink;
         status.count(sink, |counts| {
             counts.filtered += frames.filtered;
@@ -148,9 +166,12 @@ impl<L: Ledger, S: Source> Run<L, S> {
             self.progress.resolve(index, number);
             return;
         }
+        let frames = self.in_hand(index, number, batch, frames);
+        let Feed { lanes, feed, epoch, generation, lease, reads, .. } = &self.feed;
+        let sink = &lanes[index].sink;
         self.traces.delivering(number, index, sink, frames.events, frames.bytes.len());
         let after = batch.after.clone();
-        let live = *reads == Reads::All;
+        let live = *reads != Reads::Stretch;
         let stretch = Stretch { feed: feed.clone(), epoch: *epoch, generation: *generation, after, live };
         let receipt = Receipt::new(stretch, index, number, frames.events, self.ack_sender.clone());
         let Frames { bytes, ends, events, .. } = frames;

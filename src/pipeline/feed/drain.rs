@@ -17,6 +17,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.halt_readers(Halt::Drain);
         let drained = self.drain_here(deadline).await;
         self.away.drain(deadline, &mut self.stop).await;
+        self.tell_all(deadline).await;
         drained
     }
 

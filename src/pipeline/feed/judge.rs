@@ -22,7 +22,11 @@ impl<L: Ledger, S: Source> Run<L, S> {
             return Ok(Vec::new());
         }
         let Some(batch) = self.batch(ack.batch).await? else { return Ok(Vec::new()) };
+        let refused = self.refused_frames(ack);
+        if refused.is_empty() {
+            return Ok(Vec::new());
+        }
         let Feed { preparer, lanes, epoch, .. } = &mut self.feed;
-        Ok(preparer.refused(&batch, &mut lanes[ack.lane], &ack.refused, *epoch))
+        Ok(preparer.refused(&batch, &mut lanes[ack.lane], &refused, *epoch))
     }
 }

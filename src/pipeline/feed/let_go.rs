@@ -1,40 +1,53 @@
 //! When there is no more room for what a sink lacks: who is let go, so that the others can go on.
 
-use tokio::time::Instant;
-
 use super::Reads;
 use super::away::Absent;
 use super::run::Run;
 use crate::event::batch::Position;
 use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::ledger::Ledger;
-use crate::pipeline::limits::{IN_FLIGHT_BATCHES_MAX, LET_GO_AFTER};
+use crate::pipeline::limits::IN_FLIGHT_BATCHES_MAX;
+use crate::pipeline::relief::{Last, Means, Relief, Space};
 use crate::pipeline::status::FeedState;
 use crate::sources::Source;
 
 impl<L: Ledger, S: Source> Run<L, S> {
     /// Lets the sink go that holds up most, once there has been no room for a while though others could go on.
     pub(super) fn relieve(&mut self) {
-        if !self.anybody_lags() {
-            self.away.pressed = None;
-            return;
-        }
-        let gives_nothing = self.spool.is_none() || self.full_until.is_some();
-        if !gives_nothing || !self.somebody_keeps_up() || self.backlog.to_spill().is_none() {
-            return;
-        }
-        let now = Instant::now();
-        let since = *self.away.pressed.get_or_insert(now);
-        let Some(lane) = self.progress.last().filter(|_| now - since >= LET_GO_AFTER) else { return };
-        match self.feed.catch_up {
-            CatchUp::By(_) if self.progress.is_away(lane) => self.give_joint_up(lane),
-            CatchUp::By(_) if self.held_back.is_none() => self.let_go(lane),
-            CatchUp::By(_) => {}
-            CatchUp::Not { .. } if self.spool.is_none() => {
+        let space = self.space();
+        let last = || self.last().map(|lane| Last { lane, away: self.progress.is_away(lane) });
+        let last = if space == Space::None { last() } else { None };
+        let means = match self.feed.catch_up {
+            CatchUp::By(_) => Means::CatchUp,
+            CatchUp::Not { .. } => Means::Wait { spools: self.spool.is_some() },
+        };
+        let now = self.away.began.elapsed();
+        match self.away.pressure.relief(space, last, means, now) {
+            Some(Relief::LetGo(lane)) => self.let_go(lane),
+            Some(Relief::GiveJointUp(lane)) => self.give_joint_up(lane),
+            Some(Relief::Say) => {
                 let error = format!("memory is full of what sinks lack (behind: {})", self.lagging());
                 self.trouble(FeedState::Waiting, &error, &self.waits_for_room());
             }
-            CatchUp::Not { .. } => {} // The spool has said so.
+            None => {}
+        }
+    }
+
+    /// The lane that holds up most: of those that lag, or else of those that confirm nothing because their sink is in trouble.
+    pub(super) fn last(&self) -> Option<usize> {
+        let in_trouble = |lane: &usize| !self.feed.lanes[*lane].status.works();
+        self.progress.last().or_else(|| self.progress.owing().into_iter().find(in_trouble))
+    }
+
+    fn space(&self) -> Space {
+        let lags = self.anybody_lags();
+        let gives_nothing = self.spool.is_none() || self.full_until.is_some();
+        if gives_nothing && self.somebody_keeps_up() && self.backlog.is_full(lags) {
+            Space::None
+        } else if lags {
+            Space::Enough
+        } else {
+            Space::Unneeded
         }
     }
 
@@ -50,7 +63,10 @@ impl<L: Ledger, S: Source> Run<L, S> {
     /// The sinks that lag, in words.
     pub(super) fn lagging(&self) -> String {
         let lanes = self.feed.lanes.iter().enumerate().filter(|(lane, _)| self.progress.lags(*lane));
-        lanes.map(|(_, lane)| lane.sink.as_str()).collect::<Vec<_>>().join(", ")
+        let lags: Vec<&str> = lanes.map(|(_, lane)| lane.sink.as_str()).collect();
+        // Where nobody lags, it is somebody who has much and confirms nothing.
+        let last = || self.progress.owing().first().map(|lane| self.feed.lanes[*lane].sink.as_str());
+        if lags.is_empty() { last().unwrap_or_default().to_owned() } else { lags.join(", ") }
     }
 
     pub(super) fn waits_for_room(&self) -> String {
@@ -75,10 +91,19 @@ impl<L: Ledger, S: Source> Run<L, S> {
             "a sink fell behind what is kept of the feed"
         );
         self.goes_away(lane, Reads::Again);
-        (self.rooms[lane], self.full_until, self.away.pressed) = (None, None, None);
+        self.waits_no_more(lane);
+        self.full_until = None;
+        self.away.pressure.eased();
         self.backlog.drop_before(self.progress.first_unresolved());
         if self.feed.status.recovered() {
             tracing::info!(feed = %self.feed.feed, "feed goes on without the sink");
+        }
+    }
+
+    /// What is being read from disk for the lane is not for it any more, and it may wait for room anew.
+    pub(super) fn waits_no_more(&mut self, lane: usize) {
+        if self.rooms[lane].take().is_some() {
+            self.waits[lane] = false;
         }
     }
 
@@ -99,7 +124,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
         }
         tracing::info!(feed = %self.feed.feed, sink = %self.feed.lanes[lane].sink, "a sink did not come back in time");
         self.progress.will_join(lane, None);
-        (self.full_until, self.away.pressed) = (None, None);
+        self.full_until = None;
+        self.away.pressure.eased();
         self.backlog.drop_before(self.progress.first_unresolved());
     }
 }

@@ -4,17 +4,22 @@
 //! waited for: one without room lags, and is served from the backlog at its own pace.
 
 mod away;
+mod begin;
 mod deliver;
 mod drain;
 mod judge;
 mod let_go;
+mod passing;
+mod places;
 mod run;
 mod spill;
+mod turnover;
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+use super::aside::Aside;
 use super::backlog::Memory;
 use super::catch_up::CatchUp;
 use super::ledger::Ledger;
@@ -22,6 +27,7 @@ use super::limits::IN_FLIGHT_BATCHES_MAX;
 use super::prepare::{Lane, Preparer};
 use super::quarantine::Quarantine;
 use super::status::{FeedState, FeedStatus};
+use super::turns::Turns;
 use crate::clock::Clock;
 use crate::ids::{Epoch, FeedId, Generation};
 use crate::lease::Lease;
@@ -45,6 +51,8 @@ pub struct Feed<L> {
     pub lease: Lease,
     /// What the node's feeds may hold in memory of what some sink has not resolved.
     pub memory: Memory,
+    /// What sinks that lag may take of the node.
+    pub turns: Turns,
     /// Where what memory has no room for goes; without one, reading stops then.
     pub spool: Option<Spool>,
     /// Where the source was told to begin.
@@ -53,6 +61,8 @@ pub struct Feed<L> {
     pub reads: Reads,
     /// Whether a sink that falls behind what is kept can be served beside the feed.
     pub catch_up: CatchUp,
+    /// Who has a place in it and is not served.
+    pub aside: Aside,
 }
 
 /// How much of a feed its source hands over.

@@ -1,5 +1,6 @@
 //! The loop of a feed's task: what it waits for, and what each of those does.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -11,15 +12,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::away::{Away, Ended};
+use super::passing::{Answer, Passing};
 use super::spill::{self, Did, Start};
+use super::turnover::HeldBack;
 use super::{Feed, FeedEnd, Halt, Reads};
-use crate::event::batch::{Batch, Content, Entry, Gap, Position};
+use crate::event::batch::{Batch, Gap, Position};
 use crate::ids::Generation;
 use crate::pipeline::backlog::Backlog;
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::completeness::{Completeness, Mismatch};
 use crate::pipeline::ledger::{FeedProgress, Ledger, LedgerError};
-use crate::pipeline::limits::{OPERATOR_PROBE, RETRY_LONGEST, SPOOL_PAUSE};
+use crate::pipeline::limits::{OPERATOR_PROBE, RETRY_LONGEST};
 use crate::pipeline::progress::{BatchNumber, Progress};
 use crate::pipeline::room::Room;
 use crate::pipeline::spans::Traces;
@@ -29,7 +32,7 @@ use crate::sinks::Ack;
 use crate::sources::{Remedy, Source, SourceError};
 
 /// What the ledger must have heard before a feed goes on.
-enum Word {
+pub(super) enum Word {
     OpenGeneration(Generation),
     RecordGap(Gap),
 }
@@ -43,6 +46,9 @@ enum Action {
     /// A reader beside the feed has ended.
     Ended(Ended),
     Look,
+    /// A sink is to be passed over, or the cluster told of it.
+    PassOver,
+    Answered(Answer),
     TryAgain,
     Stop,
 }
@@ -66,9 +72,10 @@ pub(super) struct Run<L, S> {
     pub(super) wrote_last: bool,
     /// The first batch of which nobody has looked yet at whether its records can be read.
     pub(super) unjudged: BatchNumber,
-    /// The first batch of another generation: it must wait until the sinks have all of the one before.
-    pub(super) held_back: Option<Batch>,
+    /// The first batch of another generation: it waits for the sinks to have all of the one before.
+    pub(super) held_back: Option<HeldBack>,
     pub(super) away: Away,
+    pub(super) passing: Passing,
     completeness: Completeness,
     backoff: Backoff,
     failed_at: Option<Instant>,
@@ -97,7 +104,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let before = start.after.as_ref().or(resumed).filter(|at| is_exact(at)).cloned();
         let away = Away::new(lanes.len(), spooled.or(before.clone()));
         let (waits, backlog) = (vec![false; lanes.len()], Backlog::new(feed.memory.clone(), on_disk, before));
-        let rooms = lanes.iter().map(|_| None).collect();
+        let (rooms, passing) = (lanes.iter().map(|_| None).collect(), Passing::of(&feed.lanes, feed.generation));
         let mut run = Self {
             feed,
             source,
@@ -115,6 +122,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
             unjudged,
             held_back: None,
             away,
+            passing,
             completeness,
             backoff: Backoff::default(),
             failed_at: None,
@@ -136,6 +144,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 Action::Spool(did) => self.did(did).await,
                 Action::Ended(ended) => self.reader_ended(ended),
                 Action::Look => Ok(()),
+                Action::PassOver => self.pass_over().await,
+                Action::Answered(answer) => self.answered(answer),
                 Action::TryAgain => {
                     self.not_before = None;
                     Ok(())
@@ -151,15 +161,17 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     async fn select(&mut self) -> Action {
-        if let Some(batch) = self.held_back.take_if(|_| self.progress.settled()) {
-            return Action::Read(Ok(batch));
+        if let Some(held) = self.held_back.take_if(|_| self.progress.settled()) {
+            return Action::Read(Ok(held.batch));
         }
         let reads = self.held_back.is_none() && self.wants_more();
         let pause = self.not_before;
         self.feed.status.paced(!reads);
         let job = self.next_job();
         // Memory is the whole node's, and a full spool may have space again; a sink that is away waits for its turn.
-        let looks = (!reads && self.anybody_lags()) || self.away.anybody();
+        let looks = !reads || self.away.anybody() || self.passing.anybody();
+        let passes = self.is_to_pass();
+        let nap = self.spool_nap();
         let stirred = self.away.stirred.clone();
         let spooled = spill::work(self.spool.as_mut(), job);
         let (lease, source) = (&self.feed.lease, &mut self.source);
@@ -174,6 +186,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
             tokio::select! {
                 Some((lane, room)) = self.waiting.next() => Action::Room(lane, room),
                 did = spooled => Action::Spool(did),
+                () = ready(()), if passes => Action::PassOver,
                 read = read, if reads && pause.is_none() => Action::Read(read),
             }
         };
@@ -181,10 +194,11 @@ impl<L: Ledger, S: Source> Run<L, S> {
             biased;
             _ = self.stop.wait_for(|halt| *halt != Halt::No) => Action::Stop,
             Some(ack) = self.acks.recv() => Action::Ack(ack),
+            Some(answer) = self.passing.telling.next() => Action::Answered(answer),
             Some(ended) = self.away.readers.join_next() => Action::Ended(ended),
             () = stirred.notified() => Action::Look,
             next = next => next,
-            () = sleep(SPOOL_PAUSE), if looks => Action::Look,
+            () = sleep(nap), if looks => Action::Look,
             () = sleep_until(pause.unwrap_or_else(Instant::now)), if pause.is_some() => Action::TryAgain,
         }
     }
@@ -201,6 +215,8 @@ impl<L: Ledger, S: Source> Run<L, S> {
             self.keep_rejected(refused).await?;
             events += self.resolve(&ack, count);
             next = self.acks.try_recv().ok();
+            // A receiver that comes back may confirm a thousand batches at once: others get their turn between them.
+            tokio::task::coop::consume_budget().await;
         }
         self.report(events);
         Ok(())
@@ -208,10 +224,11 @@ impl<L: Ledger, S: Source> Run<L, S> {
 
     /// Takes note that a sink is done with a batch, of which it will never take so many events.
     pub(super) fn resolve(&mut self, ack: &Ack, refused: u64) -> u64 {
+        let Some(told) = self.passing.acknowledged(ack) else { return 0 };
         self.progress.resolve(ack.lane, ack.batch);
         self.traces.delivered(ack.batch, ack.lane);
         let sink = &self.feed.lanes[ack.lane].sink;
-        let delivered = u64::from(ack.events).saturating_sub(refused);
+        let delivered = u64::from(ack.events).saturating_sub(refused + told);
         self.feed.status.count(sink, |counts| {
             counts.delivered += delivered;
             counts.sent -= refused;
@@ -231,14 +248,14 @@ impl<L: Ledger, S: Source> Run<L, S> {
             epoch: self.feed.epoch,
             generation: self.feed.generation,
             cursors: advance.cursors.into_iter().map(|(lane, at)| (lanes[lane].sink.clone(), at)).collect(),
-            seen: advance.seen,
+            seen: advance.seen.into_iter().map(|seen| self.feed.aside.marked(seen)).collect(),
             events,
             traces: self.traces.resolved_before(self.progress.first_unresolved()),
         });
     }
 
     /// Takes a batch into the backlog, and to every sink that has room.
-    async fn take(&mut self, mut batch: Batch) -> Result<(), FeedEnd> {
+    async fn take(&mut self, batch: Batch) -> Result<(), FeedEnd> {
         if self.feed.status.recovered() {
             tracing::info!(feed = %self.feed.feed, "feed reads again");
         }
@@ -247,16 +264,10 @@ impl<L: Ledger, S: Source> Run<L, S> {
         if !batch.entries.is_empty() {
             self.backoff.succeeded();
         }
-        let published = batch.entries.iter().filter_map(|entry| entry.published).max();
+        let published = batch.published();
         self.feed.status.batch_read(published, batch.unread);
-        if batch.generation != self.feed.generation {
-            if !self.progress.settled() {
-                self.held_back = Some(batch);
-                return Ok(());
-            }
-            self.change_generation(&batch).await?;
-        }
-        for gap in gaps(&batch.entries) {
+        let Some(mut batch) = self.turn_over(batch).await? else { return Ok(()) };
+        for gap in batch.gaps() {
             self.remember_gap(gap).await?;
         }
         self.check_numbers(&batch);
@@ -267,27 +278,11 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.offer(number, &batch).await
     }
 
-    /// What is in flight belongs to the old generation, whose cursors end with it: the sinks have had all of it by now.
-    async fn change_generation(&mut self, batch: &Batch) -> Result<(), FeedEnd> {
-        let generation = batch.generation;
-        for gap in self.end_generation(gaps(&batch.entries).first()) {
-            self.insist(Word::RecordGap(gap)).await?;
-        }
-        tracing::info!(feed = %self.feed.feed, %generation, "a new generation is behind the feed");
-        self.insist(Word::OpenGeneration(generation)).await?;
-        let before = std::mem::replace(&mut self.feed.generation, generation);
+    /// Of another generation, numbers follow on nothing, and what is spooled serves nobody.
+    pub(super) async fn begin_anew(&mut self) {
         self.completeness.begin_anew();
         self.backlog.begin_generation();
         self.begin_spool_anew().await;
-        // Numbers begin anew: measured by a cursor of the old generation, new events would pass for delivered. Before the
-        // first one there was no cursor: what stands there is where somebody wants to begin, in what is found now.
-        let first = before == Generation::default();
-        let means_nothing = |position: &Position| !first && is_exact(position);
-        self.progress.forget_floors(means_nothing);
-        self.feed.lanes.iter_mut().for_each(|lane| {
-            lane.committed.take_if(|position| means_nothing(position));
-        });
-        Ok(())
     }
 
     fn check_numbers(&mut self, batch: &Batch) {
@@ -313,12 +308,15 @@ impl<L: Ledger, S: Source> Run<L, S> {
     }
 
     /// Tries until the ledger has answered, because going on without it would break a promise.
-    async fn insist(&mut self, word: Word) -> Result<(), FeedEnd> {
+    pub(super) async fn insist(&mut self, word: Word) -> Result<(), FeedEnd> {
+        // It may take a while, and other feeds wait for what is taken here.
+        self.give_room_back();
+        let at = self.feed.clock.now();
         loop {
             let Feed { feed, epoch, ledger, .. } = &self.feed;
             let answer = match &word {
                 Word::OpenGeneration(generation) => ledger.open_generation(feed, *epoch, *generation).await,
-                Word::RecordGap(gap) => ledger.record_gap(feed, *epoch, gap).await,
+                Word::RecordGap(gap) => ledger.record_gap(feed, *epoch, gap, at).await,
             };
             match answer {
                 Ok(()) => return Ok(()),
@@ -377,17 +375,9 @@ impl<L: Ledger, S: Source> Run<L, S> {
 }
 
 /// Whether it says where reading goes on to the message. One that an operator set by time is a lower bound.
-fn is_exact(position: &Position) -> bool {
+pub(super) fn is_exact(position: &Position) -> bool {
     match position {
         Position::Log(at) => at.from_time().is_none(),
         Position::Objects(_) => true,
     }
-}
-
-fn gaps(entries: &[Entry]) -> Vec<Gap> {
-    let gaps = entries.iter().filter_map(|entry| match &entry.content {
-        Content::Gap(gap) => Some(gap.clone()),
-        Content::Records { .. } | Content::Unreadable { .. } => None,
-    });
-    gaps.collect()
 }

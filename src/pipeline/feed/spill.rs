@@ -1,6 +1,7 @@
 //! The part of a feed's backlog that is on disk: written when memory is short, read for sinks that lag.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -179,10 +180,10 @@ impl<L: Ledger, S: Source> Run<L, S> {
         }
         let spill = || {
             let full = self.full_until.is_some_and(|until| until > Instant::now());
-            self.backlog.to_spill().filter(|_| self.anybody_lags() && !full).map(Job::Spill)
+            self.backlog.to_spill(self.anybody_lags()).filter(|_| !full).map(Job::Spill)
         };
         let fetch = || {
-            let lane = self.rooms.iter().position(Option::is_some)?;
+            let lane = self.rooms.iter().position(Option::is_some).or_else(|| self.may_pass_from_disk())?;
             Some(Job::Fetch(lane, self.progress.next(lane)))
         };
         if self.wrote_last { fetch().or_else(spill) } else { spill().or_else(fetch) }
@@ -201,9 +202,9 @@ impl<L: Ledger, S: Source> Run<L, S> {
                 self.wrote_last = false;
                 let room = self.rooms[lane].take();
                 let in_turn = self.progress.next(lane) == number;
-                self.waits[lane] = false;
-                match room.filter(|_| in_turn) {
-                    Some(room) => self.serve_lane(lane, number, &batch, room).await,
+                self.waits[lane] &= room.is_none();
+                match self.way_of(lane, number, &batch, room).filter(|_| in_turn) {
+                    Some(way) => self.serve_lane(lane, number, &batch, way).await,
                     None => Ok(()),
                 }
             }
@@ -232,17 +233,30 @@ impl<L: Ledger, S: Source> Run<L, S> {
         self.spool = opened.inspect_err(|error| tracing::warn!(%feed, %error, "the feed has no spool")).ok();
     }
 
+    /// When to look again whether a spool that was full takes something.
+    pub(super) fn spool_nap(&self) -> Duration {
+        let left = self.full_until.map_or(SPOOL_PAUSE, |until| until.saturating_duration_since(Instant::now()));
+        left.clamp(SPOOL_PAUSE / 10, SPOOL_PAUSE)
+    }
+
     fn spool_works(&mut self) {
         if self.full_until.take().is_some() && self.feed.status.recovered() {
             tracing::info!(feed = %self.feed.feed, "the spool takes batches again");
         }
     }
 
-    /// Reading waits until sinks that lag have taken some, or there is space again.
+    /// Once memory is full too, reading waits until sinks that lag have taken some, or there is space again.
     fn spool_fails(&mut self, error: &SpoolError) {
+        let waits = self.backlog.is_full(self.anybody_lags());
+        // As long as there is memory nobody has to know, but soon there may be none.
+        let pause = if waits { SPOOL_PAUSE } else { SPOOL_PAUSE / 10 };
+        self.full_until = Some(Instant::now() + pause);
+        // Nor as long as all sinks work and will confirm what they have.
+        if !waits || self.last().is_none() {
+            return;
+        }
         let error = format!("{error} (behind: {})", self.lagging());
         self.trouble(FeedState::Waiting, &error, &self.waits_for_room());
-        self.full_until = Some(Instant::now() + SPOOL_PAUSE);
     }
 
     /// The batch of this number, wherever it is.

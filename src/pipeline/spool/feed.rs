@@ -6,7 +6,7 @@ use std::ops::Range;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::SpoolError;
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Total};
 use super::disk::{FeedDisk, check_room};
 use super::index::{Follows, Index, Resume, Slot};
 use crate::event::batch::{Batch, Position};
@@ -42,8 +42,8 @@ enum Did {
 }
 
 impl FeedSpool {
-    pub(super) fn new(disk: Box<FeedDisk>, index: Index) -> Self {
-        Self { index, ahead: Ahead::default(), work: Work::Resting(disk) }
+    pub(super) fn new(disk: Box<FeedDisk>, index: Index, ahead: Total) -> Self {
+        Self { index, ahead: Ahead::new(ahead), work: Work::Resting(disk) }
     }
 
     /// Appends a batch. `before` is the position before it, where it is known: with the number it tells whether the batch
@@ -73,7 +73,10 @@ impl FeedSpool {
         if let Some(batch) = self.ahead.take(number) {
             return Ok(batch);
         }
-        let run = self.index.run_from(number);
+        let mut run = self.index.run_from(number);
+        if !self.ahead.has_room() {
+            run.truncate(1);
+        }
         if run.is_empty() {
             return Err(SpoolError::Missing { number });
         }

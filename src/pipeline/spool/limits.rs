@@ -38,3 +38,7 @@ const _: () = assert!(READ_AHEAD_BYTES < SEGMENT_BYTES);
 /// What is read ahead takes no more memory than this for each lane, however well it was compressed; only a batch that
 /// is larger by itself does.
 pub const READ_AHEAD_PLAIN_BYTES: u64 = 4 << 20;
+
+/// What all feeds of a node have read ahead together. Where hundreds of feeds serve one sink in turns each would keep some
+/// for its next turn: beyond this they read what is asked for and no more.
+pub const READ_AHEAD_NODE_BYTES: usize = 64 << 20;

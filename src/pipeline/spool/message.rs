@@ -247,6 +247,7 @@ fn gap_body(gap: &Gap) -> GapBody {
         GapReason::Recreated => 2,
         GapReason::TailLost => 3,
         GapReason::Skipped => 4,
+        GapReason::PassedOver => 5,
     };
     let Gap { lost, after_sequence, before_sequence, .. } = *gap;
     GapBody { reason, lost, after_sequence, before_sequence }
@@ -258,10 +259,11 @@ fn gap_of(body: &GapBody) -> Option<Gap> {
         2 => GapReason::Recreated,
         3 => GapReason::TailLost,
         4 => GapReason::Skipped,
+        5 => GapReason::PassedOver,
         _ => return None,
     };
     let GapBody { lost, after_sequence, before_sequence, .. } = *body;
-    Some(Gap { reason, lost, after_sequence, before_sequence })
+    Some(Gap { reason, lost, after_sequence, before_sequence, passed: None })
 }
 
 fn number_of_shape(shape: Shape) -> u32 {

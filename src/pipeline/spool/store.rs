@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::OwnedMutexGuard;
 
+use super::ahead::Total;
 use super::disk::FeedDisk;
 use super::limits::OPEN_WAIT;
 use super::quota::{Books, Limit};
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     /// Held by whoever has a feed's spool open, also while the last work of it is still under way.
     feeds: Mutex<BTreeMap<FeedId, Arc<tokio::sync::Mutex<()>>>>,
     pub(super) write_at: WriteAt,
+    /// What the feeds have read ahead.
+    ahead: Total,
 }
 
 /// What there is of a tenant while the node runs. Disk work is done under its lock, shared; the removal of all that is
@@ -86,7 +89,7 @@ impl Spool {
             }
         }
         let (books, tenants, feeds) = (Mutex::new(books), Mutex::default(), Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { folder, keys, books, tenants, feeds, write_at }) })
+        Ok(Self { shared: Arc::new(Shared { folder, keys, books, tenants, feeds, write_at, ahead: Total::default() }) })
     }
 
     /// Opens a feed's spool with what is still good of an earlier run: batches of this feed and generation, undamaged, each
@@ -97,7 +100,7 @@ impl Spool {
         let mine = mine.map_err(|_| SpoolError::InUse { feed: feed.clone() })?;
         let (shared, feed) = (self.shared.clone(), feed.clone());
         let (disk, index) = blocking(move || FeedDisk::open(shared, feed, generation, mine)).await?;
-        Ok(FeedSpool::new(disk, index))
+        Ok(FeedSpool::new(disk, index, self.shared.ahead.clone()))
     }
 
     /// Removes all that is a tenant's, its key first of all. Feeds of it that are open find it removed. Where this fails,

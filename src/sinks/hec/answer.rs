@@ -34,8 +34,8 @@ pub enum Verdict {
     Uncompressed,
     /// The token has no acknowledgements, so a channel means nothing to it.
     WithoutAcks,
-    /// This target takes nothing until somebody has changed something.
-    Stopped { why: String },
+    /// This target takes nothing until somebody has changed something. `heard` as in `Later`.
+    Stopped { why: String, heard: bool },
 }
 
 /// Whether the collector asks for less.
@@ -103,10 +103,11 @@ pub fn of_events(answer: &Answer<'_>) -> Verdict {
         // The answer to another question, or a contradiction: neither accepts anything.
         0 | 17 | 24 | 25 => Verdict::Stopped {
             why: format!("{}, which is no answer to events; does a proxy rewrite what is sent?", said(&body)),
+            heard: false,
         },
         8 | 9 | 18..=20 | 23 | 26 | 27 => Verdict::Later(later(answer, &body)),
         1..=5 | 7 | 10 | 11 | 16 | 21 | 22 => {
-            Verdict::Stopped { why: format!("{}; {}", said(&body), remedy(body.code)) }
+            Verdict::Stopped { why: format!("{}; {}", said(&body), remedy(body.code)), heard: true }
         }
         _ => unknown(answer, &body),
     }
@@ -123,7 +124,7 @@ pub fn of_acks(answer: &Answer<'_>) -> Told {
     match of_events(answer) {
         Verdict::WithoutAcks => Told::WithoutAcks,
         Verdict::Later(later) => Told::Later(later),
-        Verdict::Stopped { why } => Told::Stopped { why },
+        Verdict::Stopped { why, .. } => Told::Stopped { why },
         Verdict::Accepted { .. } | Verdict::Split { .. } | Verdict::TooLong { .. } | Verdict::Uncompressed => {
             Told::Later(Later::unheard(format!("it answers a question for acknowledgements with {}", answer.status)))
         }
@@ -167,14 +168,14 @@ fn unknown(answer: &Answer<'_>, body: &Body) -> Verdict {
         415 => Verdict::Uncompressed,
         400 | 422 => Verdict::Split { at: place(&body.invalid), why: said(body) },
         408 | 429 | 500..=599 => Verdict::Later(later(answer, body)),
-        _ => Verdict::Stopped { why: format!("{}; look it up in Splunk's documentation", said(body)) },
+        _ => Verdict::Stopped { why: format!("{}; look it up in Splunk's documentation", said(body)), heard: true },
     }
 }
 
 /// What is not the collector's own: a proxy's or a balancer's page, or an error that never reached the collector.
 fn by_status(answer: &Answer<'_>) -> Verdict {
     let status = answer.status;
-    let stopped = |what: &str| Verdict::Stopped { why: format!("it answers {status}, {what}") };
+    let stopped = |what: &str| Verdict::Stopped { why: format!("it answers {status}, {what}"), heard: false };
     match status {
         413 => Verdict::TooLong { why: "it answers 413, the request is too large".to_owned() },
         415 => Verdict::Uncompressed,
@@ -235,7 +236,8 @@ mod tests {
             Verdict::TooLong { .. } => "too long",
             Verdict::Uncompressed => "uncompressed",
             Verdict::WithoutAcks => "without acks",
-            Verdict::Stopped { .. } => "stopped",
+            Verdict::Stopped { heard: true, .. } => "stopped",
+            Verdict::Stopped { heard: false, .. } => "stopped unheard",
         }
     }
 
@@ -259,7 +261,7 @@ mod tests {
             (14, 400, "without acks"),
             (15, 400, "split"),
             (16, 400, "stopped"),
-            (17, 200, "stopped"),
+            (17, 200, "stopped unheard"),
             (18, 503, "later"),
             (19, 503, "drain"),
             (20, 503, "drain"),
@@ -273,7 +275,7 @@ mod tests {
         ];
         for (number, status, expected) in table {
             assert_eq!(word(&code(status, number)), expected, "code {number}");
-            if let Verdict::Stopped { why } = code(status, number) {
+            if let Verdict::Stopped { why, .. } = code(status, number) {
                 assert!(why.contains(';') || why.contains('?'), "says what to do: {why}");
             }
         }
@@ -291,12 +293,12 @@ mod tests {
     #[test]
     fn pages_of_others_accept_nothing_and_refuse_no_event() {
         let table = [
-            (200, "stopped"),
-            (302, "stopped"),
-            (400, "stopped"),
-            (401, "stopped"),
-            (403, "stopped"),
-            (404, "stopped"),
+            (200, "stopped unheard"),
+            (302, "stopped unheard"),
+            (400, "stopped unheard"),
+            (401, "stopped unheard"),
+            (403, "stopped unheard"),
+            (404, "stopped unheard"),
             (408, "unheard"),
             (413, "too long"),
             (415, "uncompressed"),
@@ -310,7 +312,7 @@ mod tests {
                 assert_eq!(word(&of_events(&answer(status, page))), expected, "{status} {page}");
             }
         }
-        assert_eq!(word(&code(503, 0)), "stopped", "an error is no success, whatever its body says");
+        assert_eq!(word(&code(503, 0)), "stopped unheard", "an error is no success, whatever its body says");
         assert_eq!(word(&code(200, 9)), "later", "nor is a success one whose body says busy");
     }
 

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::acks::Acks;
+use super::super::acks::{Acks, Channel, Question};
+use super::super::limits::IN_FLIGHT_MAX;
 use super::*;
 
 const BOUNDS: Bounds = Bounds { bytes: 100, frames: 5 };
@@ -121,11 +122,22 @@ fn what_is_forgotten_on_its_way_leaves_no_feed_behind() {
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Arrive { feed: u64, frames: u32 },
+    Arrive {
+        feed: u64,
+        frames: u32,
+    },
     Send,
-    Accept { with_ack: bool },
+    Accept {
+        with_ack: bool,
+    },
     Fail,
-    Refuse { at: Option<usize> },
+    /// Nobody hears what became of it, whether or not the indexer took it.
+    Unheard {
+        taken: bool,
+    },
+    Refuse {
+        at: Option<usize>,
+    },
     Restart,
     Index,
     Overdue,
@@ -133,10 +145,11 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (0u64..3, 1u32..9).prop_map(|(feed, frames)| Step::Arrive { feed, frames }),
+        3 => (0u64..6, 1u32..9).prop_map(|(feed, frames)| Step::Arrive { feed, frames }),
         5 => Just(Step::Send),
         4 => any::<bool>().prop_map(|with_ack| Step::Accept { with_ack }),
         1 => Just(Step::Fail),
+        1 => any::<bool>().prop_map(|taken| Step::Unheard { taken }),
         2 => prop::option::of(0usize..6).prop_map(|at| Step::Refuse { at }),
         1 => Just(Step::Restart),
         2 => Just(Step::Index),
@@ -148,14 +161,15 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct World {
     outbox: Outbox,
-    flying: Vec<Load>,
+    /// On which channel, and what its highest id was then.
+    flying: Vec<(Load, Channel, Option<u64>)>,
+    channel: Channel,
     sent: BTreeMap<u64, Vec<(u64, u32)>>,
     resolved: BTreeSet<(u64, u32)>,
     parcels: BTreeMap<u64, (u64, u32)>,
     done: BTreeMap<u64, Vec<Refused>>,
-    next_id: u64,
-    /// What this process of the indexer means by an id.
-    truth: BTreeMap<u64, BTreeSet<(u64, u32)>>,
+    /// What this process of the indexer means by the ids of each channel, in their order.
+    truth: BTreeMap<Channel, Vec<BTreeSet<(u64, u32)>>>,
     now: Duration,
     failed: bool,
 }
@@ -188,52 +202,74 @@ impl World {
                 self.outbox.take(number, feed(of), ends(frames));
             }
             Step::Send => {
+                if self.flying.len() >= IN_FLIGHT_MAX {
+                    return;
+                }
                 let Some(load) = self.outbox.cut(BOUNDS, |_| true) else { return };
                 for (parcel, frame) in frames(&load) {
                     self.sent.entry(self.parcels[&parcel].0).or_default().push((parcel, frame));
                 }
-                self.flying.push(load);
+                self.flying.push((load, self.channel, acks.highest(self.channel)));
             }
             Step::Accept { with_ack } => {
-                let Some(load) = self.flying.pop() else { return };
+                let Some((load, channel, floor)) = self.flying.pop() else { return };
                 self.outbox.returned(&load);
                 self.outbox.taken();
                 if !with_ack {
                     return self.deliver(&load);
                 }
-                self.truth.insert(self.next_id, frames(&load).collect());
-                let lost = acks.wait((0, 0), self.next_id, acks.highest(0), load, self.now);
-                self.next_id += 1;
+                let id = self.takes(&load, channel);
+                let lost = acks.wait((0, channel), id, floor, load, self.now);
                 self.again(lost);
             }
             Step::Fail => {
-                let Some(load) = self.flying.pop() else { return };
+                let Some((load, ..)) = self.flying.pop() else { return };
                 self.outbox.returned(&load);
                 self.again([load]);
             }
-            Step::Refuse { at } => self.refuse(at),
-            Step::Restart => {
-                self.next_id = 0;
-                self.truth.clear();
+            Step::Unheard { taken } => {
+                let Some((load, channel, _)) = self.flying.pop() else { return };
+                self.outbox.returned(&load);
+                if taken {
+                    self.takes(&load, channel);
+                }
+                self.again([load]);
+                self.again(acks.end(channel, self.now));
+                self.channel += u64::from(self.channel == channel);
             }
-            Step::Index => {
-                let ids = acks.question(0, self.now).map(|question| question.ids).unwrap_or_default();
-                let statuses = ids.into_iter().map(|id| (id, self.truth.contains_key(&id))).collect();
-                for load in acks.told(0, &statuses) {
-                    let meant = self.truth.values().any(|indexed| *indexed == frames(&load).collect());
+            Step::Refuse { at } => self.refuse(at),
+            Step::Restart => self.truth.clear(),
+            // Nobody asks while something is on its way.
+            Step::Index if self.flying.is_empty() => {
+                let Some(Question { channel, ids, .. }) = acks.question(0, self.now) else { return };
+                let known = self.truth.get(&channel).cloned().unwrap_or_default();
+                let statuses = ids.into_iter().map(|id| (id, id < known.len() as u64)).collect();
+                for load in acks.told(channel, &statuses, self.now) {
+                    let meant = known.iter().any(|indexed| *indexed == frames(&load).collect());
                     assert!(meant, "S3: an id of a restarted indexer is taken for an old one");
                     self.deliver(&load);
                 }
             }
+            Step::Index => {}
             Step::Overdue => {
-                let lost = acks.overdue(self.now, |_| true);
+                while let Some((_, lost)) = acks.given_up(self.now, |_| false) {
+                    self.again(lost);
+                }
+                let lost = acks.overdue(self.now, |channel| channel == self.channel);
                 self.again(lost);
             }
         }
     }
 
+    /// The indexer takes it, and gives it an id.
+    fn takes(&mut self, load: &Load, channel: Channel) -> u64 {
+        let known = self.truth.entry(channel).or_default();
+        known.push(frames(load).collect());
+        known.len() as u64 - 1
+    }
+
     fn refuse(&mut self, at: Option<usize>) {
-        let Some(load) = self.flying.pop() else { return };
+        let Some((load, ..)) = self.flying.pop() else { return };
         self.outbox.returned(&load);
         self.failed = true;
         let named: Vec<_> = frames(&load).collect();

@@ -13,7 +13,7 @@ use super::answer::Answer;
 use super::config::HecConfig;
 use super::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, REQUEST_TIMEOUT};
 use crate::secret::{Secret, SecretError};
-use crate::sinks::place::PlaceError;
+use crate::sinks::place::{Place, PlaceError};
 use crate::tls::{self, AUTHORITY_AS_SERVER, Blame, Roots, TlsError};
 
 /// Shorter ones are no tokens, and to take them out of texts would spoil those.
@@ -40,6 +40,7 @@ pub enum HecError {
 #[derive(Clone)]
 pub struct Client {
     inner: reqwest::Client,
+    roots: Roots,
     token: Secret,
     authorization: HeaderValue,
 }
@@ -72,25 +73,23 @@ impl Client {
             None if config.collectors().any(super::config::Collector::is_https) => Roots::system_and(&[])?,
             None => Roots::only(&[])?,
         };
-        let inner = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client(&roots, None)?)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .user_agent(concat!("siemgate/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| HecError::Setup { cause: described(&error) })?;
         let (token, authorization) = credentials(config)?;
-        Ok(Self { inner, token, authorization })
+        Ok(Self { inner: connections(&roots)?, roots, token, authorization })
     }
 
-    /// Reads the token anew, because it may have been exchanged where it is kept.
-    pub fn renew_token(&mut self, config: &HecConfig) {
-        // A token that can't be read now leaves the old one in use; if that is refused, the refusal is shown.
+    /// Reads the token and the authorities anew, because they may have been exchanged where they are kept. What can't be
+    /// read now leaves the old ones in use; if those are refused, the refusal is shown.
+    pub fn renew(&mut self, config: &HecConfig) {
         if let Ok((token, authorization)) = credentials(config) {
             (self.token, self.authorization) = (token, authorization);
+        }
+        // Other targets' connections are kept as long as the authorities are the same.
+        let Some(Ok(roots)) = config.ca.as_ref().map(Place::roots) else { return };
+        if roots != self.roots
+            && let Ok(inner) = connections(&roots)
+        {
+            tracing::info!("the collectors' authorities have changed where they are kept");
+            (self.inner, self.roots) = (inner, roots);
         }
     }
 
@@ -162,6 +161,19 @@ impl Reply {
             Self::Nobody(cause) => Err(cause),
         }
     }
+}
+
+fn connections(roots: &Roots) -> Result<reqwest::Client, HecError> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::client(roots, None)?)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT)
+        .user_agent(concat!("siemgate/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| HecError::Setup { cause: described(&error) })
 }
 
 fn credentials(config: &HecConfig) -> Result<(Secret, HeaderValue), HecError> {

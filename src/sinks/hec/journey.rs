@@ -80,7 +80,7 @@ fn why(verdict: &Verdict) -> String {
         Verdict::Later(Later { why, .. })
         | Verdict::Split { why, .. }
         | Verdict::TooLong { why }
-        | Verdict::Stopped { why } => why.clone(),
+        | Verdict::Stopped { why, .. } => why.clone(),
         Verdict::Uncompressed => "it does not take compressed requests: set `gzip = false`".to_owned(),
         Verdict::Accepted { .. } | Verdict::WithoutAcks => "it answered something unexpected".to_owned(),
     }

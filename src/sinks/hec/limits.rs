@@ -53,6 +53,9 @@ pub const ASKED: Duration = Duration::from_secs(20);
 pub const POLL_IDS_MAX: usize = 1_000;
 /// An acknowledgement that has not come by then will not: its events are sent again.
 pub const ACK_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long an indexer that left something unanswered may take to show that it still knows what it accepted. The most that
+/// waits there holds feeds up for so long; a few questions at the longest pause fit in, and most indexing takes less.
+pub const DOUBT_MAX: Duration = Duration::from_secs(30);
 
 /// How long a sink that is told to end waits for what is on its way.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -60,4 +63,5 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
 pub const LEASE_LOOK: Duration = Duration::from_millis(250);
 
 const _: () = assert!(BATCH_BYTES_MAX <= super::super::limits::WINDOW_BYTES as u64, "a batch fits the window");
+const _: () = assert!(DOUBT_MAX.as_secs() >= 3 * POLL_LONGEST.as_secs() && DOUBT_MAX.as_secs() < ACK_TIMEOUT.as_secs());
 const _: () = assert!(POLL_IDS_MAX * 32 < ANSWER_BYTES_MAX, "an answer for all ids of a question is read whole");

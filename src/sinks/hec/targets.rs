@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::limits::{IN_FLIGHT_MAX, PRESSED, REST_FIRST, REST_LONGEST, REST_STOPPED};
+use crate::units::doubling;
 
 #[derive(Debug)]
 pub struct Targets {
@@ -89,8 +90,7 @@ impl Targets {
             // Requests that were on their way together fail together: that is one failure.
             return target.rest(now + asked.unwrap_or_default());
         }
-        let doubled = REST_FIRST.saturating_mul(1 << target.failures.min(16)).min(REST_LONGEST);
-        let wait = doubled.mul_f64(0.5 + 0.5 * dice.clamp(0.0, 1.0)).max(asked.unwrap_or_default());
+        let wait = doubling(REST_FIRST, REST_LONGEST, target.failures, dice).max(asked.unwrap_or_default());
         target.failures = target.failures.saturating_add(1);
         target.rest(now + wait)
     }
@@ -114,6 +114,11 @@ impl Targets {
 
     pub fn any_well(&self) -> bool {
         self.all.iter().any(|target| target.health == Health::Well)
+    }
+
+    /// Whether others have to do what this one can't now, and one of them can.
+    pub fn is_replaced(&self, number: usize) -> bool {
+        self.all[number].health != Health::Well && self.any_well()
     }
 
     /// Whether it is nobody's turn to ask for acknowledgements there, but could be.
@@ -200,6 +205,7 @@ mod tests {
         let mut targets = Targets::new(2, true);
         assert!(targets.failed(0, None, 1.0, NOW));
         assert!(!targets.failed(0, None, 1.0, NOW), "it is known already");
+        assert_eq!((targets.is_replaced(0), targets.is_replaced(1)), (true, false));
         assert_eq!((targets.pick(NOW), targets.rested(NOW)), (Some(1), None));
         let rested = NOW + REST_FIRST;
         assert_eq!(targets.next_look(NOW), Some(rested));

@@ -34,7 +34,8 @@ pub struct SubscriptionConfig {
     /// The same in bytes. Default: 8MiB.
     #[serde(default = "standard_bytes")]
     pub unacked_bytes: ByteSize,
-    /// For how long the oldest of that may be unacknowledged before nothing more is sent. Default: 5m.
+    /// For how long the oldest of that may be unacknowledged before nothing more is sent, and other members
+    /// get what is this one's. Default: 5m.
     #[serde(default = "standard_age")]
     pub unacked_age: Span,
     /// After nobody has read it for this long, it is suspended: nothing is held back for it any more, and once somebody

@@ -1,12 +1,15 @@
 //! Events for whoever subscribes: kept at the owner of their feed until a member asks for them and acknowledges them.
 //!
-//! [`desk`] is where parcels come in and members fetch them, [`visit`] one member's conversation with it. `window`,
-//! `share`, `frame` and `config` are pure.
+//! [`desk`] is where parcels come in and members fetch them, [`visit`] one member's conversation with it. `window`, `feed`,
+//! `share`, `silence`, `frame` and `config` are pure.
 
 mod config;
 pub mod desk;
+mod feed;
 pub mod frame;
+mod reserves;
 pub mod share;
+pub mod silence;
 pub mod visit;
 pub mod window;
 pub mod words;

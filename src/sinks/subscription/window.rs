@@ -3,15 +3,18 @@
 //! Events of a feed are numbered from one under each epoch of the feed, in the order in which its parcels come. An
 //! acknowledgement names such a number and covers everything up to it, but only of what *this* visit was sent: so one
 //! connection can't acknowledge what is on its way to another. Whoever takes a feed over is sent what lies after the last
-//! acknowledged number.
+//! acknowledged number. A member that is silent for too long is passed over: its feeds go to the others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::feed::Feed;
+pub use super::feed::{Held, Leave};
 use super::share::reader_of;
+use super::silence::{Owed, Silence, Silent};
 use crate::event::batch::Position;
 use crate::ids::{Epoch, FeedId, Generation, MemberName};
 
@@ -29,27 +32,6 @@ pub struct Caps {
 pub struct Room {
     pub events: u64,
     pub bytes: u64,
-}
-
-/// What a parcel is to the window. `T` is whatever its receipt is.
-#[derive(Debug)]
-pub struct Held<T> {
-    pub generation: Generation,
-    /// Where the feed stands after it; nothing for what a replay reads beside it.
-    pub after: Option<Position>,
-    pub frames: Bytes,
-    pub ends: Vec<u32>,
-    pub receipt: T,
-}
-
-/// Whether a parcel may leave now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
-    Now,
-    /// The node's right to send is in doubt.
-    Later,
-    /// Its feed's task has ended: it belongs to another owner, and is read again.
-    Never,
 }
 
 /// Some events of one feed, all of one parcel.
@@ -101,31 +83,18 @@ pub struct Window<T> {
     members: BTreeMap<MemberName, Epoch>,
     visits: BTreeMap<MemberName, VisitId>,
     visits_made: u64,
+    silence: Silence,
+    /// How often feeds were shared out.
+    shared_out: u64,
     /// The feed that was sent last, so that each has its turn.
     turn: Option<FeedId>,
-}
-
-/// Invariant: `acknowledged <= sent <= taken`, and the parcels cover all after `acknowledged` but what was forgotten.
-#[derive(Debug)]
-struct Feed<T> {
-    epoch: Epoch,
-    /// By the number before their first event.
-    parcels: BTreeMap<u64, Held<T>>,
-    reader: Option<MemberName>,
-    taken: u64,
-    sent: u64,
-    acknowledged: u64,
-    /// Of what was sent and not acknowledged.
-    sent_events: u64,
-    sent_bytes: u64,
-    /// The last number of each chunk that is not acknowledged, and when it was sent.
-    sent_at: VecDeque<(u64, Duration)>,
 }
 
 impl<T> Window<T> {
     pub fn new(caps: Caps) -> Self {
         let (feeds, members, visits) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { caps, feeds, members, visits, visits_made: 0, turn: None }
+        let silence = Silence::default();
+        Self { caps, feeds, members, visits, visits_made: 0, silence, shared_out: 0, turn: None }
     }
 
     /// Takes the next parcel of a feed. One of an older epoch is nobody's any more.
@@ -135,7 +104,7 @@ impl<T> Window<T> {
             return;
         }
         if known != Some(epoch) {
-            let reader = reader_of(feed, self.members.keys()).cloned();
+            let reader = self.reader_of(feed);
             self.feeds.insert(feed.clone(), Feed::begun(epoch, reader));
         }
         if let Some(of) = self.feeds.get_mut(feed) {
@@ -151,15 +120,70 @@ impl<T> Window<T> {
             return;
         }
         let stays = |name: &MemberName| members.get(name) == self.members.get(name);
-        for (name, of) in &mut self.feeds {
-            let reader = reader_of(name, members.keys()).cloned();
-            if reader != of.reader || !reader.as_ref().is_some_and(stays) {
+        for of in self.feeds.values_mut() {
+            if !of.reader.as_ref().is_some_and(stays) {
                 of.take_back();
             }
-            of.reader = reader;
         }
         self.visits.retain(|name, _| members.contains_key(name) && stays(name));
         self.members = members;
+        self.silence.keep(&self.members);
+        self.share_out();
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = &MemberName> {
+        self.members.keys()
+    }
+
+    /// The member that a feed is for.
+    pub fn reader_of(&self, feed: &FeedId) -> Option<MemberName> {
+        reader_of(feed, self.silence.readers(&self.members).iter()).cloned()
+    }
+
+    /// What a feed's last reader was sent and did not acknowledge, its next one is sent.
+    fn share_out(&mut self) {
+        let readers = self.silence.readers(&self.members);
+        for (name, of) in &mut self.feeds {
+            let reader = reader_of(name, readers.iter());
+            if reader != of.reader.as_ref() {
+                of.take_back();
+                of.reader = reader.cloned();
+            }
+        }
+        self.shared_out += 1;
+    }
+
+    /// Grows whenever a feed may have come to another member.
+    pub fn shared_out(&self) -> u64 {
+        self.shared_out
+    }
+
+    /// All that is held, with the member it is for.
+    pub fn held_mut(&mut self) -> impl Iterator<Item = (Option<&MemberName>, &mut T)> {
+        self.feeds.values_mut().flat_map(|of| {
+            let reader = of.reader.as_ref();
+            of.parcels.values_mut().map(move |held| (reader, &mut held.receipt))
+        })
+    }
+
+    /// Who is passed over, and why.
+    pub fn silent(&self) -> &BTreeMap<MemberName, Silent> {
+        self.silence.silent()
+    }
+
+    /// Drops the parcels whose task has ended, and passes over members that are silent for too long.
+    pub fn look(&mut self, now: Duration, leave: impl Fn(&T) -> Leave) {
+        self.forget(&leave);
+        let mut owed: BTreeMap<_, _> = self.members.keys().map(|name| (name.clone(), Owed::default())).collect();
+        for of in self.feeds.values() {
+            let Some(owed) = of.reader.as_ref().and_then(|reader| owed.get_mut(reader)) else { continue };
+            owed.waits |= of.next().is_some_and(|(_, held)| leave(&held.receipt) == Leave::Now);
+            let oldest = of.sent_at.front().map(|(_, at)| *at);
+            owed.oldest = owed.oldest.into_iter().chain(oldest).min();
+        }
+        if self.silence.look(now, self.caps.age, &owed) {
+            self.share_out();
+        }
     }
 
     /// Lets a member in. What its connection before was sent is sent again.
@@ -171,6 +195,9 @@ impl<T> Window<T> {
         let visit = VisitId(self.visits_made);
         self.take_back_of(member);
         self.visits.insert(member.clone(), visit);
+        if self.silence.comes(member) {
+            self.share_out();
+        }
         Some(visit)
     }
 
@@ -198,9 +225,13 @@ impl<T> Window<T> {
         of_member.for_each(Feed::take_back);
     }
 
-    /// Whether there is something that [`Self::send`] would give.
+    /// Whether there is something that [`Self::send`] would give. One that took nothing is told so as well: once it asks, it
+    /// has its feeds again.
     pub fn has_for(&self, visit: VisitId, now: Duration, leave: impl Fn(&T) -> Leave) -> bool {
         let Some(member) = self.member(visit) else { return false };
+        if self.silence.takes_nothing(member) {
+            return true;
+        }
         let room = self.room(member, now);
         let ready = |of: &Feed<T>| {
             let next = of.next();
@@ -238,6 +269,9 @@ impl<T> Window<T> {
     /// The next events for this visit: no more than `most.events`, and no more bytes than that unless a single event has.
     pub fn send(&mut self, visit: VisitId, most: Room, now: Duration, leave: impl Fn(&T) -> Leave) -> Option<Chunk> {
         let member = self.member(visit)?.clone();
+        if self.silence.takes(&member, now) {
+            self.share_out();
+        }
         let room = self.room(&member, now);
         let (events, bytes) = (room.events.min(most.events), room.bytes.min(most.bytes));
         if events == 0 || bytes == 0 {
@@ -261,6 +295,9 @@ impl<T> Window<T> {
     /// Answers the receipts of parcels that are acknowledged whole now.
     pub fn acknowledge(&mut self, visit: VisitId, ack: &Acknowledgement) -> Result<Vec<T>, NotTaken> {
         let member = self.member(visit).cloned().ok_or(NotTaken::NotYours)?;
+        if self.silence.acknowledges(&member) {
+            self.share_out();
+        }
         let of = self.feeds.get_mut(&ack.feed).ok_or(NotTaken::NotYours)?;
         if of.reader.as_ref() != Some(&member) {
             return Err(NotTaken::NotYours);
@@ -279,97 +316,6 @@ impl<T> Window<T> {
             return Err(NotTaken::StaleGeneration { current });
         }
         Ok(of.acknowledge(ack.through))
-    }
-}
-
-impl<T> Feed<T> {
-    fn begun(epoch: Epoch, reader: Option<MemberName>) -> Self {
-        let (parcels, sent_at) = (BTreeMap::new(), VecDeque::new());
-        let (taken, sent, acknowledged, sent_events, sent_bytes) = (0, 0, 0, 0, 0);
-        Self { epoch, parcels, reader, taken, sent, acknowledged, sent_events, sent_bytes, sent_at }
-    }
-
-    /// What was sent and not acknowledged counts as not sent.
-    fn take_back(&mut self) {
-        self.sent = self.acknowledged;
-        self.recount();
-    }
-
-    fn forget(&mut self, leave: impl Fn(&T) -> Leave) {
-        let before = self.parcels.len();
-        self.parcels.retain(|_, held| leave(&held.receipt) != Leave::Never);
-        if self.parcels.len() != before {
-            self.recount();
-        }
-    }
-
-    /// Of what was sent, only what is still here can be acknowledged.
-    fn recount(&mut self) {
-        let (from, to) = (self.acknowledged, self.sent);
-        let (mut events, mut bytes) = (0, 0);
-        for (before, held) in self.parcels.range(..to) {
-            let index = |number: u64| usize::try_from(number.saturating_sub(*before)).unwrap_or(usize::MAX);
-            let (first, end) = (index(from).min(held.ends.len()), index(to).min(held.ends.len()));
-            events += (end - first) as u64;
-            bytes += u64::from(held.start_of(end) - held.start_of(first));
-        }
-        (self.sent_events, self.sent_bytes) = (events, bytes);
-        self.sent_at.retain(|(last, _)| (from + 1..=to).contains(last) && events > 0);
-    }
-
-    /// The parcel that holds the next event to send, and the number before its first.
-    fn next(&self) -> Option<(u64, &Held<T>)> {
-        let lies_within = |(before, held): &(&u64, &Held<T>)| self.sent < *before + held.ends.len() as u64;
-        let at = self.parcels.range(..=self.sent).next_back().filter(lies_within);
-        // What was forgotten has left its numbers unused.
-        let (before, held) = at.or_else(|| self.parcels.range(self.sent..).next())?;
-        Some((*before, held))
-    }
-
-    fn cut(&mut self, feed: FeedId, most: Room, now: Duration) -> Option<Chunk> {
-        let (before, held) = self.next()?;
-        let sent = self.sent.max(before);
-        let skipped = usize::try_from(sent - before).ok()?;
-        let start = held.start_of(skipped);
-        let fits = |count: &usize| u64::from(held.ends[skipped + count - 1] - start) <= most.bytes;
-        let events = usize::try_from(most.events).unwrap_or(usize::MAX).min(held.ends.len() - skipped);
-        let count = (1..=events).take_while(fits).last().unwrap_or(1);
-        let (end, whole) = (held.ends[skipped + count - 1], skipped + count == held.ends.len());
-        let chunk = Chunk {
-            feed,
-            epoch: self.epoch,
-            generation: held.generation,
-            through: sent + count as u64,
-            events: u32::try_from(count).unwrap_or(u32::MAX),
-            frames: held.frames.slice(start as usize..end as usize),
-            after: held.after.clone().filter(|_| whole),
-            replayed: held.after.is_none(),
-        };
-        self.sent = chunk.through;
-        self.sent_events += count as u64;
-        self.sent_bytes += u64::from(end - start);
-        self.sent_at.push_back((chunk.through, now));
-        Some(chunk)
-    }
-
-    fn acknowledge(&mut self, through: u64) -> Vec<T> {
-        self.acknowledged = through;
-        let mut whole = Vec::new();
-        while let Some(first) = self.parcels.first_entry() {
-            if first.key() + first.get().ends.len() as u64 > through {
-                break;
-            }
-            whole.push(first.remove().receipt);
-        }
-        self.recount();
-        whole
-    }
-}
-
-impl<T> Held<T> {
-    /// Where its frame of this index begins; the end of all for the one after the last.
-    fn start_of(&self, frame: usize) -> u32 {
-        frame.checked_sub(1).map_or(0, |before| self.ends[before])
     }
 }
 

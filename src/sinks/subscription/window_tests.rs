@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Timestamp;
 use crate::event::batch::LogPosition;
+use crate::sinks::limits::UNTAKEN_AGE;
 
 const CAPS: Caps = Caps { events: 5, bytes: 60, age: Duration::from_secs(60) };
 const MOST: Room = Room { events: 3, bytes: 1_000 };
@@ -162,6 +163,51 @@ fn what_is_in_flight_is_what_somebody_may_still_acknowledge() {
     assert_eq!(window.in_flight(), 0, "its connection has ended");
 }
 
+/// Two members, of which only the second reads, and a feed that is the first one's.
+fn silent_and_reader() -> (Window<u64>, VisitId, VisitId) {
+    let mut window = Window::new(CAPS);
+    window.set_members(members(&[(0, 1), (1, 1)]));
+    let theirs = (0..).map(feed).find(|feed| window.reader_of(feed) == Some(member(0))).unwrap();
+    window.take(&theirs, Epoch(1), held(0, 3, 100));
+    let silent = window.attach(&member(0), Epoch(1)).unwrap();
+    let reader = window.attach(&member(1), Epoch(1)).unwrap();
+    window.look(NOW, now);
+    (window, silent, reader)
+}
+
+#[test]
+fn l1_what_a_member_does_not_take_goes_to_another_until_it_takes_something() {
+    let (mut window, silent, reader) = silent_and_reader();
+    assert!(!window.has_for(reader, NOW, now));
+    let late = NOW + UNTAKEN_AGE;
+    window.look(late, now);
+    assert!(window.has_for(reader, late, now));
+    let chunk = window.send(reader, MOST, late, now).unwrap();
+    assert_eq!(window.acknowledge(reader, &ack_of(&chunk)), Ok(vec![100]));
+    // It is told that something waits, so that it is heard of once it takes something.
+    assert!(window.has_for(silent, late, now));
+    window.take(&chunk.feed, Epoch(1), held(3, 2, 101));
+    let chunk = window.send(silent, MOST, late, now).unwrap();
+    assert_eq!((chunk.through, window.silent().len()), (5, 0), "its feed is its again");
+}
+
+#[test]
+fn l1_what_a_member_does_not_acknowledge_goes_to_another_until_it_acknowledges_something() {
+    let (mut window, silent, reader) = silent_and_reader();
+    let sent = window.send(silent, MOST, NOW, now).unwrap();
+    let late = NOW + CAPS.age;
+    window.look(late - Duration::from_millis(1), now);
+    assert!(!window.has_for(reader, late, now));
+    window.look(late, now);
+    let again = window.send(reader, MOST, late, now).unwrap();
+    assert_eq!(again, sent, "all that is unacknowledged");
+    assert!(!window.has_for(silent, late, now) && window.send(silent, MOST, late, now).is_none());
+    // S1: an acknowledgement that comes too late is a sign, and acknowledges nothing.
+    assert_eq!(window.acknowledge(silent, &ack_of(&sent)), Err(NotTaken::NeverSent { sent: 0 }));
+    assert_eq!(window.acknowledge(reader, &ack_of(&again)), Err(NotTaken::NotYours));
+    assert_eq!(window.send(silent, MOST, late, now), Some(sent));
+}
+
 #[derive(Debug, Clone)]
 enum Deed {
     Take {
@@ -172,6 +218,8 @@ enum Deed {
     Attach(u8),
     Detach(u8),
     Send(u8),
+    /// So many seconds pass, and it is looked who is silent.
+    Look(u64),
     /// Acknowledges one of the chunks that anybody was sent, by whichever visit.
     Acknowledge {
         by: u8,
@@ -186,6 +234,7 @@ fn any_deed() -> impl Strategy<Value = Deed> {
         2 => (0..3_u8).prop_map(Deed::Attach),
         1 => (0..3_u8).prop_map(Deed::Detach),
         6 => (0..3_u8).prop_map(Deed::Send),
+        2 => (0..70_u64).prop_map(Deed::Look),
         4 => (0..3_u8, 0..20_usize).prop_map(|(by, chunk)| Deed::Acknowledge { by, chunk }),
     ]
 }
@@ -203,6 +252,7 @@ struct Model {
     /// Receipt by receipt: of which feed, and its last event.
     receipts: Vec<(FeedId, u64, bool)>,
     epochs: BTreeMap<u8, u64>,
+    now: Duration,
 }
 
 impl Model {
@@ -216,6 +266,7 @@ impl Model {
             acknowledged: BTreeMap::new(),
             receipts: Vec::new(),
             epochs: BTreeMap::new(),
+            now: NOW,
         }
     }
 
@@ -237,9 +288,11 @@ impl Model {
 
     fn send(&mut self, n: u8) -> bool {
         let Some(visit) = self.visits.get(&n).copied() else { return false };
-        let has = self.window.has_for(visit, NOW, now);
-        let Some(chunk) = self.window.send(visit, MOST, NOW, now) else {
-            assert!(!has);
+        // One that took nothing is told that something waits, although there may be nothing for it.
+        let by_itself = self.window.silent().get(&member(n)) != Some(&Silent::TakesNothing);
+        let has = self.window.has_for(visit, self.now, now);
+        let Some(chunk) = self.window.send(visit, MOST, self.now, now) else {
+            assert!(!has || !by_itself);
             return false;
         };
         assert!(has && self.window.is_open(visit));
@@ -284,6 +337,12 @@ impl Model {
                 }
             }
             Deed::Send(n) => drop(self.send(n)),
+            Deed::Look(seconds) => {
+                self.now += Duration::from_secs(seconds);
+                self.window.look(self.now, now);
+                let reader = self.window.reader_of(&feed(0));
+                assert_eq!(reader.is_none(), self.window.members.is_empty(), "somebody reads");
+            }
             Deed::Acknowledge { by, chunk } => self.acknowledge(by, chunk),
         }
     }

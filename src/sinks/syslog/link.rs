@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::barrier::Assurance;
-use super::config::{Level, Settings, Transport};
+use super::config::{Level, Settings};
 use super::dial::Dialer;
 use super::error::SyslogError;
 use super::targets::Targets;
@@ -58,36 +58,45 @@ impl Link {
         Targets::new(self.settings.choice, self.settings.addresses.len(), connection)
     }
 
-    /// What the receiver can confirm, once `open` has found out.
-    pub fn level(&self, target: usize) -> Option<Assurance> {
-        self.levels.lock()[target]
-    }
-
-    /// A connection over which events may be sent: what its receiver can confirm is known by then.
-    pub async fn open(&self, target: usize) -> Result<Wire, SyslogError> {
-        match self.settings.transport {
-            Transport::Tcp | Transport::Tls => self.settle(target).await?,
-            Transport::Udp | Transport::Relp | Transport::RelpTls => {}
-        }
+    /// A connection whose receiver confirms by its own protocol.
+    pub async fn dial(&self, target: usize) -> Result<Wire, SyslogError> {
         self.dialer.dial(target).await
     }
 
+    /// A connection, and what its receiver can confirm. Other connections may doubt that at any time, so that it holds for
+    /// this one only.
+    pub async fn open(&self, target: usize) -> Result<(Wire, Assurance), SyslogError> {
+        let level = self.settle(target).await?;
+        Ok((self.dial(target).await?, level))
+    }
+
     /// Finds out what the receiver can confirm, unless that is known or was configured.
-    pub async fn settle(&self, target: usize) -> Result<(), SyslogError> {
-        if self.level(target).is_some() {
-            return Ok(());
+    pub async fn settle(&self, target: usize) -> Result<Assurance, SyslogError> {
+        let known = self.levels.lock()[target];
+        if let Some(known) = known {
+            return Ok(known);
         }
         let level = self.probe(target).await?;
         self.levels.lock()[target] = Some(level);
         self.show(target, level);
-        Ok(())
+        Ok(level)
     }
 
     /// After a break, a receiver that could confirm nothing is asked again: it may have been frozen, or replaced.
     pub fn forget_weakness(&self, target: usize) {
-        let was_asked_for = self.settings.level.is_some();
+        self.forget(target, Assurance::A1);
+    }
+
+    /// Not even the shortest stretch was confirmed in the longest time. Another receiver may be behind that name by now, or
+    /// something before it that keeps our end to itself: it is asked again before it is sent anything more.
+    pub fn doubt(&self, target: usize) {
+        self.forget(target, Assurance::A2);
+    }
+
+    /// What was found out is forgotten; what was asked for is not.
+    fn forget(&self, target: usize, what: Assurance) {
         let level = &mut self.levels.lock()[target];
-        if *level == Some(Assurance::A1) && !was_asked_for {
+        if *level == Some(what) && self.settings.level.is_none() {
             *level = None;
         }
     }

@@ -11,15 +11,24 @@ use crate::sinks::limits::{BARRIER_ANSWER, BARRIER_ANSWER_LONGEST, BARRIER_BYTES
 pub struct Stretching {
     bytes: u64,
     patience: Duration,
+    usual: Duration,
+    longest: Duration,
 }
 
 impl Default for Stretching {
     fn default() -> Self {
-        Self { bytes: BARRIER_BYTES, patience: BARRIER_ANSWER }
+        let (usual, longest) = (BARRIER_ANSWER, BARRIER_ANSWER_LONGEST);
+        Self { bytes: BARRIER_BYTES, patience: usual, usual, longest }
     }
 }
 
 impl Stretching {
+    /// For tests that can't wait as long.
+    #[cfg(test)]
+    pub fn impatient(patience: Duration) -> Self {
+        Self { bytes: STRETCH_BYTES_MIN, patience, usual: patience, longest: patience }
+    }
+
     /// A barrier is due after this many bytes.
     pub fn bytes(self) -> u64 {
         self.bytes
@@ -29,15 +38,20 @@ impl Stretching {
         self.patience
     }
 
+    /// Whether a stretch can't be shorter, nor anybody be given longer: who does not confirm now may not confirm at all.
+    pub fn is_at_its_end(self) -> bool {
+        self.bytes == STRETCH_BYTES_MIN && self.patience == self.longest
+    }
+
     pub fn confirmed(&mut self) {
         self.bytes = self.bytes.saturating_mul(2).min(BARRIER_BYTES);
-        self.patience = BARRIER_ANSWER;
+        self.patience = self.usual;
     }
 
     /// The receiver did not confirm in time. Only once a stretch can't be shorter is it given longer.
     pub fn too_slow(&mut self) {
         if self.bytes == STRETCH_BYTES_MIN {
-            self.patience = (self.patience * 2).min(BARRIER_ANSWER_LONGEST);
+            self.patience = (self.patience * 2).min(self.longest);
         }
         self.bytes = (self.bytes / 8).max(STRETCH_BYTES_MIN);
     }
@@ -52,8 +66,10 @@ mod tests {
         let mut stretching = Stretching::default();
         (0..3).for_each(|_| stretching.too_slow());
         assert_eq!((stretching.bytes(), stretching.patience()), (STRETCH_BYTES_MIN, BARRIER_ANSWER));
+        assert!(!stretching.is_at_its_end(), "it may yet be given longer");
         (0..9).for_each(|_| stretching.too_slow());
         assert_eq!((stretching.bytes(), stretching.patience()), (STRETCH_BYTES_MIN, BARRIER_ANSWER_LONGEST));
+        assert!(stretching.is_at_its_end());
         (0..7).for_each(|_| stretching.confirmed());
         assert_eq!(stretching, Stretching::default());
     }

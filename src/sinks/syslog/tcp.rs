@@ -37,7 +37,7 @@ struct Sender {
     stretching: Stretching,
     unread: UnreadBytes,
     /// The next connection, opened while the receiver confirms what came over this one.
-    ahead: JoinSet<Result<Wire, SyslogError>>,
+    ahead: JoinSet<Result<(Wire, Assurance), SyslogError>>,
 }
 
 /// Why a connection ended.
@@ -55,18 +55,11 @@ struct Open {
 }
 
 /// Runs until the parcels end or `stop` turns true.
-pub async fn run(link: Arc<Link>, number: usize, mut parcels: mpsc::Receiver<Parcel>, mut stop: watch::Receiver<bool>) {
-    let targets = link.targets(number);
-    let mut sender = Sender {
-        link,
-        targets,
-        target: 0,
-        target_ahead: 0,
-        outbox: Outbox::default(),
-        stretching: Stretching::default(),
-        unread: UnreadBytes::default(),
-        ahead: JoinSet::new(),
-    };
+pub async fn run(link: Arc<Link>, number: usize, parcels: mpsc::Receiver<Parcel>, stop: watch::Receiver<bool>) {
+    send_all(Sender::new(link, number), parcels, stop).await;
+}
+
+async fn send_all(mut sender: Sender, mut parcels: mpsc::Receiver<Parcel>, mut stop: watch::Receiver<bool>) {
     if !sender.settle(&mut stop).await {
         return;
     }
@@ -89,6 +82,9 @@ pub async fn run(link: Arc<Link>, number: usize, mut parcels: mpsc::Receiver<Par
         match sender.one_connection(&mut parcels, &mut stop).await {
             Ok(End::Finished) => return,
             Ok(End::Confirmed) => {}
+            // With nothing unconfirmed on it that is no failure: receivers and balancers end what is idle. The next parcel
+            // opens another.
+            Err(error) if sender.outbox.parcels.is_empty() => sender.over(&error),
             Err(error) => {
                 let wait = sender.broke(&error);
                 if !waited(wait, &mut stop).await {
@@ -108,12 +104,25 @@ async fn waited(wait: Duration, stop: &mut watch::Receiver<bool>) -> bool {
 }
 
 impl Sender {
+    fn new(link: Arc<Link>, number: usize) -> Self {
+        Self {
+            targets: link.targets(number),
+            link,
+            target: 0,
+            target_ahead: 0,
+            outbox: Outbox::default(),
+            stretching: Stretching::default(),
+            unread: UnreadBytes::default(),
+            ahead: JoinSet::new(),
+        }
+    }
+
     /// Learns what the first receiver that answers can confirm, so that it shows before there is anything to send.
     async fn settle(&mut self, stop: &mut watch::Receiver<bool>) -> bool {
         loop {
             self.target = self.targets.next(self.link.now());
             match self.link.settle(self.target).await {
-                Ok(()) => {
+                Ok(_) => {
                     // Another receiver failed before this one answered; nothing fails now.
                     if !self.link.status.works() {
                         self.link.status.healthy();
@@ -146,10 +155,18 @@ impl Sender {
                 }
                 self.write_next(&mut open).await?;
                 self.acknowledge_aged(&mut open);
+                if self.outbox.written < self.outbox.parcels.len() {
+                    // After a break there is much to write again; healthy sinks' writers get the core in between.
+                    tokio::task::yield_now().await;
+                }
                 if open.barrier.due(self.link.now()) {
                     let more = self.outbox.written < self.outbox.parcels.len() || !parcels.is_empty();
                     return self.confirm(open, more).await;
                 }
+            }
+            if self.outbox.parcels.is_empty() {
+                // Whatever failed before has nothing left to fail with: it aged, or its feed went to another owner.
+                self.works(&open.wire);
             }
             let now = self.link.now();
             if ending || open.barrier.due(now) {
@@ -174,7 +191,7 @@ impl Sender {
     /// The connection that was opened ahead, or a new one.
     async fn connect(&mut self) -> Result<Open, SyslogError> {
         let ahead = self.ahead.join_next().await.and_then(Result::ok);
-        let wire = match ahead {
+        let (wire, level) = match ahead {
             Some(opened) => {
                 self.target = self.target_ahead;
                 opened?
@@ -184,12 +201,10 @@ impl Sender {
                 self.link.open(self.target).await?
             }
         };
-        if self.link.status.healthy() {
+        if self.link.status.connected() {
             tracing::info!(peer = %wire.peer, assurance = self.link.status.assurance(), "sink is connected");
         }
         self.unread = UnreadBytes::default();
-        // What a receiver can confirm is known before `open` returns; the weaker level needs nothing of it.
-        let level = self.link.level(wire.target).unwrap_or(Assurance::A1);
         Ok(Open { wire, barrier: Barrier::new(level, self.stretching.bytes()) })
     }
 
@@ -228,6 +243,9 @@ impl Sender {
         match timeout(patience, wire.answered(local)).await {
             Ok(answer) => answer?,
             Err(_) => {
+                if self.stretching.is_at_its_end() {
+                    self.link.doubt(wire.target);
+                }
                 self.stretching.too_slow();
                 // It was told that this is the end, and goes on reading until there, as far as anybody knows.
                 self.unread = UnreadBytes::default();
@@ -235,8 +253,7 @@ impl Sender {
             }
         }
         self.stretching.confirmed();
-        self.targets.succeeded();
-        self.link.status.targets.delivered(wire.target);
+        self.delivered(&wire);
         self.acknowledge(barrier.confirmed());
         Ok(End::Confirmed)
     }
@@ -247,9 +264,20 @@ impl Sender {
             for parcel in self.outbox.parcels.iter().take(aged) {
                 self.unread.passed(parcel.frames.len() as u64, parcel.events);
             }
-            self.targets.succeeded();
-            self.link.status.targets.delivered(open.wire.target);
+            self.delivered(&open.wire);
             self.acknowledge(aged);
+        }
+    }
+
+    fn delivered(&mut self, wire: &Wire) {
+        self.targets.succeeded();
+        self.link.status.targets.delivered(wire.target);
+        self.works(wire);
+    }
+
+    fn works(&self, wire: &Wire) {
+        if self.link.status.healthy() {
+            tracing::info!(peer = %wire.peer, assurance = self.link.status.assurance(), "sink delivers");
         }
     }
 
@@ -267,10 +295,15 @@ impl Sender {
         let repeated: u64 = written.map(|parcel| u64::from(parcel.events)).sum();
         self.link.status.lost_connection(repeated);
         self.outbox.written = 0;
+        self.over(error);
+        self.failed(error, repeated)
+    }
+
+    /// This connection has ended, and not by our doing.
+    fn over(&mut self, error: &SyslogError) {
         self.ahead = JoinSet::new();
         self.link.forget_weakness(self.target);
         self.count_unread(error);
-        self.failed(error, repeated)
     }
 
     /// What counted as delivered before this may have lain unread. It is not sent again, but said.
@@ -298,3 +331,7 @@ impl Sender {
 fn far_away() -> Instant {
     Instant::now() + Duration::from_secs(3600)
 }
+
+#[cfg(test)]
+#[path = "tcp_tests.rs"]
+mod tests;

@@ -25,10 +25,21 @@ struct Sender<'a> {
     targets: Targets,
     /// The one that was chosen last.
     target: usize,
-    open: Option<(UdpSocket, SocketAddr)>,
-    /// What was sent a moment ago, which a refusal may be about.
-    unread: Unread,
+    /// One for each target.
+    ways: Vec<Way>,
     started: Instant,
+}
+
+/// The way to one target. Its socket is kept, because a refusal shows only when the next datagram is sent over it.
+#[derive(Default)]
+struct Way {
+    open: Option<(UdpSocket, SocketAddr)>,
+    /// Whether something was sent over this socket: the next one that it sends tells of a refusal.
+    tried: bool,
+    /// Whether it refused something, and has not let two parcels pass since.
+    refuses: bool,
+    /// What was sent there a moment ago, which a refusal may be about.
+    unread: Unread,
 }
 
 /// Runs until the parcels end or `stop` turns true.
@@ -42,8 +53,8 @@ pub async fn run(
     status.targets.are(settings.addresses.iter().cloned());
     (0..settings.addresses.len()).for_each(|target| status.targets.promises(target, Level::A0.name()));
     let targets = Targets::new(settings.choice, settings.addresses.len(), 0);
-    let (unread, started) = (Unread::default(), Instant::now());
-    let mut sender = Sender { settings, status, targets, target: 0, open: None, unread, started };
+    let ways = settings.addresses.iter().map(|_| Way::default()).collect();
+    let mut sender = Sender { settings, status, targets, target: 0, ways, started: Instant::now() };
     loop {
         let next = tokio::select! {
             biased;
@@ -57,39 +68,41 @@ pub async fn run(
         if !sender.deliver(parcel, &mut stop).await {
             return;
         }
-        if settings.choice == Choice::RoundRobin && settings.addresses.len() > 1 {
-            sender.open = None;
-        }
     }
 }
 
 impl Sender<'_> {
     /// False when it must stop before everything was sent.
     async fn deliver(&mut self, mut parcel: Parcel, stop: &mut watch::Receiver<bool>) -> bool {
-        let (mut sent, mut refused) = (0, Vec::new());
+        let (mut sent, mut refused, mut failed) = (0, Vec::new(), 0_usize);
         loop {
+            self.choose();
             let before = sent;
             let done = self.send_rest(&parcel, &mut sent, &mut refused).await;
             let now = self.now();
-            self.unread.forget_before(now.saturating_sub(millis(UDP_REFUSAL)));
-            self.unread.passed(now, sent - before);
+            self.ways[self.target].passed(now, sent - before);
             let Err(error) = done else { break };
-            self.open = None;
-            self.count_unread(&error);
-            self.status.targets.failed(self.target, &error.to_string());
-            if self.status.retrying(error.to_string()) {
-                tracing::warn!(%error, "sink is failing, trying on");
-            }
-            tokio::select! {
-                () = tokio::time::sleep(self.targets.failed(self.target, now, rand::random())) => {}
-                _ = stop.wait_for(|stopped| *stopped) => return false,
+            self.target_failed(&error);
+            let wait = self.targets.failed(self.target, now, rand::random());
+            failed += 1;
+            if failed.is_multiple_of(self.ways.len()) {
+                // None of them takes it.
+                if self.status.retrying(error.to_string()) {
+                    tracing::warn!(%error, "sink is failing, trying on");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    _ = stop.wait_for(|stopped| *stopped) => return false,
+                }
             }
             if !parcel.may_be_written(stop).await {
                 return true;
             }
         }
         self.targets.succeeded();
-        self.status.targets.delivered(self.target);
+        if self.ways[self.target].takes() {
+            self.status.targets.delivered(self.target);
+        }
         self.status.healthy();
         self.status.wrote(parcel.events);
         self.status.acknowledged(parcel.events);
@@ -99,10 +112,23 @@ impl Sender<'_> {
         true
     }
 
+    /// Each has its turn, or one is kept until it fails.
+    fn choose(&mut self) {
+        if self.settings.choice == Choice::RoundRobin || self.ways[self.target].open.is_none() {
+            self.target = self.targets.next(self.now());
+        }
+    }
+
     /// Whoever refuses a datagram speaks of one that the kernel took before: it counted as delivered, and did not arrive.
-    fn count_unread(&mut self, error: &SyslogError) {
+    fn target_failed(&mut self, error: &SyslogError) {
+        let way = &mut self.ways[self.target];
+        (way.open, way.tried) = (None, false);
         if error.is_refusal() {
-            self.status.perhaps_lost.fetch_add(self.unread.take(), Relaxed);
+            self.status.perhaps_lost.fetch_add(way.unread.take(), Relaxed);
+        }
+        self.status.targets.failed(self.target, &error.to_string());
+        if !std::mem::replace(&mut way.refuses, true) && self.ways.len() > 1 {
+            tracing::warn!(address = self.settings.addresses[self.target], %error, "a target of the sink fails");
         }
     }
 
@@ -113,11 +139,11 @@ impl Sender<'_> {
         sent: &mut u32,
         refused: &mut Vec<Refused>,
     ) -> Result<(), SyslogError> {
-        if self.open.is_none() {
-            self.target = self.targets.next(self.now());
-            self.open = Some(open(&self.settings.addresses[self.target]).await?);
-        }
-        let Some((socket, peer)) = &self.open else { return Ok(()) };
+        let way = &mut self.ways[self.target];
+        let (socket, peer) = match &mut way.open {
+            Some(open) => open,
+            none @ None => none.insert(open(&self.settings.addresses[self.target]).await?),
+        };
         for frame in parcel.each_frame().skip(*sent as usize) {
             match socket.send(frame).await {
                 Ok(_) => {}
@@ -134,6 +160,26 @@ impl Sender<'_> {
 
     fn now(&self) -> u64 {
         millis(self.started.elapsed())
+    }
+}
+
+impl Way {
+    /// So many frames more count as delivered. Without any it only stands still: a refusal that shows now may have come long
+    /// ago, right after the last of them.
+    fn passed(&mut self, now: u64, frames: u32) {
+        if frames > 0 {
+            self.unread.passed(now, frames);
+            self.unread.forget_before(now.saturating_sub(millis(UDP_REFUSAL)));
+        }
+    }
+
+    /// A parcel went out. Whether there is reason to believe that it arrives: over a new socket to a target that refused
+    /// what was sent before there is none yet.
+    fn takes(&mut self) -> bool {
+        if std::mem::replace(&mut self.tried, true) {
+            self.refuses = false;
+        }
+        !self.refuses
     }
 }
 

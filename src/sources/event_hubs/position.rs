@@ -165,7 +165,7 @@ fn first(partition: &Partition, generation: Generation, from_latest: bool) -> Pl
 /// All numbers may mean something new: read whatever there is. How much was lost before it, nobody can say.
 fn anew(partition: &Partition, generation: Generation, reason: GapReason, seen: i64) -> Plan {
     let oldest = partition.oldest();
-    let gap = Gap { reason, lost: None, after_sequence: Some(seen), before_sequence: Some(oldest) };
+    let gap = Gap { reason, lost: None, after_sequence: Some(seen), before_sequence: Some(oldest), passed: None };
     let covered = before(generation, oldest, Timestamp::ZERO);
     Plan {
         track: Track { generation, last: None, fresh: true },
@@ -194,7 +194,7 @@ fn before(generation: Generation, sequence: i64, enqueued: Timestamp) -> Covered
 
 fn missing(reason: GapReason, after: i64, before: i64) -> Gap {
     let lost = u64::try_from(before.saturating_sub(after).saturating_sub(1)).ok();
-    Gap { reason, lost, after_sequence: Some(after), before_sequence: Some(before) }
+    Gap { reason, lost, after_sequence: Some(after), before_sequence: Some(before), passed: None }
 }
 
 /// Follows the numbers of one attached link.
@@ -229,6 +229,7 @@ impl Track {
                 lost: None,
                 after_sequence,
                 before_sequence,
+                passed: None,
             });
         }
         if sequence == last.saturating_add(1) {

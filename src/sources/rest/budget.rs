@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::units::doubling;
+
 /// The window over which upstream counts.
 const MINUTE: f64 = 60.0;
 /// The part of a minute's quota that may be spent at once, so that a pass over several windows isn't slowed down.
@@ -78,8 +80,7 @@ fn shares(per_minute: u32) -> (f64, f64) {
 
 /// The wait after so many failures: doubling, with half of it at random.
 pub fn backoff(failures: u32, dice: f64) -> Duration {
-    let whole = BACKOFF_FIRST.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
-    whole.mul_f64(0.5 + 0.5 * dice.clamp(0.0, 1.0))
+    doubling(BACKOFF_FIRST, BACKOFF_MAX, failures, dice)
 }
 
 #[cfg(test)]

@@ -146,3 +146,60 @@ async fn s3_an_indexer_that_dies_with_what_it_had_accepted_loses_nothing() {
     assert_eq!((other.tally().distinct, dying.tally().distinct), (200, 0));
     sink.end().await;
 }
+
+/// Sends so many parcels, each in a request of its own, so that their ids count up.
+async fn accepted_one_by_one(sink: &mut Sink, splunk: &Splunk, parcels: u64) {
+    for _ in 0..parcels {
+        sink.send().await;
+        let sent = sink.sent;
+        splunk.wait_until(BOUND, |tally| tally.requests >= sent).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn s3_an_id_given_out_unheard_by_an_indexer_that_began_anew_confirms_nothing_older() {
+    let splunk = splunk(|it| (it.acknowledges, it.indexing) = (true, Duration::from_secs(3_600))).await;
+    let mut sink = Sink::to(&[&splunk], json!({}));
+    accepted_one_by_one(&mut sink, &splunk, 1).await;
+    splunk.restart();
+    splunk.change(|it| it.indexing = Duration::from_millis(50));
+    // Taken by the new process under the id that the first one had from the old, and nobody hears of it.
+    splunk.make([Fault::TakeAndSay(Said::page(502, "Bad Gateway"))]);
+    sink.send().await;
+    sink.all_acknowledged(2).await;
+    for parcel in 0..2 {
+        assert!((0..EVENTS).all(|it| splunk.holds(&id(parcel, it))), "{parcel} was acknowledged");
+    }
+    sink.end().await;
+}
+
+#[tokio::test]
+async fn s3_what_waits_on_the_channel_of_a_killed_indexer_is_sent_again_long_before_the_timeout() {
+    let splunk = splunk(|it| (it.acknowledges, it.indexing) = (true, Duration::from_secs(3_600))).await;
+    let mut sink = Sink::to(&[&splunk], json!({"ack_timeout": "20s"}));
+    accepted_one_by_one(&mut sink, &splunk, 8).await;
+    splunk.restart();
+    splunk.change(|it| it.indexing = Duration::from_millis(50));
+    splunk.make([Fault::Say(Said::page(502, "Bad Gateway"))]);
+    let failed = std::time::Instant::now();
+    sink.send().await;
+    assert_eq!(sink.all_acknowledged(9).await, (0..9).collect::<Vec<_>>());
+    assert!(failed.elapsed() < Duration::from_secs(10), "a quarter of the timeout, and some: {:?}", failed.elapsed());
+    assert_eq!((splunk.tally().distinct, splunk.tally().duplicates), (90, 0));
+    sink.end().await;
+}
+
+#[tokio::test]
+async fn s3_what_an_indexer_that_lives_still_indexes_is_not_sent_again_because_of_one_failure() {
+    let splunk = splunk(|it| (it.acknowledges, it.indexing) = (true, Duration::from_secs(4))).await;
+    let mut sink = Sink::to(&[&splunk], json!({"ack_timeout": "20s"}));
+    sink.send().await;
+    assert_eq!(sink.acknowledged().await.batch, 0);
+    accepted_one_by_one(&mut sink, &splunk, 6).await;
+    splunk.make([Fault::Say(Said::page(502, "Bad Gateway"))]);
+    sink.send().await;
+    sink.all_acknowledged(7).await;
+    let tally = splunk.tally();
+    assert_eq!((tally.distinct, tally.duplicates), (80, 30), "only those of the lowest ids: {tally:?}");
+    sink.end().await;
+}

@@ -167,6 +167,82 @@ async fn a_collector_with_a_certificate_of_its_own_is_trusted_by_its_authority_a
     }
 }
 
+/// Whoever renews a collector's certificate under another authority puts that beside it, at the same path on every node.
+#[tokio::test]
+async fn authorities_that_are_exchanged_at_their_path_are_taken_without_a_restart() {
+    siemgate::tls::install();
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    let made = || {
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(ca.path(), made.cert.pem()).unwrap();
+        let key = siemgate::secret::Secret::new(made.signing_key.serialize_pem());
+        let identity = siemgate::tls::Identity::new(ca.path(), &key).unwrap();
+        Some(Arc::new(siemgate::tls::server(identity).unwrap()))
+    };
+    let splunk = splunk(|it| it.tls = made()).await;
+    let mut sink = Sink::to(&[&splunk], json!({"ca": ca.path()}));
+    sink.send().await;
+    assert_eq!(sink.acknowledged().await.batch, 0);
+    splunk.behave(Behaviour::Refuse);
+    sink.send().await;
+    sink.trouble("").await;
+    std::fs::write(ca.path(), "half of a").unwrap();
+    splunk.behave(Behaviour::Answer);
+    assert_eq!(sink.acknowledged().await.batch, 1, "what can't be read leaves the old authorities in use");
+    splunk.behave(Behaviour::Refuse);
+    splunk.change(|it| it.tls = made());
+    sink.send().await;
+    sink.trouble("").await;
+    splunk.behave(Behaviour::Answer);
+    assert_eq!(sink.acknowledged().await.batch, 2);
+    sink.end().await;
+}
+
+async fn becomes_well(sink: &Sink) {
+    let well = async {
+        while sink.status.state() != State::Healthy {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(BOUND, well).await.expect("nothing fails any more");
+}
+
+#[tokio::test]
+async fn a_failure_ends_with_what_is_acknowledged_and_not_only_with_what_is_accepted() {
+    let splunk = splunk(|it| (it.acknowledges, it.indexing) = (true, Duration::from_secs(1))).await;
+    let mut sink = Sink::to(&[&splunk], json!({}));
+    sink.send().await;
+    let accepted = async {
+        while sink.status.assurance() != "indexed" {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(BOUND, accepted).await.expect("it gets an id");
+    // Only a question for the acknowledgement fails; nothing more is sent.
+    splunk.behave(Behaviour::Refuse);
+    sink.trouble("").await;
+    splunk.behave(Behaviour::Answer);
+    assert_eq!(sink.acknowledged().await.batch, 0);
+    becomes_well(&sink).await;
+    assert_eq!(splunk.tally().requests, 1);
+    sink.end().await;
+}
+
+#[tokio::test]
+async fn a_failure_ends_when_what_failed_is_another_owners() {
+    let splunk = splunk(|_| {}).await;
+    splunk.behave(Behaviour::Refuse);
+    let mut sink = Sink::to(&[&splunk], json!({}));
+    sink.send().await;
+    sink.trouble("").await;
+    // The feed's task has ended here.
+    sink.acks = mpsc::channel(1).1;
+    splunk.behave(Behaviour::Answer);
+    becomes_well(&sink).await;
+    assert_eq!(splunk.tally().requests, 0);
+    sink.end().await;
+}
+
 /// Everything that is logged while a test runs, on whichever thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

@@ -1,6 +1,7 @@
 //! Sinks that fall behind what is kept, and come back.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicI64;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -26,7 +27,7 @@ fn entry(sequence: i64) -> Entry {
     Entry {
         content: Content::Records { shape: Shape::Streaming, bytes: Bytes::from_static(RECORD) },
         coordinates: Coordinates::Log { generation: Generation(1), partition: "0".into(), sequence },
-        published: Some(Timestamp::ZERO),
+        published: Some(published(sequence)),
     }
 }
 
@@ -43,25 +44,30 @@ impl Source for Second {
     }
 }
 
-/// Readers beside the feed of a stage, for the sink whose queue this is.
-struct Readers {
+/// Readers beside the feed of a stage, for the sinks whose queues these are.
+pub(super) struct Readers {
     upstream: Upstream,
     ledger: Arc<Book>,
-    sender: mpsc::Sender<Parcel>,
+    senders: BTreeMap<SinkId, mpsc::Sender<Parcel>>,
+    expire_after: Option<Duration>,
+    clock: Clock,
     /// Where each began.
     begun: Mutex<Vec<Option<i64>>>,
+    /// For whom each was.
+    pub(super) begun_for: Mutex<Vec<String>>,
 }
 
 impl Beside for Readers {
     fn reader(&self, errand: Errand) -> Result<BoxFuture<'static, FeedEnd>, String> {
-        let Errand { sink, generation, from, reads, talk, status, stop } = errand;
+        let Errand { sink, generation, from, reads, talk, untold, status, stop } = errand;
         let after = from.as_ref().map(|from| match from {
             Position::Log(at) => at.sequence,
             Position::Objects(_) => panic!("a log"),
         });
         self.begun.lock().push(after);
         let (mut lane, _) = lane(sink.as_str(), "A2", after);
-        lane.parcels = self.sender.clone();
+        (lane.parcels, lane.untold, lane.expire_after) = (self.senders[&sink].clone(), untold, self.expire_after);
+        self.begun_for.lock().push(sink.to_string());
         let upstream = self.upstream.clone();
         let source = Gate::new(
             Box::new(move |from| {
@@ -75,7 +81,7 @@ impl Beside for Readers {
             from,
             talk.clone(),
         );
-        let (feed, clock): (FeedId, _) = ("contoso/hub/0".parse().unwrap(), Clock::System);
+        let (feed, clock): (FeedId, _) = ("contoso/hub/0".parse().unwrap(), self.clock.clone());
         let reader = Feed {
             feed: feed.clone(),
             epoch: Epoch(1),
@@ -88,22 +94,31 @@ impl Beside for Readers {
             clock,
             lease: Lease::unlimited(),
             memory: Memory::new(1 << 20),
+            turns: Turns::new(1),
             spool: None,
             resume: Resume::default(),
             reads,
             catch_up: CatchUp::Not { remedy: "" },
+            aside: Aside::default(),
         };
         Ok(async move { reader.run(source, |_| None, stop).await }.boxed())
     }
 }
 
-/// A feed after message `after`, with readers beside it for the sink of this lane.
-fn stage(lanes: Vec<Lane>, after: i64, spool: Option<Spool>) -> (Stage, Arc<Readers>) {
+/// A feed after message `after`, with readers beside it.
+pub(super) fn stage(lanes: Vec<Lane>, after: i64, spool: Option<Spool>) -> (Stage, Arc<Readers>) {
+    stage_at(Clock::System, lanes, after, spool)
+}
+
+pub(super) fn stage_at(clock: Clock, lanes: Vec<Lane>, after: i64, spool: Option<Spool>) -> (Stage, Arc<Readers>) {
     let readers = Arc::new(Readers {
         upstream: Upstream(Arc::new(AtomicI64::new(after))),
         ledger: Arc::default(),
-        sender: lanes[0].parcels.clone(),
+        senders: lanes.iter().map(|lane| (lane.sink.clone(), lane.parcels.clone())).collect(),
+        expire_after: lanes[0].expire_after,
+        clock: clock.clone(),
         begun: Mutex::default(),
+        begun_for: Mutex::default(),
     });
     let cursor = Cursor { generation: Generation(1), position: Position::Log(position(after)), seen: vec![] };
     let setting = Setting {
@@ -113,21 +128,24 @@ fn stage(lanes: Vec<Lane>, after: i64, spool: Option<Spool>) -> (Stage, Arc<Read
         resume: Resume { cursor: Some(cursor), ..Resume::default() },
         ledger: readers.ledger.clone(),
         catch_up: CatchUp::By(readers.clone()),
+        clock,
+        ahead: 4,
+        aside: Aside::default(),
     };
     (Stage::of(lanes, setting), readers)
 }
 
 impl Stage {
-    async fn upstream_has(&self, readers: &Readers, sequence: i64) {
+    pub(super) async fn upstream_has(&self, readers: &Readers, sequence: i64) {
         readers.upstream.0.store(sequence, Relaxed);
         self.record(1, sequence).await;
     }
 
-    fn lane_state(&self, sink: &str) -> LaneState {
+    pub(super) fn lane_state(&self, sink: &str) -> LaneState {
         self.status.lanes().get(&sink.parse().unwrap()).map(|counts| counts.state).unwrap_or_default()
     }
 
-    async fn lane_is(&self, sink: &str, state: LaneState) {
+    pub(super) async fn lane_is(&self, sink: &str, state: LaneState) {
         soon(async {
             while self.lane_state(sink) != state {
                 sleep(Duration::from_millis(1)).await;
@@ -138,7 +156,7 @@ impl Stage {
 }
 
 /// What a sink is handed, acknowledging each parcel, until it was handed this message; how many events each parcel has.
-async fn takes_until(queue: &mut mpsc::Receiver<Parcel>, last: i64) -> (Vec<i64>, u32) {
+pub(super) async fn takes_until(queue: &mut mpsc::Receiver<Parcel>, last: i64) -> (Vec<i64>, u32) {
     let (mut taken, mut events) = (Vec::new(), 0);
     while taken.last() != Some(&last) {
         let parcel = parcel(queue).await;
@@ -244,6 +262,23 @@ async fn a_new_generation_does_not_wait_for_what_is_gone_with_the_old() {
     assert_eq!((takes(&mut queue, 1).await, takes(&mut sick_queue, 1).await), (vec![0], vec![0]));
     assert_eq!(*stage.ledger.0.lock(), [Generation(2)]);
     assert_eq!(stage.lane_state("sick"), LaneState::Live);
+    assert_eq!(stage.ledger.gaps_after(), [Some(20)]);
+}
+
+#[tokio::test]
+async fn l2_a_new_generation_does_not_wait_for_a_sink_that_is_away_and_acknowledges_nothing() {
+    let first = FAR_BEHIND_MESSAGES + 100;
+    let (sick, mut sick_queue) = lane("sick", "A2", Some(9));
+    let (healthy, mut queue) = lane("healthy", "A2", Some(first));
+    let (stage, readers) = stage(vec![sick, healthy], 9, None);
+    readers.upstream.0.store(20, Relaxed);
+    let held = parcel(&mut sick_queue).await;
+    stage.record(2, 0).await;
+    assert_eq!(takes(&mut queue, 1).await, [0], "at once");
+    assert_eq!((stage.ledger.0.lock().clone(), stage.ledger.gaps_after()), (vec![Generation(2)], vec![Some(9)]));
+    acknowledged(held);
+    takes_until(&mut sick_queue, 0).await;
+    stage.ledger.until("sick", 0).await;
 }
 
 #[tokio::test]

@@ -118,3 +118,34 @@ async fn a_new_generation_waits_until_every_sink_has_all_of_the_old() {
     assert_eq!((takes(&mut queue, 1).await, takes(&mut slow_queue, 1).await), (vec![0], vec![0]));
     assert_eq!(*stage.ledger.0.lock(), [Generation(2)]);
 }
+
+/// Both kinds of work are at hand all the time, and what each of them hands over goes into one queue, which tells the order.
+#[tokio::test]
+async fn l2_neither_what_a_sink_lacks_nor_what_is_new_waits_for_all_of_the_other() {
+    const OLD: i64 = 100;
+    const NEW: i64 = 50;
+    let ((mut late, _), (mut healthy, _)) = (lane("late", "A2", None), lane("healthy", "A2", None));
+    let (parcels, mut queue) = mpsc::channel(1_000);
+    (late.parcels, healthy.parcels) = (parcels.clone(), parcels);
+    let window = late.window.clone();
+    let closed = window.try_take(u32::try_from(WINDOW_BYTES).unwrap()).unwrap();
+    let catch_up = CatchUp::Not { remedy: "none" };
+    let (quarantine, ledger, resume, ahead) = ("/nonexistent".into(), Arc::default(), Resume::default(), 50);
+    let (memory, clock) = (1 << 20, Clock::System);
+    let setting =
+        Setting { quarantine, memory, spool: None, resume, ledger, catch_up, clock, ahead, aside: Aside::default() };
+    let stage = Stage::of(vec![late, healthy], setting);
+    for sequence in 0..OLD {
+        stage.record(1, sequence).await;
+        assert_eq!(takes(&mut queue, 1).await, [sequence], "only one of them has room");
+    }
+    // Nothing of the feed runs before all of this is there.
+    drop(closed);
+    for sequence in OLD..OLD + NEW {
+        stage.batches.try_send(Stage::batch(1, sequence)).unwrap();
+    }
+    let order = takes(&mut queue, 200).await;
+    let first_of = |new: bool| order.iter().position(|sequence| (*sequence >= OLD) == new).unwrap();
+    // Each turn is anybody's: that one of them has none of 49 happens once in a hundred million runs.
+    assert!(first_of(true) < 49 && first_of(false) < 49, "{order:?}");
+}

@@ -2,10 +2,14 @@
 
 mod away;
 mod beginning;
+mod expiring;
 mod lagging;
+mod places;
 mod spooling;
+mod turnover;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,10 +22,12 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::encode::{Encoder, Format, Options};
 use crate::event::batch::{Batch, Content, Coordinates, Entry, Gap, LogPosition, Position, Shape};
+use crate::ids::SinkId;
 use crate::pipeline::ledger::{FeedProgress, LedgerError};
 use crate::pipeline::limits::DRAIN_GRACE;
 use crate::pipeline::prepare::Pass;
 use crate::pipeline::tap::{Tapped, Watcher};
+use crate::sinks::allowance::Allowance;
 use crate::sinks::limits::WINDOW_BYTES;
 use crate::sinks::status::SinkStatus;
 use crate::sinks::{Framing, Parcel};
@@ -49,9 +55,29 @@ impl Source for Script {
 
 /// Notes which generations were opened and what was acknowledged, and agrees with everything.
 #[derive(Default)]
-struct Book(Mutex<Vec<Generation>>, Mutex<Vec<(String, i64)>>);
+struct Book(Mutex<Vec<Generation>>, Mutex<Vec<(String, i64)>>, Gaps);
+
+/// What was said of gaps; the first so many times nobody hears the answer. And those of single sinks, each with the cursor
+/// the sink had then, unless none is taken at the moment.
+#[derive(Default)]
+struct Gaps {
+    said: Mutex<Vec<(Gap, Timestamp)>>,
+    unheard: AtomicU32,
+    passed: Mutex<Vec<(Gap, Option<i64>)>>,
+    closed: AtomicBool,
+}
 
 impl Book {
+    /// Waits until the sink's cursor is there.
+    async fn until(&self, sink: &str, cursor: i64) {
+        soon(async {
+            while self.cursor(sink) != Some(cursor) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// The cursor of a sink.
     fn cursor(&self, sink: &str) -> Option<i64> {
         let cursors = self.1.lock();
@@ -71,7 +97,19 @@ impl Ledger for Book {
         self.0.lock().push(generation);
         Ok(())
     }
-    async fn record_gap(&self, _: &FeedId, _: Epoch, _: &Gap) -> Result<(), LedgerError> {
+    async fn record_gap(&self, _: &FeedId, _: Epoch, gap: &Gap, at: Timestamp) -> Result<(), LedgerError> {
+        if self.2.closed.load(Relaxed) {
+            return Err(LedgerError::Unavailable { cause: "no leader".to_owned() });
+        }
+        if let Some(passed) = &gap.passed {
+            self.2.passed.lock().push((gap.clone(), self.cursor(passed.sink.as_str())));
+            return Ok(());
+        }
+        self.2.said.lock().push((gap.clone(), at));
+        let fewer = |left: u32| left.checked_sub(1);
+        if self.2.unheard.fetch_update(Relaxed, Relaxed, fewer).is_ok() {
+            return Err(LedgerError::Unavailable { cause: "no answer".to_owned() });
+        }
         Ok(())
     }
 }
@@ -86,7 +124,12 @@ impl Watcher for Nobody {
 }
 
 fn position(sequence: i64) -> LogPosition {
-    LogPosition { offset: sequence.to_string(), sequence, enqueued: Timestamp::ZERO }
+    LogPosition { offset: sequence.to_string(), sequence, enqueued: published(sequence) }
+}
+
+/// One message a second.
+fn published(sequence: i64) -> Timestamp {
+    Timestamp::from_millis(1_900_000_000_000 + sequence * 1_000)
 }
 
 /// A sink of which the test plays the worker. Its queue takes two parcels.
@@ -104,9 +147,11 @@ fn lane(name: &str, level: &'static str, committed: Option<i64>) -> (Lane, mpsc:
             oversize: crate::pipeline::fit::Oversize::Truncate,
         },
         parcels,
-        window: Arc::new(Semaphore::new(WINDOW_BYTES)),
+        window: Allowance::new(Arc::new(Semaphore::new(WINDOW_BYTES)), None),
         status,
         committed: committed.map(|sequence| Position::Log(position(sequence))),
+        expire_after: None,
+        untold: Default::default(),
     };
     (lane, queue)
 }
@@ -119,6 +164,10 @@ struct Setting {
     resume: Resume,
     ledger: Arc<Book>,
     catch_up: CatchUp,
+    clock: Clock,
+    /// Batches that the source has at hand at once.
+    ahead: usize,
+    aside: Aside,
 }
 
 struct Stage {
@@ -155,14 +204,16 @@ impl Stage {
 
     fn resuming(lanes: Vec<Lane>, quarantine: PathBuf, memory: usize, spool: Option<Spool>, resume: Resume) -> Self {
         let catch_up = CatchUp::Not { remedy: "set `catch_up_consumer_group`" };
-        Self::of(lanes, Setting { quarantine, memory, spool, resume, ledger: Arc::default(), catch_up })
+        let (ledger, clock, aside) = (Arc::default(), Clock::System, Aside::default());
+        let (ahead, memory) = (4, memory);
+        Self::of(lanes, Setting { quarantine, memory, spool, resume, ledger, catch_up, clock, ahead, aside })
     }
 
     fn of(lanes: Vec<Lane>, setting: Setting) -> Self {
-        let Setting { quarantine, memory, spool, resume, ledger, catch_up } = setting;
-        let (batches, script) = mpsc::channel(4);
+        let Setting { quarantine, memory, spool, resume, ledger, catch_up, clock, ahead, aside } = setting;
+        let (batches, script) = mpsc::channel(ahead);
         let (stop, stopped) = watch::channel(Halt::No);
-        let (feed, clock): (FeedId, _) = ("contoso/hub/0".parse().unwrap(), Clock::System);
+        let feed: FeedId = "contoso/hub/0".parse().unwrap();
         let status = Arc::<FeedStatus>::default();
         let run = Feed {
             feed: feed.clone(),
@@ -176,10 +227,12 @@ impl Stage {
             clock,
             lease: Lease::unlimited(),
             memory: Memory::new(memory),
+            turns: Turns::new(1),
             spool,
             resume,
             reads: Reads::All,
             catch_up,
+            aside,
         };
         let mut task = JoinSet::new();
         let script = Script(Arc::new(tokio::sync::Mutex::new(script)));
@@ -195,14 +248,18 @@ impl Stage {
 
     /// Upstream has one more record.
     async fn record(&self, generation: u64, sequence: i64) {
+        self.batches.send(Self::batch(generation, sequence)).await.unwrap();
+    }
+
+    fn batch(generation: u64, sequence: i64) -> Batch {
         let generation = Generation(generation);
         let entry = Entry {
             content: Content::Records { shape: Shape::Streaming, bytes: Bytes::from_static(RECORD) },
             coordinates: Coordinates::Log { generation, partition: "0".into(), sequence },
-            published: Some(Timestamp::ZERO),
+            published: Some(published(sequence)),
         };
         let after = Position::Log(position(sequence));
-        self.batches.send(Batch { generation, entries: vec![entry], after, seen: vec![], unread: None }).await.unwrap();
+        Batch { generation, entries: vec![entry], after, seen: vec![], unread: None }
     }
 
     /// Whether the feed takes no further record, with all that is under way at rest.

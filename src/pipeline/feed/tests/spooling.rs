@@ -60,6 +60,22 @@ async fn what_memory_has_no_room_for_is_served_from_the_spool_and_a_sink_that_ke
     assert_eq!(takes(&mut dead_queue, 97).await, (3..100).collect::<Vec<_>>());
 }
 
+/// Its window would hold thousands of such batches.
+#[tokio::test]
+async fn b3_what_a_sink_has_and_does_not_confirm_fills_no_more_memory_than_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let ((mut silent, _), (healthy, mut queue)) = (lane("silent", "A2", None), lane("healthy", "A2", None));
+    let (parcels, _silent_queue) = mpsc::channel(300);
+    silent.parcels = parcels;
+    let (memory, shared) = (4 * (160 + RECORD.len()), spool(folder.path(), 1 << 30));
+    let stage = Stage::spooling(vec![silent, healthy], "/nonexistent".into(), memory, shared.clone());
+    for sequence in 0..100 {
+        stage.record(1, sequence).await;
+        assert_eq!(takes(&mut queue, 1).await, [sequence]);
+    }
+    assert!(shared.unwrap().usage().total > 10_000, "the rest is on disk");
+}
+
 #[tokio::test]
 async fn b4_a_full_spool_stops_reading_and_lets_it_go_on_by_itself() {
     let folder = tempfile::tempdir().unwrap();

@@ -66,7 +66,13 @@ fn entry(content: Content, sequence: i64) -> Entry {
 fn of_every_kind() -> Batch {
     let unreadable = Content::Unreadable { reason: "broken".into(), bytes: Bytes::from_static(b"\xff\x00") };
     let gap = |reason| {
-        Content::Gap(Gap { reason, lost: Some(1 << 60), after_sequence: Some(-1), before_sequence: Some(i64::MAX) })
+        Content::Gap(Gap {
+            reason,
+            lost: Some(1 << 60),
+            after_sequence: Some(-1),
+            before_sequence: Some(i64::MAX),
+            passed: None,
+        })
     };
     let mut entries: Vec<Entry> = [GapReason::Expired, GapReason::Recreated, GapReason::TailLost, GapReason::Skipped]
         .into_iter()

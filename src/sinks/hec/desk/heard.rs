@@ -17,12 +17,11 @@ impl Desk {
         match verdict {
             Verdict::Accepted { ack, pace } => self.accepted(target, sent, ack, pace),
             Verdict::Later(later) => {
-                if !later.heard {
-                    // Nobody knows which id the request got, so none of this channel may be given out again.
-                    self.renew_channel(target);
-                }
                 self.failed(target, &later);
                 self.outbox.again(sent.load);
+                if !later.heard {
+                    self.end_channel(target, sent.channel);
+                }
             }
             Verdict::Split { at, why } => self.refused(target, sent.load, at, &why),
             Verdict::TooLong { why } => {
@@ -50,7 +49,10 @@ impl Desk {
                 self.stopped(target, NO_ACKS);
                 self.outbox.again(sent.load);
             }
-            Verdict::Stopped { why } => {
+            Verdict::Stopped { why, heard } => {
+                if !heard {
+                    self.end_channel(target, sent.channel);
+                }
                 self.stopped(target, &why);
                 self.outbox.again(sent.load);
             }
@@ -93,9 +95,9 @@ impl Desk {
     pub(super) fn told(&mut self, target: usize, channel: Channel, told: Told) {
         match told {
             Told::Statuses(statuses) => {
-                let indexed = self.acks.told(channel, &statuses);
+                let indexed = self.acks.told(channel, &statuses, self.now());
                 indexed.iter().for_each(|load| self.delivered(load));
-                if self.in_vain && !indexed.is_empty() {
+                if !indexed.is_empty() {
                     self.in_vain = false;
                     self.healthy(target);
                 }
@@ -106,7 +108,12 @@ impl Desk {
                 self.stopped(target, NO_ACKS);
             }
             Told::WithoutAcks => self.without_acks(target),
-            Told::Later(later) => self.failed(target, &later),
+            Told::Later(later) => {
+                if !later.heard {
+                    self.acks.doubt(channel, self.now());
+                }
+                self.failed(target, &later);
+            }
             Told::Stopped { why } => self.stopped(target, &why),
         }
     }
@@ -148,14 +155,34 @@ impl Desk {
         }
     }
 
-    fn renew_channel(&mut self, target: usize) {
+    /// Nobody knows which id a request on it got, so none of it may be given out again. Those that were on their way
+    /// together end it once.
+    fn end_channel(&mut self, target: usize, channel: Channel) {
+        let unsure = self.acks.end(channel, self.now());
+        self.outbox.again_all(unsure);
+        if self.channels[target].0 != channel {
+            return;
+        }
         let next = self.guids.keys().next_back().map_or(0, |last| last + 1);
         self.channels[target] = (next, Uuid::new_v4());
         self.guids.insert(next, self.channels[target].1);
     }
 
+    /// It answers. Where events wait, they will tell whether it takes them.
+    pub(super) fn well(&mut self, target: usize) {
+        self.targets.well(target);
+        if self.outbox.is_empty() {
+            self.in_vain = false;
+            self.works(target);
+        }
+    }
+
     fn healthy(&self, target: usize) {
         self.status.targets.delivered(target);
+        self.works(target);
+    }
+
+    fn works(&self, target: usize) {
         if !self.in_vain && self.status.healthy() {
             let (collector, assurance) = (&self.collectors[target], self.status.assurance());
             tracing::info!(%collector, assurance, "sink delivers");

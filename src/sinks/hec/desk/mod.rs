@@ -199,6 +199,11 @@ impl Desk {
     }
 
     fn give_up_waiting(&mut self, now: Duration) {
+        while let Some((target, lost)) = self.acks.given_up(now, |target| self.targets.is_replaced(target)) {
+            let (collector, requests) = (&self.collectors[target], lost.len());
+            tracing::warn!(%collector, requests, "the indexer does not say that it still knows them; they are sent again");
+            self.outbox.again_all(lost);
+        }
         let channels = &self.channels;
         let lost = self.acks.overdue(now, |channel| channels.iter().any(|(used, _)| *used == channel));
         let waiting = &self.acks;
@@ -259,7 +264,7 @@ impl Desk {
     }
 
     fn probe(&mut self, target: usize) {
-        self.client.renew_token(&self.config);
+        self.client.renew(&self.config);
         let (client, url) = (self.client.clone(), self.collectors[target].at("health"));
         self.tasks.spawn(async move { Returned { target, what: What::Health, reply: client.health(url).await } });
     }
@@ -285,10 +290,10 @@ impl Desk {
                 self.told(target, channel, told);
             }
             What::Health => match reply.heard().map(|answer| answer::of_health(&answer)) {
-                Ok(Ok(())) => self.targets.well(target),
-                Ok(Err(Verdict::Stopped { why })) => self.stopped(target, &why),
+                Ok(Ok(())) => self.well(target),
+                Ok(Err(Verdict::Stopped { why, .. })) => self.stopped(target, &why),
                 Ok(Err(Verdict::Later(later))) => self.failed(target, &later),
-                Ok(Err(_)) => self.targets.well(target),
+                Ok(Err(_)) => self.well(target),
                 Err(cause) => self.failed(target, &Later::unheard(cause.to_owned())),
             },
         }
@@ -301,3 +306,6 @@ async fn lapse(leases: &[Lease]) {
         sleep(LEASE_LOOK).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

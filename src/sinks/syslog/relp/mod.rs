@@ -66,8 +66,9 @@ pub async fn run(link: Arc<Link>, number: usize, mut parcels: mpsc::Receiver<Par
         }
         match sender.one_session(&mut parcels, &mut stop).await {
             Ok(()) => return,
-            // A receiver may end a session in which nothing is unanswered; the next parcel opens another.
-            Err(SyslogError::ClosedByPeer { .. }) if sender.work.is_empty() => {}
+            // With nothing unsettled in it that is no failure: receivers and balancers end what is idle. The next parcel
+            // opens another.
+            Err(_) if sender.work.is_empty() => {}
             Err(error) => {
                 let wait = sender.broke(&error);
                 tokio::select! {
@@ -179,13 +180,17 @@ impl Sender {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), SyslogError> {
         self.target = self.targets.next(self.link.now());
-        let mut open = Open::begin(self.link.open(self.target).await?).await?;
-        if !self.work.blames_receiver() {
-            self.works(&open);
+        let mut open = Open::begin(self.link.dial(self.target).await?).await?;
+        if self.link.status.connected() {
+            tracing::info!(peer = %open.wire.peer, assurance = self.link.status.assurance(), "sink is connected");
         }
         let mut ending = false;
         loop {
             self.fill(&mut open, parcels, stop).await?;
+            if self.work.is_empty() {
+                // Whatever failed before has nothing left to fail with.
+                self.works(&open);
+            }
             if ending && self.work.is_empty() {
                 open.close().await;
                 return Ok(());
@@ -269,7 +274,7 @@ impl Sender {
 
     /// Takes what the receiver said, and all else that was read with it.
     fn hear(&mut self, first: Said, open: &mut Open) -> Result<(), SyslogError> {
-        let (mut said, mut taken, was_blamed) = (Some(first), false, self.work.blames_receiver());
+        let (mut said, mut taken) = (Some(first), false);
         while let Some(one) = said {
             match one {
                 Said::Taken(id) => {
@@ -288,8 +293,6 @@ impl Sender {
         if taken {
             self.targets.succeeded();
             self.link.status.targets.delivered(self.target);
-        }
-        if was_blamed && !self.work.blames_receiver() {
             self.works(open);
         }
         self.settle();
@@ -298,7 +301,7 @@ impl Sender {
 
     fn works(&self, open: &Open) {
         if self.link.status.healthy() {
-            tracing::info!(peer = %open.wire.peer, assurance = self.link.status.assurance(), "sink is connected");
+            tracing::info!(peer = %open.wire.peer, assurance = self.link.status.assurance(), "sink delivers");
         }
     }
 

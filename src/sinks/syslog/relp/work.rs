@@ -115,6 +115,9 @@ impl Work {
         self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
         let it_is_the_receiver = self.blames_receiver();
         let Some(progress) = self.progress(id) else { return };
+        if progress.is_settled(id.frame) {
+            return; // Its parcel was dropped, and waits only for an older one.
+        }
         if it_is_the_receiver {
             self.held.push_back(id);
             return;

@@ -73,6 +73,40 @@ fn a_receiver_that_refuses_everything_is_to_blame_and_costs_no_more_than_twenty_
 }
 
 #[test]
+fn one_message_taken_between_refusals_clears_the_receiver() {
+    let mut work = Work::default();
+    let refusals = REFUSALS_IN_A_ROW;
+    work.push(2 * refusals + 1);
+    let sent: Vec<_> = std::iter::from_fn(|| work.next()).collect();
+    let (before, after) = sent.split_at(refusals as usize);
+    let refuse = |work: &mut Work, ids: &[MessageId]| {
+        ids.iter().for_each(|id| work.refused(*id, "500 disk full".into()));
+    };
+    refuse(&mut work, before);
+    assert!(!work.blames_receiver(), "so many may be bad messages");
+    work.taken(after[0]);
+    refuse(&mut work, &after[1..]);
+    assert!(!work.blames_receiver() && !work.holds_back(), "they are counted anew from the one that was taken");
+    refuse(&mut work, &before[..1]);
+    assert!(work.blames_receiver() && work.holds_back());
+}
+
+#[test]
+fn what_is_held_back_goes_on_in_the_same_session_once_the_receiver_takes_something() {
+    let mut work = Work::default();
+    work.push(REFUSALS_IN_A_ROW + 2);
+    let sent: Vec<_> = std::iter::from_fn(|| work.next()).collect();
+    let (last, refused) = sent.split_last().unwrap();
+    refused.iter().for_each(|id| work.refused(*id, "500 disk full".into()));
+    let held = *refused.last().unwrap();
+    let tried: Vec<_> = std::iter::from_fn(|| work.next()).collect();
+    assert!(work.holds_back() && !tried.contains(&held), "it waits for a sign");
+    work.taken(*last);
+    assert!(!work.holds_back());
+    assert_eq!(work.next(), Some(held));
+}
+
+#[test]
 fn bad_messages_before_a_good_one_do_not_hold_it_however_many_they_are() {
     let mut work = Work::default();
     work.push(200);
@@ -98,6 +132,23 @@ fn after_a_break_only_what_is_not_settled_comes_again() {
     assert_eq!([work.next(), work.next(), work.next()], [Some(id(0, 1)), Some(id(0, 3)), None]);
     work.drop_parcel(0);
     assert_eq!((work.next(), work.take_finished(), work.is_empty()), (None, Some(vec![]), true));
+}
+
+#[test]
+fn a_late_refusal_of_what_was_dropped_brings_nothing_back() {
+    for refusals_before in [0, REFUSALS_IN_A_ROW] {
+        let mut work = Work::default();
+        work.push(1);
+        work.push(2);
+        assert_eq!([work.next(), work.next()], [Some(id(0, 0)), Some(id(1, 0))]);
+        work.drop_parcel(1);
+        work.refusals_in_a_row = refusals_before;
+        work.refused(id(1, 0), "500 no".into());
+        assert!(!work.holds_back());
+        work.taken(id(0, 0));
+        assert_eq!([work.take_finished(), work.take_finished()], [Some(vec![]), Some(vec![])]);
+        assert_eq!((work.peek(), work.is_empty()), (None, true));
+    }
 }
 
 /// A receiver of RELP as its specification has it.
