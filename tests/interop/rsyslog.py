@@ -238,14 +238,18 @@ def check_quarantine(exported, refused):
         raise Surprise(f"{len(kept)} strangers are in the quarantine: {list(kept.values())[:2]}")
 
 
-def check_files(folder, refused):
+def quarantine_files(folder):
+    return b"".join(path.read_bytes() for path in (folder / "data" / "quarantine").rglob("*") if path.is_file())
+
+
+def check_files(written, refused):
     """On the disk nothing of it stands in the clear, neither as it came nor as JSON or Base64 would show it."""
-    written = b"".join(path.read_bytes() for path in (folder / "data" / "quarantine").rglob("*") if path.is_file())
     for content, place, _ in refused.values():
         parts = [content.raw[-60:], base64.b64encode(content.raw)[:60], place["feed"].encode()]
         if len(content.raw) >= 8 and any(part in written for part in parts):
             raise Surprise(f"{content.what} can be read in the quarantine's files")
-    check(len(written) > 0, "and their files show nothing of them")
+    if not written:
+        raise Surprise("the quarantine has no files")
 
 
 def check_the_check(exported, lines, events, refused, tenant):
@@ -275,7 +279,12 @@ def check_the_check(exported, lines, events, refused, tenant):
         with contextlib.suppress(Surprise):
             check_quarantine(exported, altered)
             raise AssertionError("the check takes no notice of a changed quarantine")
-    print("ok: and a stranger, a change and a loss in the quarantine", flush=True)
+    raw = next(content.raw for content, _, _ in refused.values() if len(content.raw) >= 8)
+    for written in [b"", raw, base64.b64encode(raw)]:
+        with contextlib.suppress(Surprise):
+            check_files(written, refused)
+            raise AssertionError("the check takes no notice of files that show what is in quarantine")
+    print("ok: and a stranger, a change and a loss in the quarantine, and files that show it", flush=True)
 
 
 def check_complaints(folder):
@@ -317,7 +326,8 @@ def run(siemgate, rsyslogd, folder):
         )
         check_quarantine(exported, refused)
         print(f"ok: {len(refused)} broken records and messages are in the quarantine, whole", flush=True)
-        check_files(folder, refused)
+        check_files(quarantine_files(folder), refused)
+        print("ok: and their files show nothing of them", flush=True)
         check_complaints(folder)
         check_the_check(exported, lines, events, refused, access["name"])
         simulator.stop()

@@ -65,7 +65,7 @@ impl<L: Ledger, S: Source> Run<L, S> {
         let lanes = self.feed.lanes.iter().enumerate().filter(|(lane, _)| self.progress.lags(*lane));
         let lags: Vec<&str> = lanes.map(|(_, lane)| lane.sink.as_str()).collect();
         // Where nobody lags, it is somebody who has much and confirms nothing.
-        let last = || self.progress.owing().first().map(|lane| self.feed.lanes[*lane].sink.as_str());
+        let last = || self.last().map(|lane| self.feed.lanes[lane].sink.as_str());
         if lags.is_empty() { last().unwrap_or_default().to_owned() } else { lags.join(", ") }
     }
 
